@@ -1,0 +1,52 @@
+//! Floor 3: what a caller presents, and what it proves. Each scheme answers one of three.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+
+use crate::domain::{Concern, CredentialKind, Principal, Timestamp};
+use crate::problem::Refusal;
+
+/// What of a request the schemes look at; gathered once.
+#[derive(Clone, Debug, Default)]
+pub struct Presented<'a> {
+    /// The `Authorization` fields as they came.
+    pub authorization: Vec<&'a [u8]>,
+    /// The API key header's fields as they came, and the query parameter's values (undecoded).
+    pub api_keys: Vec<&'a [u8]>,
+    /// Values of the gateway's cookie.
+    pub cookies: Vec<&'a [u8]>,
+    /// Who connects.
+    pub client: Option<IpAddr>,
+}
+
+/// A scheme's answer.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing of this kind was presented.
+    NotPresented,
+    /// It verified. Revocation is still to be asked.
+    Accepted(Box<Accepted>),
+    /// It was presented and does not verify, or can't be decided now.
+    Rejected(Refusal),
+}
+
+/// A credential that verified.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// Whom it proves.
+    pub principal: Principal,
+    /// What the revocation list has to be asked.
+    pub concern: Concern,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// One kind of credential.
+#[async_trait]
+pub trait Scheme: Send + Sync {
+    /// Its kind.
+    fn kind(&self) -> CredentialKind;
+    /// Looks at what was presented.
+    async fn authenticate(&self, presented: &Presented<'_>) -> Outcome;
+}

@@ -1,0 +1,59 @@
+//! Randomness as a parameter.
+
+/// Where random bytes come from.
+pub trait Entropy: Send + Sync {
+    /// Fills `bytes` with bytes that nobody can guess.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+impl<E: Entropy + ?Sized> Entropy for &E {
+    fn fill(&self, bytes: &mut [u8]) {
+        (**self).fill(bytes);
+    }
+}
+
+/// The operating system's generator.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    #[expect(clippy::expect_used, reason = "a machine without randomness must not hand out credentials")]
+    fn fill(&self, bytes: &mut [u8]) {
+        aws_lc_rs::rand::fill(bytes).expect("the operating system has no randomness to give");
+    }
+}
+
+/// `N` random bytes.
+pub fn random<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
+    let mut bytes = [0; N];
+    entropy.fill(&mut bytes);
+    bytes
+}
+
+/// `length` characters drawn evenly from `alphabet` (at most 256 of them), by rejection.
+pub fn random_text(entropy: &dyn Entropy, alphabet: &[u8], length: usize) -> String {
+    let size = alphabet.len();
+    let fair = 256 - 256 % size;
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        for byte in random::<64>(entropy) {
+            if text.len() < length && usize::from(byte) < fair {
+                text.extend(alphabet.get(usize::from(byte) % size).map(|&c| char::from(c)));
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_the_length_asked_and_only_letters_of_the_alphabet() {
+        let text = random_text(&SystemEntropy, b"abc", 43);
+        assert_eq!(text.len(), 43);
+        assert!(text.bytes().all(|c| b"abc".contains(&c)), "{text}");
+        assert_ne!(text, random_text(&SystemEntropy, b"abc", 43));
+    }
+}

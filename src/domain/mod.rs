@@ -1,0 +1,22 @@
+//! Floor 0: the words of the contract as types. No IO, no async, no configuration.
+
+pub mod clock;
+pub mod entropy;
+pub mod identity;
+pub mod ids;
+pub mod principal;
+pub mod records;
+pub mod refresh;
+pub mod revoked;
+pub mod scope;
+pub mod secret;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use entropy::{Entropy, SystemEntropy};
+pub use identity::IdentityTable;
+pub use ids::{KeyId, SessionId, TokenId, UserId};
+pub use principal::{CredentialKind, CredentialKinds, Issuer, Principal};
+pub use records::{ApiKeyRecord, AuditEvent, AuditKind, SessionRecord, User};
+pub use revoked::{Concern, Entry, Revoked};
+pub use scope::{Scope, ScopeError, ScopeSet};
+pub use secret::{Hash256, SecretString};

@@ -1,0 +1,115 @@
+//! Who is calling, as a credential proves it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::ids::{KeyId, SessionId};
+use super::scope::ScopeSet;
+
+/// Who vouches for a principal: the gateway, or one of `[[issuers]]` by its configured name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Issuer {
+    /// The gateway itself.
+    Own,
+    /// An `[[issuers]]` entry.
+    External(Arc<str>),
+}
+
+/// The kinds of credential (contract §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// `Authorization: Bearer` (RFC 6750 §2.1).
+    Bearer,
+    /// An API key in its header or query parameter.
+    ApiKey,
+    /// The browser's session cookie.
+    Session,
+}
+
+impl CredentialKind {
+    /// As `X-Auth-Method`, logs and metrics name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::ApiKey => "api_key",
+            Self::Session => "session",
+        }
+    }
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which kinds a route looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialKinds {
+    /// Bearer tokens.
+    pub bearer: bool,
+    /// API keys.
+    pub api_key: bool,
+    /// Session cookies.
+    pub session: bool,
+}
+
+impl CredentialKinds {
+    /// All three: the default.
+    pub const ALL: Self = Self { bearer: true, api_key: true, session: true };
+
+    /// Whether `kind` is among them.
+    #[must_use]
+    pub const fn contains(self, kind: CredentialKind) -> bool {
+        match kind {
+            CredentialKind::Bearer => self.bearer,
+            CredentialKind::ApiKey => self.api_key,
+            CredentialKind::Session => self.session,
+        }
+    }
+}
+
+/// The user or machine client that a verified credential proves, known by `(issuer, subject)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Principal {
+    /// Who vouches for it.
+    pub issuer: Issuer,
+    /// Its id at that issuer: a user id for our own.
+    pub subject: String,
+    /// Its login name.
+    pub username: Option<String>,
+    /// Its full name.
+    pub full_name: Option<String>,
+    /// Its e-mail address, only when verified.
+    pub email: Option<String>,
+    /// The roles assigned to it, without those that they include.
+    pub roles: Vec<String>,
+    /// What this credential may do.
+    pub scopes: ScopeSet,
+    /// How it proved itself.
+    pub method: CredentialKind,
+    /// The session behind the credential.
+    pub session: Option<SessionId>,
+    /// The API key that was used.
+    pub key: Option<KeyId>,
+    /// The user's attributes, for `where` and identity headers.
+    pub attributes: Map<String, Value>,
+    /// The verified token's claims, for `where` and identity headers; empty for API keys.
+    pub claims: Map<String, Value>,
+}
+
+impl Principal {
+    /// How logs, limits and caches name it: unique over all issuers.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match &self.issuer {
+            Issuer::Own => self.subject.clone(),
+            Issuer::External(name) => format!("{name}:{}", self.subject),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Floor 2: how often somebody may try (contract §12).
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+
+use crate::problem::Quota;
+
+/// Limits logins: attempts by address, failures by account.
+#[async_trait]
+pub trait LoginLimits: Send + Sync {
+    /// Counts an attempt from `address`.
+    ///
+    /// # Errors
+    /// The quota, when the address has none left.
+    async fn attempt(&self, address: IpAddr) -> Result<(), Quota>;
+    /// Asks, without counting, whether `account` may still fail. `account` is the name as it was typed, or the user's
+    /// id once known (every spelling must be one key: callers fold it); `own_network` is the address prefix when that
+    /// account logged in from it in the last 30 days: it has a bucket of its own.
+    ///
+    /// # Errors
+    /// The quota, when the account has failed too often.
+    async fn may_try(&self, account: &str, own_network: Option<&str>) -> Result<(), Quota>;
+    /// Counts a failure.
+    async fn failed(&self, account: &str, own_network: Option<&str>);
+}
+
+/// The prefix that an address shares its limits with: IPv4 itself, IPv6 /64; IPv4-mapped IPv6 is IPv4.
+#[must_use]
+pub fn limited_prefix(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+    }
+}
+
+/// The network that counts as an account's own: IPv4 /24, IPv6 /64, as text.
+#[must_use]
+pub fn own_network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        IpAddr::V6(v6) => format!("{}/64", limited_prefix(IpAddr::V6(v6))),
+    }
+}

@@ -1,0 +1,201 @@
+//! Floor 1: what is kept. Traits that every database has to satisfy; `tests/store_contract.rs` asks each of them.
+//!
+//! Rules that hold for every method: it runs in one transaction; when it returns `Ok` the change is durable; when it
+//! returns `Err` nothing was changed. A change that revokes something writes its [`Entry`] in the same transaction and
+//! returns it, numbered in commit order.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::refresh::RefreshToken;
+use crate::domain::{
+    ApiKeyRecord, AuditEvent, Entry, Hash256, KeyId, ScopeSet, SecretString, SessionId, SessionRecord, Timestamp, User, UserId,
+};
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The name or address is taken; says which field.
+    #[error("the {0} is taken")]
+    Taken(&'static str),
+    /// There is no such thing.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// It is busy, full, gone or too slow: try again later. The text is for the log.
+    #[error("the store can't be used: {0}")]
+    Unavailable(String),
+    /// A row can't be read, or the schema is not ours. The text is for the log.
+    #[error("the store holds something this release can't read: {0}")]
+    Corrupt(String),
+}
+
+/// What a store method gives.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// What of a user changes; `None` leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct UserChange {
+    /// For people to read.
+    pub full_name: Option<Option<String>>,
+    /// The address, and whether it is verified.
+    pub email: Option<Option<(String, bool)>>,
+    /// The roles assigned. Raises the generation.
+    pub roles: Option<Vec<String>>,
+    /// Scopes beside the roles'. Raises the generation.
+    pub scopes: Option<ScopeSet>,
+    /// Attributes to set; `null` removes one. Raises the generation.
+    pub attributes: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Whether it may do nothing any more. Raises the generation.
+    pub disabled: Option<bool>,
+    /// The password's new hash. Raises the generation, and ends all sessions but the one named.
+    pub password: Option<NewPassword>,
+}
+
+/// A password that was changed.
+#[derive(Clone, Debug)]
+pub struct NewPassword {
+    /// The PHC string.
+    pub hash: SecretString,
+    /// The session that made the change, and goes on.
+    pub keep: Option<SessionId>,
+}
+
+/// What a refresh needs of the store.
+#[derive(Clone, Debug)]
+pub struct Rotation<'a> {
+    /// The token that was presented.
+    pub presented: &'a RefreshToken,
+    /// What replaces it, if it is to be replaced.
+    pub successor: &'a RefreshToken,
+    /// The time of the refresh.
+    pub now: Timestamp,
+    /// How long a used token still gives its successor (`tokens.refresh_grace`).
+    pub grace: Duration,
+    /// How long the successor lives (`tokens.refresh_ttl`).
+    pub ttl: Duration,
+    /// Until when a revocation that this may cause has to be kept.
+    pub revoke_until: Timestamp,
+}
+
+/// What came of a refresh.
+#[derive(Clone, Debug)]
+pub enum Rotated {
+    /// The session goes on with `refresh`: the new successor, or the very same one again.
+    Live {
+        /// The session, as it is now.
+        session: SessionRecord,
+        /// Its user, as he is now.
+        user: User,
+        /// The refresh token to hand out.
+        refresh: RefreshToken,
+    },
+    /// An old token came back: the session was ended. The entries are to be published.
+    Reused {
+        /// The session that was ended.
+        session: SessionRecord,
+        /// What was revoked.
+        entries: Vec<Entry>,
+    },
+    /// Unknown, expired, or of a session that ended or whose account is disabled or gone.
+    Refused,
+}
+
+/// Accounts.
+#[async_trait]
+pub trait Users: Send + Sync {
+    /// Adds an account; [`StoreError::Taken`] when its username or e-mail is somebody's username or e-mail already.
+    async fn create_user(&self, user: &User) -> StoreResult<()>;
+    /// The account of that id.
+    async fn user(&self, id: UserId) -> StoreResult<Option<User>>;
+    /// The account with that username or e-mail, without regard to case.
+    async fn user_by_login(&self, login: &str) -> StoreResult<Option<User>>;
+    /// Accounts by username, those whose name or address holds `query`.
+    async fn users(&self, query: Option<&str>, skip: u32, limit: u32) -> StoreResult<Vec<User>>;
+    /// Changes an account; what the change revokes lives until `until`.
+    async fn change_user(
+        &self,
+        id: UserId,
+        change: UserChange,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> StoreResult<(User, Vec<Entry>)>;
+    /// Replaces a hash by a better one of the same password; changes nothing else, and nothing if the hash is another by now.
+    async fn rehash_password(&self, id: UserId, old: &SecretString, new: &SecretString) -> StoreResult<()>;
+    /// Deletes an account with its sessions and keys; revokes its tokens until `until`.
+    async fn delete_user(&self, id: UserId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>>;
+    /// Notes that `user` logged in from the address prefix `network` (contract §12).
+    async fn remember_network(&self, user: UserId, network: &str, now: Timestamp) -> StoreResult<()>;
+    /// Whether `user` logged in from `network` at `since` or later.
+    async fn knows_network(&self, user: UserId, network: &str, since: Timestamp) -> StoreResult<bool>;
+}
+
+/// Logins.
+#[async_trait]
+pub trait Sessions: Send + Sync {
+    /// Opens a session with its first refresh token, and gives its user as he is in that transaction;
+    /// [`StoreError::NotFound`] when the account is gone or disabled by now.
+    async fn open_session(&self, session: &SessionRecord, refresh: Hash256) -> StoreResult<User>;
+    /// Replaces a refresh token by [`RefreshRow::present`](crate::domain::refresh::RefreshRow::present), in one compare-and-swap.
+    async fn rotate(&self, rotation: Rotation<'_>) -> StoreResult<Rotated>;
+    /// The session of that id, ended or not.
+    async fn session(&self, id: SessionId) -> StoreResult<Option<SessionRecord>>;
+    /// The live session that a refresh token belongs to, be the token fresh or used.
+    async fn session_of_refresh(&self, token: Hash256) -> StoreResult<Option<SessionRecord>>;
+    /// Live sessions, of one user or of all, newest first.
+    async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> StoreResult<Vec<SessionRecord>>;
+    /// Ends a session; ending an ended one again gives its entry again.
+    async fn end_session(&self, id: SessionId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>>;
+    /// Ends all sessions of a user but `except`.
+    async fn end_sessions(
+        &self,
+        user: UserId,
+        except: Option<SessionId>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> StoreResult<Vec<Entry>>;
+}
+
+/// API keys.
+#[async_trait]
+pub trait ApiKeys: Send + Sync {
+    /// Adds a key.
+    async fn create_key(&self, key: &ApiKeyRecord) -> StoreResult<()>;
+    /// The key of that id and its owner as he is now.
+    async fn key(&self, id: &KeyId) -> StoreResult<Option<(ApiKeyRecord, User)>>;
+    /// Keys, of one owner or of all, newest first.
+    async fn keys(&self, owner: Option<UserId>) -> StoreResult<Vec<ApiKeyRecord>>;
+    /// Revokes a key; [`StoreError::NotFound`] when there is none.
+    async fn revoke_key(&self, id: &KeyId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>>;
+    /// Notes when keys were last used; never moves a time back.
+    async fn touch_keys(&self, seen: &[(KeyId, Timestamp)]) -> StoreResult<()>;
+}
+
+/// The durable log of revocations.
+#[async_trait]
+pub trait RevocationLog: Send + Sync {
+    /// Revokes one thing.
+    async fn revoke(&self, what: &crate::domain::Revoked, until: Timestamp) -> StoreResult<Entry>;
+    /// The entries behind `seq` in commit order, at most `limit`; one that commits later never has a lower number.
+    async fn revocations_after(&self, seq: i64, limit: u32) -> StoreResult<Vec<Entry>>;
+    /// The number of the last entry ever written, 0 when there was none.
+    async fn last_revocation(&self) -> StoreResult<i64>;
+    /// Forgets entries that ended before `now`, sealed successors older than `grace`, and dead sessions and their tokens.
+    async fn prune(&self, now: Timestamp, grace: Duration) -> StoreResult<u64>;
+}
+
+/// What happened.
+#[async_trait]
+pub trait Audit: Send + Sync {
+    /// Writes one event down.
+    async fn record(&self, event: &AuditEvent) -> StoreResult<()>;
+    /// The latest events first.
+    async fn events(&self, skip: u32, limit: u32) -> StoreResult<Vec<AuditEvent>>;
+}
+
+/// Everything that is kept.
+#[async_trait]
+pub trait Store: Users + Sessions + ApiKeys + RevocationLog + Audit {
+    /// Whether it answers.
+    async fn ping(&self) -> StoreResult<()>;
+}
