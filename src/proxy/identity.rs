@@ -1,0 +1,1 @@
+//! What tells a backend who is calling: forged headers are removed, the permit's are set (contract §8).
