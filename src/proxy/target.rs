@@ -1,5 +1,6 @@
 //! From the raw request target and the `Host` fields to one target, or a refusal (contract §5; RFC 9112 §3).
 
+use std::fmt;
 use std::net::Ipv6Addr;
 
 use http::{Method, Version};
@@ -15,7 +16,7 @@ pub struct Target {
     pub path: CanonicalPath,
     /// What follows the first `?`, byte for byte.
     pub query: Option<String>,
-    /// Which host is asked for; none on HTTP/1.0 without `Host`.
+    /// Which host is asked for: in lower case, without port and final dot; none on HTTP/1.0 without `Host`.
     pub host: Option<String>,
     /// The port that the client named.
     pub port: Option<u16>,
@@ -28,6 +29,13 @@ pub struct Authority {
     pub host: String,
     /// Where one was given.
     pub port: Option<u16>,
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 /// Refuses methods that no route takes: CONNECT, TRACE, TRACK, DEBUG and everything that is not in capitals.
@@ -65,6 +73,12 @@ impl Target {
         let query = query.map(read_query).transpose()?;
         let (host, port) = authority.map_or((None, None), |authority| (Some(authority.host), authority.port));
         Ok(Self { path, query, host, port })
+    }
+
+    /// Host and port together.
+    #[must_use]
+    pub fn authority(&self) -> Option<Authority> {
+        self.host.clone().map(|host| Authority { host, port: self.port })
     }
 }
 
