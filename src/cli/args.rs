@@ -165,7 +165,7 @@ pub struct UserAdd {
     /// The full name.
     #[arg(long, value_name = "N")]
     pub full_name: Option<String>,
-    /// Roles, comma-separated [default: accounts.default_role].
+    /// Roles, comma-separated; without any, the default role of the configuration.
     #[arg(long, value_name = "A,B")]
     pub roles: Option<String>,
     /// Scopes beside the roles', separated by spaces.
