@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod config;
 pub mod credential;
 pub mod domain;
+pub mod endpoints;
 pub mod limit;
 pub mod password;
 pub mod policy;
