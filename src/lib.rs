@@ -1,6 +1,7 @@
 //! Portcullis: an authentication gateway for services that have no login of their own.
 
 pub mod accounts;
+pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod domain;
@@ -11,3 +12,4 @@ pub mod policy;
 pub mod problem;
 pub mod revocation;
 pub mod store;
+pub mod telemetry;
