@@ -60,7 +60,7 @@ impl BearerScheme {
         Ok(Accepted {
             concern: Concern { token: Some(token), session, account: Some((subject, generation)), key: None },
             expires_at: Some(expires_at),
-            principal: principal(subject, session, claims).ok_or("The token's claims are of the wrong types.")?,
+            principal: principal(subject, session, claims)?,
         })
     }
 
@@ -91,12 +91,13 @@ impl BearerScheme {
         if expires_at.since(issued_at) > self.max_lifetime {
             return Err("The token lives longer than tokens may.");
         }
-        match (claims.get("nbf"), whole(claims, "nbf")) {
-            (None, _) => Ok(expires_at),
-            (Some(_), None) => Err("The token's nbf is no whole number of seconds."),
-            (Some(_), Some(nbf)) if Timestamp::from_secs(nbf) > now.plus(self.leeway) => Err("The token is not valid yet."),
-            (Some(_), Some(_)) => Ok(expires_at),
+        if claims.contains_key("nbf") {
+            let nbf = whole(claims, "nbf").ok_or("The token's nbf is no whole number of seconds.")?;
+            if Timestamp::from_secs(nbf) > now.plus(self.leeway) {
+                return Err("The token is not valid yet.");
+            }
         }
+        Ok(expires_at)
     }
 }
 
@@ -182,21 +183,22 @@ fn id<T: std::str::FromStr>(claims: &Map<String, Value>, name: &str) -> Option<T
     text(claims, name).and_then(|text| text.parse().ok())
 }
 
-/// A member that may be left out, but may not be of another type: `None` is that.
-fn optional<T>(claims: &Map<String, Value>, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
-    match claims.get(name) {
-        None => Some(None),
-        Some(value) => read(value).map(Some),
-    }
+/// A member that may be left out, but may not be of another type.
+fn optional<T>(
+    claims: &Map<String, Value>,
+    name: &str,
+    read: impl FnOnce(&Value) -> Option<T>,
+) -> Result<Option<T>, &'static str> {
+    claims.get(name).map(|value| read(value).ok_or("A claim of the token is of the wrong type.")).transpose()
 }
 
-/// Whom the claims prove; `None` where one of them has the wrong type.
-fn principal(subject: UserId, session: Option<SessionId>, claims: Map<String, Value>) -> Option<Principal> {
+/// Whom the claims prove.
+fn principal(subject: UserId, session: Option<SessionId>, claims: Map<String, Value>) -> Result<Principal, &'static str> {
     let owned = |value: &Value| value.as_str().map(str::to_owned);
     let scopes: Option<ScopeSet> = optional(&claims, "scope", |value| value.as_str()?.parse().ok())?;
     let roles = optional(&claims, "roles", |value| value.as_array()?.iter().map(owned).collect::<Option<Vec<_>>>())?;
     let verified = optional(&claims, "email_verified", Value::as_bool)?.unwrap_or(false);
-    Some(Principal {
+    Ok(Principal {
         issuer: Issuer::Own,
         subject: subject.to_string(),
         username: optional(&claims, "preferred_username", owned)?,
