@@ -1,12 +1,15 @@
 //! Portcullis: an authentication gateway for services that have no login of their own.
 
 pub mod accounts;
+pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod domain;
+pub mod endpoints;
 pub mod limit;
 pub mod password;
 pub mod policy;
 pub mod problem;
 pub mod revocation;
 pub mod store;
+pub mod telemetry;

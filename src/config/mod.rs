@@ -1,5 +1,9 @@
 //! Floor 1: gateway.toml (contract §3). This is the checked form: holding a [`Config`] means that every value is good.
 
+mod environment;
+mod load;
+mod report;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,6 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+pub use environment::Environment;
+pub use load::{Loaded, load};
+pub use report::{Diagnostic, Report, Severity};
 
 use crate::domain::{IdentityTable, Scope, ScopeSet, SecretString};
 

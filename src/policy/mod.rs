@@ -1,5 +1,6 @@
 //! Floor 2: which route a request takes, what that route asks, and the one function that lets a request pass.
 
+pub mod file;
 pub mod route;
 
 pub use route::{
