@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bearer::Authorization;
 use super::{Accepted, Outcome, Presented, Scheme};
 use crate::domain::{CredentialKind, CredentialKinds};
 use crate::problem::Refusal;
@@ -35,7 +36,8 @@ pub async fn identify(
     if kinds.api_key && presented.api_keys.len() > 1 {
         return Err(Refusal::InvalidRequest("Send one API key only."));
     }
-    let bearer = kinds.bearer && presented.authorization.first().is_some_and(|value| super::bearer::is_bearer(value));
+    let bearer =
+        kinds.bearer && presented.authorization.first().is_some_and(|value| Authorization::read(value) != Authorization::Other);
     let api_key = kinds.api_key && !presented.api_keys.is_empty();
     let explicit = match (bearer, api_key) {
         (true, true) => return Err(Refusal::InvalidRequest("Send a bearer token or an API key, not both.")),

@@ -59,7 +59,6 @@ const JWKS: &str = "/.well-known/jwks.json";
 pub const ENDPOINTS: [(&str, &str); 4] = [("POST", "/login"), ("POST", "/refresh"), ("POST", "/logout"), ("GET,HEAD", "/me")];
 
 /// All endpoints.
-#[must_use]
 pub fn router(state: Arc<EndpointState>) -> Router {
     let at = |path: &str| literal(&format!("{}{path}", state.config.auth.prefix));
     Router::new()

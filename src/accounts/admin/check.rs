@@ -62,7 +62,7 @@ pub(super) fn roles(names: &[String], known: &Roles) -> AdminResult<Vec<String>>
                 known.0.keys().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
                 && strsim::jaro_winkler(near, name) > 0.8
             {
-                text.push_str(&format!(" (did you mean `{near}`?)"));
+                text = format!("{text} (did you mean `{near}`?)");
             }
             let all = known.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return invalid(format!("{text}: use {all}, or declare it in [roles] of gateway.toml"));
