@@ -1,9 +1,11 @@
 //! Portcullis: an authentication gateway for services that have no login of their own.
 
 pub mod accounts;
+pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod domain;
+pub mod endpoints;
 pub mod limit;
 pub mod password;
 pub mod policy;
@@ -11,3 +13,4 @@ pub mod problem;
 pub mod proxy;
 pub mod revocation;
 pub mod store;
+pub mod telemetry;

@@ -1,0 +1,287 @@
+//! Where lines go: bounded queues and writer threads of their own, so that a slow terminal or pipe slows no request.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Dispatch, Metadata};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use super::format::Line;
+use super::targets::{ACCESS, AUDIT, cap};
+use crate::config::Log;
+use crate::domain::{Clock, SystemClock};
+
+/// Lines that may wait for a writer; those beyond are dropped and counted. About 8 MB a stream.
+const QUEUE: usize = 32_768;
+
+/// Writes what still waits when it is dropped; lives as long as the process serves.
+#[must_use = "without it the log ends at once"]
+pub struct Guard {
+    _workers: Vec<WorkerGuard>,
+    dropped: Vec<ErrorCounter>,
+}
+
+impl Guard {
+    /// How many lines were dropped because nobody read them fast enough.
+    #[must_use]
+    pub fn dropped_lines(&self) -> usize {
+        self.dropped.iter().map(ErrorCounter::dropped_lines).sum()
+    }
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("dropped_lines", &self.dropped_lines()).finish_non_exhaustive()
+    }
+}
+
+/// Starts logging: the access log to stdout where `log.access` is on; the audit log, and the operational log at the level
+/// of `RUST_LOG` (else `info`), to stderr. Messages of the `log` crate are taken in. A second call changes nothing.
+pub fn init(log: &Log) -> Guard {
+    let (access, access_worker) = writer("access-log", io::stdout().as_fd().try_clone_to_owned().map(File::from));
+    let (rest, rest_worker) = writer("log", io::stderr().as_fd().try_clone_to_owned().map(File::from));
+    let dropped = vec![access.error_counter(), rest.error_counter()];
+    let level = std::env::var("RUST_LOG").unwrap_or_default();
+    let clock = Arc::new(SystemClock::default());
+    // It fails where somebody else logs already: that stays as it is.
+    let _ = dispatch(*log, &level, clock, access, rest).try_init();
+    Guard { _workers: vec![access_worker, rest_worker], dropped }
+}
+
+/// A bounded queue before `file`. Where there is no such file, lines go nowhere.
+fn writer(thread: &str, file: io::Result<File>) -> (NonBlocking, WorkerGuard) {
+    let sink: Box<dyn Write + Send> = match file {
+        Ok(file) => Box::new(BufWriter::with_capacity(64 * 1024, file)),
+        Err(_) => Box::new(io::sink()),
+    };
+    NonBlockingBuilder::default().buffered_lines_limit(QUEUE).lossy(true).thread_name(thread).finish(sink)
+}
+
+/// Everything between an event and its line.
+fn dispatch<A, R>(log: Log, level: &str, clock: Arc<dyn Clock>, access: A, rest: R) -> Dispatch
+where
+    A: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    R: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let format = |clock| Line { json: log.json, clock };
+    let access = log.access.then(|| {
+        tracing_subscriber::fmt::layer()
+            .event_format(format(Arc::clone(&clock)))
+            .with_writer(access)
+            .with_filter(FilterFn::new(|metadata| metadata.target() == ACCESS).with_max_level_hint(LevelFilter::INFO))
+    });
+    // EnvFilter decides on what may be said at all; the audit log is not a matter of level.
+    let rest = tracing_subscriber::fmt::layer().event_format(format(clock)).with_writer(rest).with_filter(operational(level));
+    tracing_subscriber::registry().with(access).with(rest).into()
+}
+
+/// `RUST_LOG`, bounded by [`cap`] for what is not ours.
+fn operational<S: tracing::Subscriber>(level: &str) -> impl tracing_subscriber::layer::Filter<S> + use<S> {
+    use tracing_subscriber::filter::FilterExt;
+    let asked = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(level);
+    let audit = FilterFn::new(|metadata: &Metadata<'_>| metadata.target() == AUDIT).with_max_level_hint(LevelFilter::INFO);
+    let capped =
+        FilterFn::new(|metadata: &Metadata<'_>| metadata.target() != ACCESS && *metadata.level() <= cap(metadata.target()));
+    asked.or(audit).and(capped)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::clock::ManualClock;
+    use crate::domain::{AuditEvent, AuditKind, CredentialKind, Timestamp};
+    use crate::telemetry::{AccessRecord, access, audit};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no writer panics").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("no writer panics").clone()).expect("UTF-8")
+        }
+    }
+
+    /// What `work` writes: the access log, and the rest.
+    fn logged(log: Log, level: &str, work: impl FnOnce()) -> (String, String) {
+        let (first, second) = (Lines::default(), Lines::default());
+        let (to_first, to_second) = (first.clone(), second.clone());
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_360_503_042)));
+        let guard = dispatch(log, level, clock, move || to_first.clone(), move || to_second.clone()).set_default();
+        work();
+        drop(guard);
+        (first.text(), second.text())
+    }
+
+    const TEXT: Log = Log { json: false, access: true };
+    const JSON: Log = Log { json: true, access: true };
+
+    fn record(path: &str) -> AccessRecord<'_> {
+        AccessRecord {
+            request_id: "0191",
+            client: Some([192, 0, 2, 7].into()),
+            method: "GET",
+            path,
+            route: Some("orders"),
+            status: 403,
+            decision: "deny",
+            reason: Some("insufficient_scope"),
+            principal: Some("0190"),
+            credential: Some(CredentialKind::Bearer),
+            backend: None,
+            bytes_in: 0,
+            bytes_out: 180,
+            duration: Duration::from_micros(1234),
+            upstream: None,
+        }
+    }
+
+    #[test]
+    fn a_request_is_one_line_of_text() {
+        let (line, rest) = logged(TEXT, "", || access(&record("/api/orders")));
+        assert_eq!(
+            line,
+            "2026-11-22T15:15:03.042Z INFO access request_id=0191 client=192.0.2.7 method=GET path=/api/orders route=orders \
+             status=403 decision=deny reason=insufficient_scope principal=0190 credential=bearer bytes_in=0 bytes_out=180 \
+             duration_ms=1.234\n"
+        );
+        assert_eq!(rest, "");
+    }
+
+    #[test]
+    fn a_request_is_one_json_object() {
+        let (line, _) = logged(JSON, "", || access(&record("/a\"b")));
+        let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(
+            value,
+            serde_json::json!({
+                "time": "2026-11-22T15:15:03.042Z", "level": "INFO", "target": "access", "request_id": "0191",
+                "client": "192.0.2.7", "method": "GET", "path": "/a\"b", "route": "orders", "status": 403, "decision": "deny",
+                "reason": "insufficient_scope", "principal": "0190", "credential": "bearer", "bytes_in": 0, "bytes_out": 180,
+                "duration_ms": 1.234
+            })
+        );
+    }
+
+    #[test]
+    fn the_access_log_can_be_off_and_does_not_depend_on_the_level() {
+        let (line, rest) = logged(Log { access: false, ..TEXT }, "trace", || access(&record("/")));
+        assert_eq!((line.as_str(), rest.as_str()), ("", ""));
+        let (line, _) = logged(TEXT, "error", || access(&record("/")));
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn the_audit_log_does_not_depend_on_the_level() {
+        let event = AuditEvent {
+            at: Timestamp::from_secs(1_795_360_503),
+            kind: AuditKind::LoginFailed,
+            actor: None,
+            subject: Some("ann".into()),
+            address: Some("192.0.2.7".into()),
+            request_id: Some("0191".into()),
+            detail: None,
+        };
+        let (_, line) = logged(TEXT, "off", || audit(&event));
+        assert_eq!(
+            line,
+            "2026-11-22T15:15:03.042Z INFO audit event=login_failed at=2026-11-22T15:15:03.000Z subject=ann client=192.0.2.7 \
+             request_id=0191\n"
+        );
+    }
+
+    #[test]
+    fn nothing_in_a_value_forges_a_line_or_a_field() {
+        let evil = "/a\r\n2026 INFO access status=200 \u{1b}[31m\u{2028}\u{202e}\0 \"";
+        for log in [TEXT, JSON] {
+            let (line, _) = logged(log, "", || access(&record(evil)));
+            assert_eq!(line.matches('\n').count(), 1, "{line}");
+            let odd = |c: char| c.is_control() && c != '\n' || "\u{2028}\u{202e}".contains(c);
+            assert!(!line.contains(odd), "{line}");
+        }
+        let (line, _) = logged(TEXT, "", || access(&record(evil)));
+        assert!(
+            line.contains("path=\"/a\\r\\n2026 INFO access status=200 \\u001b[31m\\u2028\\u202e\\u0000 \\\"\" route="),
+            "{line}"
+        );
+        let (line, _) = logged(JSON, "", || access(&record(evil)));
+        let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(value["path"], evil);
+        let (_, line) = logged(TEXT, "", || tracing::warn!(target: "portcullis::x", "broken {}", "a\nb"));
+        assert_eq!(line, "2026-11-22T15:15:03.042Z WARN portcullis::x: broken a\\nb\n");
+    }
+
+    #[test]
+    fn a_long_value_is_cut() {
+        let (line, rest) = logged(JSON, "", || {
+            access(&record(&"/ä".repeat(100_000)));
+            tracing::info!(target: "portcullis::x", list = ?vec!["x"; 100_000]);
+        });
+        assert!(line.len() < 5000 && line.contains('…'), "{}", line.len());
+        assert!(rest.len() < 5000 && rest.contains('…'), "{}", rest.len());
+        serde_json::from_str::<serde_json::Value>(&line).expect("JSON");
+    }
+
+    #[test]
+    fn credentials_are_cut_out_of_paths_and_messages() {
+        let token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln";
+        let (line, rest) = logged(TEXT, "", || {
+            access(&record(&format!("/reset/{token}")));
+            tracing::error!(target: "portcullis::x", error = %format!("can't reach redis://u:hunter2@h/: {token}"), "gone");
+        });
+        assert!(line.contains("path=/reset/eyJ*** "), "{line}");
+        assert!(!rest.contains("hunter2") && !rest.contains(token), "{rest}");
+    }
+
+    #[test]
+    fn dependencies_cannot_print_requests_at_any_level() {
+        let (line, rest) = logged(TEXT, "trace,pingora_proxy=trace,h2=trace,pingora_core=trace", || {
+            log::error!(target: "pingora_proxy", "Fail to proxy: /a?access_token=hunter2");
+            log::error!(target: "pingora_core::apps::http_app", "hunter2");
+            tracing::trace!(target: "h2::codec", "hunter2");
+            tracing::warn!(target: "sqlx::query", "hunter2");
+            log::info!(target: "pingora_core::server", "SIGTERM received");
+            log::debug!(target: "pingora_core::server", "hunter2");
+            tracing::trace!(target: "portcullis::proxy", "ours");
+        });
+        assert_eq!(line, "");
+        assert_eq!(
+            rest,
+            "2026-11-22T15:15:03.042Z INFO pingora_core::server: SIGTERM received\n\
+             2026-11-22T15:15:03.042Z TRACE portcullis::proxy: ours\n"
+        );
+    }
+
+    #[test]
+    fn the_level_is_info_unless_asked_otherwise() {
+        let work = || {
+            tracing::info!(target: "portcullis::x", "one");
+            tracing::debug!(target: "portcullis::x", "two");
+            tracing::warn!(target: "portcullis::y", "three");
+        };
+        // As everywhere with `RUST_LOG`, a list of modules silences the others.
+        let lines = |level| logged(TEXT, level, work).1.lines().count();
+        assert_eq!((lines(""), lines("warn"), lines("portcullis::x=debug"), lines("off")), (2, 1, 2, 0));
+    }
+}
