@@ -2,6 +2,7 @@
 
 pub mod condition;
 pub mod file;
+pub mod load;
 mod matcher;
 pub mod method;
 pub mod pattern;

@@ -7,6 +7,7 @@
 
 mod error;
 mod fold;
+pub mod late;
 mod rows;
 mod sql;
 mod sqlite;
