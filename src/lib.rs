@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod domain;
+pub mod endpoints;
 pub mod limit;
 pub mod password;
 pub mod policy;

@@ -1,11 +1,28 @@
 //! Floor 3: what a caller presents, and what it proves. Each scheme answers one of three.
 
+pub mod api_key;
+pub mod api_key_scheme;
+pub mod bearer;
+pub mod claims;
+mod compact;
+pub mod identify;
+mod key_files;
+pub mod keys;
+mod strict_json;
+
 use std::net::IpAddr;
 
 use async_trait::async_trait;
 
 use crate::domain::{Concern, CredentialKind, Principal, Timestamp};
 use crate::problem::Refusal;
+
+pub use api_key::ApiKey;
+pub use api_key_scheme::ApiKeyScheme;
+pub use bearer::BearerScheme;
+pub use claims::AccessClaims;
+pub use identify::{Identity, identify};
+pub use keys::{KeyError, KeyRing};
 
 /// What of a request the schemes look at; gathered once.
 #[derive(Clone, Debug, Default)]

@@ -1,8 +1,13 @@
 //! Floor 2: password hashes, made and checked on threads of their own.
 
+pub mod pool;
+pub mod strength;
+
 use async_trait::async_trait;
 
 use crate::domain::SecretString;
+
+pub use pool::Pool;
 
 /// Why no hash was made or checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

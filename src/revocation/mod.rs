@@ -1,6 +1,29 @@
 //! Floor 3: what is revoked, known in memory on every replica (contract §11).
+//!
+//! `list` holds what is revoked; `store` follows the durable log by its sequence, `feed` follows and fills the Redis stream,
+//! `strict` has each call confirmed; `freshness` knows how old all of that is, and `service` ties them together.
+//!
+//! What each failure does (contract §16):
+//! - *Redis gone*: entries wait in a bounded queue and are published when it is back; the store is polled faster.
+//! - *Redis lost its data*: the last message read is no longer there, so the stream is read whole again and each replica
+//!   adds what it knows and Redis does not. Until the store was read after that moment, Redis alone does not make the
+//!   list fresh: what Redis lost may have been known to nobody else.
+//! - *store gone*: the stream goes on feeding; a replica that never read the store is not ready, as only the store is whole.
+//! - *both gone*: after `max_staleness` nobody can say what is live ([`Standing::Unknown`]), unless configured otherwise.
+
+mod feed;
+mod freshness;
+mod list;
+mod service;
+mod store;
+mod stream;
+mod strict;
 
 use crate::domain::{Concern, Entry};
+
+pub use feed::{RedisError, announce};
+pub use list::List;
+pub use service::{OnStats, RevocationService, Stats, start};
 
 /// What the list says of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +36,7 @@ pub enum Standing {
     Unknown,
 }
 
-/// The list, and what keeps it fresh. (Shape only; see the module's owner.)
+/// The list, and what keeps it fresh.
 #[async_trait::async_trait]
 pub trait Revocations: Send + Sync {
     /// Asks of one credential. Takes no lock and does no IO but in `strict`.

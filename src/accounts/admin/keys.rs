@@ -1,0 +1,105 @@
+//! API keys.
+
+use std::time::Duration;
+
+use super::check;
+use super::{Admin, AdminError, AdminResult};
+use crate::accounts::scopes_held;
+use crate::credential::ApiKey;
+use crate::domain::{ApiKeyRecord, AuditKind, KeyId, Scope, ScopeSet, User};
+
+/// A key to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewKey {
+    /// Whose rights bound it: a username or e-mail address.
+    pub owner: String,
+    /// What people call it.
+    pub name: String,
+    /// What it may do; `None` is what its owner may now, without the gateway's own scopes.
+    pub scopes: Option<ScopeSet>,
+    /// When it ends by itself.
+    pub expires_in: Option<Duration>,
+    /// The networks it may be used from; empty is any.
+    pub allow: Vec<String>,
+}
+
+/// A key that was made. The key itself is shown once, and known to nobody afterwards.
+#[derive(Debug)]
+pub struct CreatedKey {
+    /// The key itself.
+    pub key: ApiKey,
+    /// What the store keeps of it.
+    pub record: ApiKeyRecord,
+}
+
+impl Admin {
+    /// Makes a key, which never holds more than its owner.
+    pub async fn create_key(&self, new: NewKey) -> AdminResult<CreatedKey> {
+        let owner = self.user(&new.owner).await?;
+        if owner.disabled {
+            return Err(AdminError::Invalid(format!(
+                "`{0}` is disabled, its keys would not work: enable it with `portcullis user enable {0}`",
+                owner.username
+            )));
+        }
+        if new.name.is_empty() || new.name.len() > 64 || new.name.chars().any(char::is_control) {
+            return Err(AdminError::Invalid("a key needs a name of 1 to 64 bytes on one line: --name backup-job".to_owned()));
+        }
+        if new.expires_in.is_some_and(|span| span.is_zero()) {
+            return Err(AdminError::Invalid("a key that expires at once is no use: --expires-in 30d".to_owned()));
+        }
+        let allowed_cidrs = check::cidrs(&new.allow)?;
+        let scopes = self.scopes_for(&owner, new.scopes)?;
+        let now = self.clock.now();
+        let key = ApiKey::generate(&*self.entropy);
+        let record = ApiKeyRecord {
+            id: key.id().clone(),
+            hash: key.hash(),
+            owner: owner.id,
+            name: new.name,
+            scopes,
+            allowed_cidrs,
+            created_at: now,
+            expires_at: new.expires_in.map(|span| now.plus(span)),
+            used_at: None,
+            revoked_at: None,
+        };
+        self.store.create_key(&record).await?;
+        let detail = format!("key `{}` of {}", record.name, owner.username);
+        self.done(AuditKind::KeyCreated, record.id.to_string(), detail, Vec::new()).await;
+        Ok(CreatedKey { key, record })
+    }
+
+    /// Keys, of one owner or of all, newest first.
+    pub async fn keys(&self, owner: Option<&str>) -> AdminResult<Vec<ApiKeyRecord>> {
+        let owner = match owner {
+            Some(name) => Some(self.user(name).await?.id),
+            None => None,
+        };
+        Ok(self.store.keys(owner).await?)
+    }
+
+    /// Revokes a key.
+    pub async fn revoke_key(&self, id: &KeyId) -> AdminResult<()> {
+        let now = self.clock.now();
+        let entries = self.store.revoke_key(id, now, self.revoke_key_until(now)).await?;
+        self.done(AuditKind::KeyRevoked, id.to_string(), "API key".to_owned(), entries).await;
+        Ok(())
+    }
+
+    fn scopes_for(&self, owner: &User, asked: Option<ScopeSet>) -> AdminResult<ScopeSet> {
+        let held = scopes_held(owner, &self.config.roles);
+        let Some(asked) = asked else {
+            let own = |scope: &&Scope| [Scope::ACCOUNT, Scope::ADMIN].contains(&scope.as_str());
+            return Ok(held.iter().filter(|scope| !own(scope)).cloned().collect());
+        };
+        let given = held.narrowed_to(&asked);
+        if let Some(missing) = asked.iter().find(|scope| !given.covers(scope) || (!given.names(scope) && !scope.is_all())) {
+            return Err(AdminError::Invalid(format!(
+                "`{}` does not hold the scope `{missing}`, so a key of it can't either: it holds `{held}`",
+                owner.username
+            )));
+        }
+        Ok(asked)
+    }
+}

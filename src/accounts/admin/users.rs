@@ -1,0 +1,154 @@
+//! Accounts.
+
+use serde_json::{Map, Value};
+
+use super::check;
+use super::{Admin, AdminError, AdminResult};
+use crate::domain::{AuditKind, ScopeSet, SecretString, User, UserId};
+use crate::store::{NewPassword, UserChange};
+
+/// An account to be made.
+#[derive(Debug, Default)]
+pub struct NewUser {
+    /// Its login name.
+    pub username: String,
+    /// Its e-mail address; who makes accounts this way vouches for it.
+    pub email: Option<String>,
+    /// Its full name.
+    pub full_name: Option<String>,
+    /// Its roles; `None` is `accounts.default_role`.
+    pub roles: Option<Vec<String>>,
+    /// Scopes beside those of its roles.
+    pub scopes: ScopeSet,
+    /// For `where` and identity headers.
+    pub attributes: Map<String, Value>,
+    /// A machine's account: without a password.
+    pub service: bool,
+    /// Its password.
+    pub password: Option<SecretString>,
+}
+
+impl Admin {
+    /// Makes an account.
+    pub async fn create_user(&self, new: NewUser) -> AdminResult<User> {
+        let roles = new.roles.unwrap_or_else(|| vec![self.config.accounts.default_role.clone()]);
+        let username = check::username(&new.username)?;
+        let email = new.email.as_deref().map(check::email).transpose()?;
+        let full_name = new.full_name.as_deref().map(check::full_name).transpose()?;
+        let roles = check::roles(&roles, &self.config.roles)?;
+        check::in_token("scopes", new.scopes.to_string().len())?;
+        check::attributes(&new.attributes)?;
+        let password = match (new.service, new.password) {
+            (true, None) => None,
+            (true, Some(_)) => {
+                return Err(AdminError::Invalid("a service account has no password: leave one of the two away".to_owned()));
+            }
+            (false, None) => {
+                return Err(AdminError::Invalid("a password is needed, or --service for an account without one".to_owned()));
+            }
+            (false, Some(password)) => Some(self.hashed(password).await?),
+        };
+        let now = self.clock.now();
+        let user = User {
+            id: UserId::generate(now, &*self.entropy),
+            username,
+            email_verified: email.is_some(),
+            email,
+            full_name,
+            roles,
+            scopes: new.scopes,
+            attributes: new.attributes,
+            disabled: false,
+            service: new.service,
+            generation: 1,
+            password,
+            created_at: now,
+        };
+        self.store.create_user(&user).await?;
+        self.done(AuditKind::UserCreated, user.id.to_string(), user.username.clone(), Vec::new()).await;
+        Ok(user)
+    }
+
+    /// The account with that username or e-mail address.
+    pub async fn user(&self, name: &str) -> AdminResult<User> {
+        let user = self.store.user_by_login(name.trim()).await?;
+        user.ok_or_else(|| {
+            AdminError::NotFound(format!("there is no user `{}`: `portcullis user list` shows all", name.escape_debug()))
+        })
+    }
+
+    /// Accounts by username, those whose name or address holds `query`.
+    pub async fn users(&self, query: Option<&str>, skip: u32, limit: u32) -> AdminResult<Vec<User>> {
+        Ok(self.store.users(query, skip, limit).await?)
+    }
+
+    /// Replaces the roles; tokens that say otherwise die.
+    pub async fn set_roles(&self, name: &str, roles: &[String]) -> AdminResult<User> {
+        let roles = check::roles(roles, &self.config.roles)?;
+        let detail = format!("roles: {}", roles.join(", "));
+        let change = UserChange { roles: Some(roles), ..UserChange::default() };
+        self.change(name, change, AuditKind::RolesChanged, detail).await
+    }
+
+    /// Replaces the scopes beside those of the roles; tokens that say otherwise die.
+    pub async fn set_scopes(&self, name: &str, scopes: ScopeSet) -> AdminResult<User> {
+        check::in_token("scopes", scopes.to_string().len())?;
+        let detail = format!("scopes: {scopes}");
+        let change = UserChange { scopes: Some(scopes), ..UserChange::default() };
+        self.change(name, change, AuditKind::UserChanged, detail).await
+    }
+
+    /// Sets attributes, and removes those that are `null`; tokens that say otherwise die.
+    pub async fn set_attributes(&self, name: &str, attributes: Map<String, Value>) -> AdminResult<User> {
+        let mut all = self.user(name).await?.attributes;
+        all.extend(attributes.clone());
+        all.retain(|_, value| !value.is_null());
+        check::attributes(&attributes)?;
+        check::attributes(&all)?;
+        let detail = format!("attributes: {}", attributes.keys().map(String::as_str).collect::<Vec<_>>().join(", "));
+        let change = UserChange { attributes: Some(attributes), ..UserChange::default() };
+        self.change(name, change, AuditKind::UserChanged, detail).await
+    }
+
+    /// Disables an account, so that nothing of it works any more, or enables it again.
+    pub async fn set_disabled(&self, name: &str, disabled: bool) -> AdminResult<User> {
+        let detail = if disabled { "disabled" } else { "enabled" };
+        let change = UserChange { disabled: Some(disabled), ..UserChange::default() };
+        self.change(name, change, AuditKind::UserChanged, detail.to_owned()).await
+    }
+
+    /// Replaces the password, and ends all sessions.
+    pub async fn set_password(&self, name: &str, password: SecretString) -> AdminResult<User> {
+        if self.user(name).await?.service {
+            return Err(AdminError::Invalid(format!(
+                "`{name}` is a service account, which has no password: make it a key with `portcullis key create --owner {name}`"
+            )));
+        }
+        let hash = self.hashed(password).await?;
+        let change = UserChange { password: Some(NewPassword { hash, keep: None }), ..UserChange::default() };
+        self.change(name, change, AuditKind::PasswordChanged, "password set".to_owned()).await
+    }
+
+    /// Deletes an account with its sessions and keys.
+    pub async fn delete_user(&self, name: &str) -> AdminResult<User> {
+        let user = self.user(name).await?;
+        let now = self.clock.now();
+        // Its keys die with it, so the longer of the two spans.
+        let entries = self.store.delete_user(user.id, now, self.revoke_key_until(now)).await?;
+        self.done(AuditKind::UserDeleted, user.id.to_string(), user.username.clone(), entries).await;
+        Ok(user)
+    }
+
+    async fn change(&self, name: &str, change: UserChange, kind: AuditKind, detail: String) -> AdminResult<User> {
+        let id = self.user(name).await?.id;
+        let now = self.clock.now();
+        // API keys of the account are cached by its generation: kept for as long as those.
+        let (user, entries) = self.store.change_user(id, change, now, self.revoke_key_until(now)).await?;
+        self.done(kind, id.to_string(), format!("{}: {detail}", user.username), entries).await;
+        Ok(user)
+    }
+
+    async fn hashed(&self, password: SecretString) -> AdminResult<SecretString> {
+        Ok(self.passwords.hash(password).await?)
+    }
+}

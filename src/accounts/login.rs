@@ -1,0 +1,237 @@
+//! Logging in with a password (contract §9, §12, §13).
+
+use std::time::Duration;
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::{Accounts, Origin, Tokens, scopes_held, store_is_down, to_the_end, try_again};
+use crate::domain::refresh::RefreshToken;
+use crate::domain::secret::ExposeSecret;
+use crate::domain::{AuditKind, Hash256, ScopeSet, SecretString, SessionId, SessionRecord, Timestamp, User, UserId};
+use crate::limit::own_network;
+use crate::password::{Busy, Verdict};
+use crate::problem::{Quota, Refusal};
+use crate::store::StoreError;
+
+/// For how long an address prefix stays an account's own after a login from it.
+const OWN_NETWORK_FOR: Duration = Duration::from_hours(30 * 24);
+/// The `client_id` of logins.
+pub(super) const CLIENT_ID: &str = "portcullis";
+/// How much of a `User-Agent` a session keeps, in bytes.
+const DEVICE_MAX: usize = 256;
+
+/// What a client sends to log in.
+#[derive(Debug)]
+pub struct LoginRequest {
+    /// A username or e-mail address as it was typed.
+    pub login: SecretString,
+    /// The password as it was typed.
+    pub password: SecretString,
+    /// The scopes that the tokens are to be narrowed to; `None` is all that the user has.
+    pub scope: Option<ScopeSet>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// The account that a login is aimed at, known or not.
+struct Target {
+    user: Option<User>,
+    /// What its failures are counted under.
+    key: String,
+    /// The address prefix, when the account logged in from it lately.
+    own_network: Option<String>,
+}
+
+impl Accounts {
+    /// Logs in. Address limit, account limit, password, session: in this order, so that a flood is refused at the
+    /// cheapest step. Unknown, disabled and service accounts cost what a wrong password costs and get its answer.
+    pub async fn login(&self, request: LoginRequest) -> Result<Tokens, Refusal> {
+        let this = self.clone();
+        to_the_end(async move {
+            let done = this.attempt(&request).await;
+            this.parts.metrics.login(match &done {
+                Ok(_) => "ok",
+                Err(Refusal::InvalidCredentials) => "failed",
+                Err(Refusal::RateLimited(_)) => "limited",
+                Err(Refusal::InvalidScope) => "invalid_scope",
+                Err(_) => "unavailable",
+            });
+            done
+        })
+        .await
+    }
+
+    async fn attempt(&self, request: &LoginRequest) -> Result<Tokens, Refusal> {
+        let (limits, origin) = (&self.parts.limits, &request.origin);
+        if let Err(quota) = limits.attempt(origin.address).await {
+            return Err(self.limited(quota, origin, None, "too many attempts from this address").await);
+        }
+        let target = self.target(request).await?;
+        let network = target.own_network.as_deref();
+        self.may_try(&target, origin).await?;
+
+        let verdict = self.check(&target, &request.password).await?;
+        // Once more: guesses that ran side by side must not learn more than guesses in a row.
+        self.may_try(&target, origin).await?;
+        let (user, rehashed) = match (target.user, verdict) {
+            (Some(user), Verdict::Right { rehashed }) if !user.disabled && !user.service => (user, rehashed),
+            (user, verdict) => {
+                limits.failed(&target.key, network).await;
+                return Err(self.failed(user, &verdict, origin).await);
+            }
+        };
+        let tokens = self.open(&user, request).await?;
+        self.keep_what_was_learned(&user, rehashed, origin).await;
+        Ok(tokens)
+    }
+
+    /// Who is meant. Asks the store the same questions for accounts that do not exist.
+    async fn target(&self, request: &LoginRequest) -> Result<Target, Refusal> {
+        let store = &self.parts.store;
+        let name = folded(request.login.expose_secret());
+        let user = store.user_by_login(&name).await.map_err(|error| store_is_down(&error))?;
+        let id = user.as_ref().map_or(UserId(uuid::Uuid::nil()), |user| user.id);
+        let network = own_network(request.origin.address);
+        let since = self.parts.clock.now().minus(OWN_NETWORK_FOR);
+        let known = store.knows_network(id, &network, since).await.map_err(|error| store_is_down(&error))?;
+        let key = if user.is_some() { id.to_string() } else { unknown_key(&name) };
+        Ok(Target { own_network: (known && user.is_some()).then_some(network), user, key })
+    }
+
+    async fn may_try(&self, target: &Target, origin: &Origin) -> Result<(), Refusal> {
+        match self.parts.limits.may_try(&target.key, target.own_network.as_deref()).await {
+            Ok(()) => Ok(()),
+            Err(quota) => Err(self.limited(quota, origin, target.user.as_ref(), "too many failures of this account").await),
+        }
+    }
+
+    /// One check in the pool, whatever is known: without a hash, or for a password longer than any that was ever set,
+    /// the pool burns the same time.
+    async fn check(&self, target: &Target, password: &SecretString) -> Result<Verdict, Refusal> {
+        let fits = password.expose_secret().len() <= self.parts.config.passwords.max_length;
+        let stored = target.user.as_ref().and_then(|user| user.password.clone()).filter(|_| fits);
+        let password = if fits { password.clone() } else { SecretString::default() };
+        self.parts.passwords.verify(password, stored).await.map_err(|busy| match busy {
+            Busy::QueueFull => try_again("Too many logins are being checked. Try again."),
+            Busy::Stopped => try_again("The gateway is stopping. Try again."),
+        })
+    }
+
+    async fn open(&self, user: &User, request: &LoginRequest) -> Result<Tokens, Refusal> {
+        let (parts, origin) = (&self.parts, &request.origin);
+        let granted = match &request.scope {
+            None => None,
+            Some(asked) => {
+                let granted = scopes_held(user, &parts.config.roles).narrowed_to(asked);
+                if granted.is_empty() {
+                    return Err(Refusal::InvalidScope);
+                }
+                Some(granted)
+            }
+        };
+        let now = parts.clock.now();
+        let refresh = RefreshToken::generate(&*parts.entropy);
+        let session = SessionRecord {
+            id: SessionId::generate(now, &*parts.entropy),
+            user: user.id,
+            client_id: CLIENT_ID.to_owned(),
+            granted,
+            device: cut(&origin.device, DEVICE_MAX).to_owned(),
+            address: origin.address.to_canonical().to_string(),
+            created_at: now,
+            used_at: now,
+            expires_at: now.plus(parts.config.tokens.refresh_ttl),
+            ended_at: None,
+        };
+        // The user comes back as he is in the transaction: his generation, roles and scopes go into the token.
+        let user = match parts.store.open_session(&session, refresh.hash()).await {
+            Ok(user) => user,
+            // Disabled or deleted since the check.
+            Err(StoreError::NotFound(_)) => return Err(Refusal::InvalidCredentials),
+            Err(error) => return Err(store_is_down(&error)),
+        };
+        let tokens = self.tokens(&session, &user, refresh, now)?;
+        let detail = format!("{} from {}", user.username, CLIENT_ID);
+        self.audit.note(AuditKind::LoginOk, origin, Some(user.id.to_string()), Some(detail)).await;
+        Ok(tokens)
+    }
+
+    /// A better hash and the network. The login stands without them.
+    async fn keep_what_was_learned(&self, user: &User, rehashed: Option<SecretString>, origin: &Origin) {
+        let store = &self.parts.store;
+        if let (Some(old), Some(new)) = (&user.password, rehashed)
+            && let Err(error) = store.rehash_password(user.id, old, &new).await
+        {
+            tracing::warn!(%error, user = %user.id, "a better password hash was not kept");
+        }
+        let now: Timestamp = self.parts.clock.now();
+        if let Err(error) = store.remember_network(user.id, &own_network(origin.address), now).await {
+            tracing::warn!(%error, user = %user.id, "the network of a login was not noted");
+        }
+    }
+
+    async fn failed(&self, user: Option<User>, verdict: &Verdict, origin: &Origin) -> Refusal {
+        let why = match (&user, verdict) {
+            (None, _) => "unknown account",
+            (Some(user), _) if user.disabled => "disabled account",
+            (Some(user), _) if user.service => "service account",
+            (Some(_), _) => "wrong password",
+        };
+        let subject = user.map(|user| user.id.to_string());
+        self.audit.note(AuditKind::LoginFailed, origin, subject, Some(why.to_owned())).await;
+        Refusal::InvalidCredentials
+    }
+
+    async fn limited(&self, quota: Quota, origin: &Origin, user: Option<&User>, why: &str) -> Refusal {
+        let subject = user.map(|user| user.id.to_string());
+        self.audit.note(AuditKind::LoginLimited, origin, subject, Some(why.to_owned())).await;
+        Refusal::RateLimited(quota)
+    }
+}
+
+/// One spelling for all the spellings of a name: NFKC, lower case, no space around it.
+fn folded(login: &str) -> String {
+    login.trim().nfkc().collect::<String>().to_lowercase()
+}
+
+/// What failures of an unknown name are counted under. A hash: passwords that were typed into the name field must not
+/// stand in a limiter's memory or in Redis.
+fn unknown_key(folded: &str) -> String {
+    use std::fmt::Write as _;
+    Hash256::of(folded.as_bytes()).as_bytes().iter().fold("name:".to_owned(), |mut key, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(key, "{byte:02x}");
+        key
+    })
+}
+
+/// At most `max` bytes of `text`, whole characters.
+fn cut(text: &str, max: usize) -> &str {
+    let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= max).last().unwrap_or(0);
+    text.get(..end).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_name_is_one() {
+        for spelling in ["alice", "ALICE", " Alice\t", "ａｌｉｃｅ"] {
+            assert_eq!(folded(spelling), "alice", "{spelling:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_counted_without_being_kept() {
+        let key = unknown_key("hunter2 hunter2");
+        assert!(!key.contains("hunter2"), "{key}");
+        assert_ne!(key, unknown_key("hunter3"));
+    }
+
+    #[test]
+    fn a_device_is_cut_between_characters() {
+        assert_eq!(cut("aää", 4), "aä");
+        assert_eq!(cut("abc", 256), "abc");
+    }
+}

@@ -1,0 +1,83 @@
+//! Who calls an own endpoint: the same schemes and the same revocation list as on routes (contract §6).
+
+use axum::http::request::Parts;
+
+use super::{ClientAddress, EndpointState};
+use crate::accounts::Proof;
+use crate::credential::{Accepted, Identity, Presented, identify};
+use crate::domain::{CredentialKind, CredentialKinds};
+use crate::problem::Refusal;
+use crate::revocation::Standing;
+
+/// The kinds that a client presents explicitly.
+const EXPLICIT: CredentialKinds = CredentialKinds { bearer: true, api_key: true, session: false };
+/// The kind that a browser adds.
+const COOKIE: CredentialKinds = CredentialKinds { bearer: false, api_key: false, session: true };
+
+/// Who calls, by a credential that verifies and is not revoked; a refusal when there is none.
+pub async fn caller(state: &EndpointState, parts: &Parts) -> Result<Accepted, Refusal> {
+    let presented = presented(state, parts);
+    match identify(&state.schemes, &presented, CredentialKinds::ALL, true).await? {
+        Identity::Known(accepted) => standing(state, *accepted).await,
+        Identity::Anonymous { .. } => Err(Refusal::MissingCredential(None)),
+    }
+}
+
+/// What a logout's bearer token and cookie prove, or why each that was presented does not; each is looked at on its own,
+/// as any one suffices. A malformed or doubled credential spoils the request as it does everywhere.
+pub(super) async fn proofs(state: &EndpointState, parts: &Parts) -> Result<Vec<Result<Proof, Refusal>>, Refusal> {
+    let presented = presented(state, parts);
+    let mut proofs = Vec::new();
+    for kinds in [EXPLICIT, COOKIE] {
+        let accepted = match identify(&state.schemes, &presented, kinds, false).await {
+            Ok(Identity::Anonymous { stale_cookie: false }) => continue,
+            Ok(Identity::Anonymous { stale_cookie: true }) => Err(Refusal::InvalidSession),
+            Ok(Identity::Known(accepted)) => standing(state, *accepted).await,
+            Err(refusal @ Refusal::InvalidRequest(_)) => return Err(refusal),
+            Err(refusal) => Err(refusal),
+        };
+        proofs.push(accepted.and_then(|accepted| proof(&accepted)));
+    }
+    Ok(proofs)
+}
+
+/// Only logins of our own have a session to end.
+fn proof(accepted: &Accepted) -> Result<Proof, Refusal> {
+    let concern = &accepted.concern;
+    match (accepted.principal.method, concern.account) {
+        (CredentialKind::Bearer | CredentialKind::Session, Some((user, _))) => {
+            Ok(Proof { user, session: concern.session, token: concern.token })
+        }
+        _ => Err(Refusal::Forbidden("An API key has no session to end. Revoke the key instead.")),
+    }
+}
+
+async fn standing(state: &EndpointState, accepted: Accepted) -> Result<Accepted, Refusal> {
+    match state.revocations.standing(&accepted.concern).await {
+        Standing::Live => Ok(accepted),
+        Standing::Revoked => Err(match accepted.principal.method {
+            CredentialKind::Bearer => Refusal::InvalidToken("The token was revoked. Log in again."),
+            CredentialKind::ApiKey => Refusal::InvalidApiKey,
+            CredentialKind::Session => Refusal::InvalidSession,
+        }),
+        Standing::Unknown => Err(Refusal::Unavailable {
+            detail: "Whether this credential was revoked can't be told at the moment. Try again.",
+            retry_after: std::time::Duration::from_secs(1),
+        }),
+    }
+}
+
+fn presented<'a>(state: &EndpointState, parts: &'a Parts) -> Presented<'a> {
+    let config = &state.config;
+    let all = |name: &str| parts.headers.get_all(name).iter().map(|value| value.as_bytes()).collect::<Vec<_>>();
+    let mut api_keys = all(&config.api_keys.header);
+    if let (Some(parameter), Some(query)) = (&config.api_keys.query_parameter, parts.uri.query()) {
+        let value = |pair: &'a str| pair.split_once('=').filter(|(name, _)| name == parameter).map(|(_, value)| value.as_bytes());
+        api_keys.extend(query.split('&').filter_map(value));
+    }
+    let cookie = if config.server.is_https() { "__Host-portcullis" } else { "portcullis" };
+    let cookies = all("cookie").into_iter().flat_map(|field| field.split(|&byte| byte == b';'));
+    let cookies = cookies.filter_map(|pair| pair.trim_ascii().strip_prefix(cookie.as_bytes())?.strip_prefix(b"=")).collect();
+    let client = parts.extensions.get::<ClientAddress>().map(|client| client.0);
+    Presented { authorization: all("authorization"), api_keys, cookies, client }
+}
