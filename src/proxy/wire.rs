@@ -151,16 +151,15 @@ impl Wire {
         self.client_left && self.inbox.is_empty()
     }
 
-    /// Waits for the next request: `keepalive_timeout` for its first byte, `header_timeout` for all of its head.
-    pub(crate) async fn next(&mut self, limits: &Limits) -> Next {
+    /// Waits at most `limit` for a request's first byte; false when the client leaves or stays silent.
+    pub(crate) async fn begins(&mut self, limit: Duration) -> bool {
         self.patience.clear();
         self.request = None;
-        if self.flush().await.is_err() {
-            return Next::Closed;
-        }
-        if self.inbox.is_empty() && !matches!(timeout(limits.keepalive_timeout, self.fill()).await, Ok(Ok(1..))) {
-            return Next::Closed;
-        }
+        !self.inbox.is_empty() || (!self.client_left && matches!(timeout(limit, self.fill()).await, Ok(Ok(1..))))
+    }
+
+    /// Reads a request that has begun, within `header_timeout` for all of its head.
+    pub(crate) async fn next(&mut self, limits: &Limits) -> Next {
         let mut reader = HeadReader::default();
         let head = match timeout(limits.header_timeout, self.read_head(&mut reader, limits)).await {
             Err(_) => return Next::Refused(Fault::TooSlow, None),
@@ -237,11 +236,13 @@ impl Wire {
         }
         while !self.client_left && self.inbox.len() < INBOX {
             match self.poll_fill(cx) {
-                Poll::Ready(Ok(0)) => self.patience.shorten(HALF_CLOSED),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => break,
             }
+        }
+        if self.client_left {
+            self.patience.cap(HALF_CLOSED);
         }
         self.poll_alarm(cx)
     }
@@ -303,13 +304,15 @@ pub(crate) struct Patience {
     base: Instant,
     /// Milliseconds; 0 is for ever.
     span: AtomicU64,
+    /// The same, where the client has closed its side.
+    cap: AtomicU64,
     since: AtomicU64,
     ended: AtomicBool,
 }
 
 impl Patience {
     fn new() -> Self {
-        Self { base: Instant::now(), span: AtomicU64::new(0), since: AtomicU64::new(0), ended: AtomicBool::new(false) }
+        Self { base: Instant::now(), span: AtomicU64::new(0), cap: AtomicU64::new(0), since: AtomicU64::new(0), ended: AtomicBool::new(false) }
     }
 
     /// Waits for `span` from now on.
@@ -338,17 +341,21 @@ impl Patience {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    fn shorten(&self, span: Duration) {
-        let now = self.span.load(Ordering::Relaxed);
-        self.span.store(if now == 0 { millis(span) } else { now.min(millis(span)) }, Ordering::Relaxed);
-        self.touch();
+    /// From the first call on, waits no longer than `span`, whatever is set.
+    fn cap(&self, span: Duration) {
+        if self.cap.swap(millis(span), Ordering::Relaxed) == 0 {
+            self.touch();
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        match self.span.load(Ordering::Relaxed) {
-            0 => None,
-            span => Some(self.base + Duration::from_millis(self.since.load(Ordering::Relaxed).saturating_add(span))),
-        }
+        let (span, cap) = (self.span.load(Ordering::Relaxed), self.cap.load(Ordering::Relaxed));
+        let span = match (span, cap) {
+            (0, 0) => return None,
+            (0, one) | (one, 0) => one,
+            (span, cap) => span.min(cap),
+        };
+        Some(self.base + Duration::from_millis(self.since.load(Ordering::Relaxed).saturating_add(span)))
     }
 }
 
