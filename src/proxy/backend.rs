@@ -41,23 +41,19 @@ struct Server {
 impl Backends {
     /// Those of all routes.
     pub(crate) fn of(table: &RouteTable) -> Self {
-        let backends = table.routes().filter_map(|route| route.backend());
-        Self { pools: backends.map(|backend| (key(backend), Pool::of(backend))).collect() }
+        let backends = table.routes().iter().filter_map(|route| route.spec().backend.as_ref());
+        Self { pools: backends.map(|backend| (backend.name.clone(), Pool::of(backend))).collect() }
     }
 
     /// The pool of a backend.
     pub(crate) fn pool(&self, backend: &Backend) -> Option<&Pool> {
-        self.pools.get(&backend.name).or_else(|| self.pools.get(&key(backend)))
+        self.pools.get(&backend.name)
     }
 
     /// Each backend's name, and whether the last call to it was answered.
     pub(crate) fn states(&self) -> impl Iterator<Item = (&str, bool)> {
         self.pools.iter().map(|(name, pool)| (name.as_str(), pool.works.load(Ordering::Relaxed)))
     }
-}
-
-fn key(backend: &Backend) -> String {
-    backend.name.clone()
 }
 
 impl Pool {

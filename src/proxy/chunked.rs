@@ -163,9 +163,26 @@ mod tests {
     #[test]
     fn odd_chunks_are_refused() {
         for body in [
-            "+3\r\nabc\r\n", "-3\r\nabc\r\n", "0x3\r\nabc\r\n", "1_0\r\n", " 3\r\nabc\r\n", "3 \r\nabc\r\n", "\r\n", "3\nabc\r\n", "3;a\nb\r\nabc\r\n",
-            "3\r\nabcX", "3\r\nabc\nX", "3\r\nabcd\r\n", "00000000000000003\r\nabc\r\n", "ffffffffffffffff\r\n", "0\r\nbad\r\n\r\n", "0\r\n a: b\r\n\r\n",
-            "0\r\na: b\n\r\n", "3;\0\r\n", "3;a\rb\r\n", "g\r\n",
+            "+3\r\nabc\r\n",
+            "-3\r\nabc\r\n",
+            "0x3\r\nabc\r\n",
+            "1_0\r\n",
+            " 3\r\nabc\r\n",
+            "3 \r\nabc\r\n",
+            "\r\n",
+            "3\nabc\r\n",
+            "3;a\nb\r\nabc\r\n",
+            "3\r\nabcX",
+            "3\r\nabc\nX",
+            "3\r\nabcd\r\n",
+            "00000000000000003\r\nabc\r\n",
+            "ffffffffffffffff\r\n",
+            "0\r\nbad\r\n\r\n",
+            "0\r\n a: b\r\n\r\n",
+            "0\r\na: b\n\r\n",
+            "3;\0\r\n",
+            "3;a\rb\r\n",
+            "g\r\n",
         ] {
             assert!(plain(body.as_bytes()).is_err(), "{body:?}");
         }

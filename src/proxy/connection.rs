@@ -67,9 +67,7 @@ async fn refuse(wire: &mut Wire, shared: &Shared, fault: Fault, method: Option<M
             tracing::debug!(request_id = %id, what, "refused what is no request");
             (StatusCode::BAD_REQUEST, "malformed", bare(StatusCode::BAD_REQUEST, &id))
         }
-        Fault::Connect => {
-            (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", bare(StatusCode::METHOD_NOT_ALLOWED, &id))
-        }
+        Fault::Connect => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", bare(StatusCode::METHOD_NOT_ALLOWED, &id)),
         Fault::TooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout", bare(StatusCode::REQUEST_TIMEOUT, &id)),
         Fault::TooLarge => {
             let live = shared.live.load();
@@ -107,5 +105,6 @@ fn count(wire: &Wire, shared: &Shared, id: &str, status: StatusCode, reason: &'s
 
 fn bare(status: StatusCode, id: &str) -> Vec<u8> {
     let reason = status.canonical_reason().unwrap_or_default();
-    format!("HTTP/1.1 {} {reason}\r\nX-Request-Id: {id}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status.as_u16()).into_bytes()
+    format!("HTTP/1.1 {} {reason}\r\nX-Request-Id: {id}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status.as_u16())
+        .into_bytes()
 }

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::backend::Backends;
+use super::identity::{Identity, IdentityError};
 use crate::config::Config;
 use crate::credential::Scheme;
 use crate::domain::{Clock, Entropy};
@@ -28,14 +29,23 @@ pub struct Live {
     /// The gateway's own endpoints.
     pub router: Router,
     pub(crate) backends: Backends,
+    pub(crate) identity: Identity,
 }
 
 impl Live {
     /// Puts one state together.
-    #[must_use]
-    pub fn new(config: Arc<Config>, table: RouteTable, schemes: Vec<Arc<dyn Scheme>>, router: Router) -> Self {
+    ///
+    /// # Errors
+    /// When an identity table can't be read, or `keep_client_headers` names a header that the gateway sets.
+    pub fn new(
+        config: Arc<Config>,
+        table: RouteTable,
+        schemes: Vec<Arc<dyn Scheme>>,
+        router: Router,
+    ) -> Result<Self, IdentityError> {
         let backends = Backends::of(&table);
-        Self { config, table, schemes, router, backends }
+        let identity = Identity::build(&table, &config.identity, &[config.api_keys.header.as_str()])?;
+        Ok(Self { config, table, schemes, router, backends, identity })
     }
 }
 

@@ -130,12 +130,7 @@ fn proxy(shared: Arc<Shared>, threads: usize) -> HttpProxy<Gateway> {
     proxy
 }
 
-async fn accept(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    proxy: Arc<HttpProxy<Gateway>>,
-    mut closing: watch::Receiver<bool>,
-) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>, proxy: Arc<HttpProxy<Gateway>>, mut closing: watch::Receiver<bool>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -150,7 +145,8 @@ async fn accept(
         let Some(slot) = shared.admit(limit) else { continue };
         // Answers are written whole; waiting for more to fill a segment only delays them.
         let _ = socket.set_nodelay(true);
-        let connection = connection::run(Arc::clone(&proxy), Arc::clone(&shared), Box::new(Stream::from(socket)), peer, closing.clone());
+        let connection =
+            connection::run(Arc::clone(&proxy), Arc::clone(&shared), Box::new(Stream::from(socket)), peer, closing.clone());
         tokio::spawn(async move {
             connection.await;
             drop(slot);

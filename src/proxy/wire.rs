@@ -199,8 +199,7 @@ impl Wire {
             while self.inbox.is_empty() && matches!(timeout(Duration::from_millis(20), self.fill()).await, Ok(Ok(1..))) {}
             self.decode()?;
         }
-        self.request =
-            Some(Request { method: head.method, target: head.target, version: head.version, hosts: head.hosts });
+        self.request = Some(Request { method: head.method, target: head.target, version: head.version, hosts: head.hosts });
         Ok(())
     }
 
@@ -312,7 +311,13 @@ pub(crate) struct Patience {
 
 impl Patience {
     fn new() -> Self {
-        Self { base: Instant::now(), span: AtomicU64::new(0), cap: AtomicU64::new(0), since: AtomicU64::new(0), ended: AtomicBool::new(false) }
+        Self {
+            base: Instant::now(),
+            span: AtomicU64::new(0),
+            cap: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        }
     }
 
     /// Waits for `span` from now on.
