@@ -2,11 +2,11 @@
 //!
 //! The proxy puts [`ClientAddress`] and [`RequestId`] into each request's extensions, and `X-Request-Id` onto each answer.
 
-mod account;
 mod answer;
 mod body;
 mod caller;
 mod discovery;
+mod account;
 mod login;
 mod logout;
 
