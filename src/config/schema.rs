@@ -26,7 +26,7 @@ pub(crate) enum Shape {
     /// A table of these keys.
     Section(&'static [Key]),
     /// `[[…]]`: tables of these keys.
-    Entries(&'static [Key]),
+    Entries(#[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))] &'static [Key]),
     /// A table whose names the operator chooses.
     Free,
 }
