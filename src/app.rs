@@ -18,12 +18,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Environment, Report};
 use crate::credential::KeyError;
+use crate::proxy::identity::IdentityError;
 use crate::proxy::live::Shared;
 use crate::proxy::serve::{self, Running, ServeError};
 use crate::revocation::RedisError;
 use parts::Parts;
 pub use live::Loaded;
-pub use sample::start as start_sample;
+pub use sample::{Sample, start as start_sample};
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub enum StartError {
     Config(Report),
     /// The signing keys can't be used.
     Keys(KeyError),
+    /// Identity headers can't be made as configured.
+    Identity(IdentityError),
     /// Redis' URL is none that can be used.
     Redis(RedisError),
     /// An address can't be listened on.
@@ -70,7 +73,7 @@ impl Gateway {
             .map_err(StartError::System)?;
         let config = Arc::clone(&everything.config);
         let parts = Arc::new(Parts::start(&config, &runtime)?);
-        let live = live::assemble(&parts, everything).map_err(StartError::Keys)?;
+        let live = live::assemble(&parts, everything)?;
         let mut shared = Shared::new(
             live,
             parts.revocations.clone(),
@@ -105,7 +108,7 @@ impl Gateway {
                 tracing::warn!("{key} has changed and counts from the next start");
             }
             let config = Arc::clone(&loaded.config);
-            let live = live::assemble(&self.parts, loaded).map_err(StartError::Keys)?;
+            let live = live::assemble(&self.parts, loaded)?;
             self.parts.reconfigure(&config);
             self.shared.replace(live);
             Ok(())
@@ -170,6 +173,7 @@ pub fn told(error: &StartError) -> String {
     match error {
         StartError::Config(report) => format!("\n{}", report.render(false)),
         StartError::Keys(error) => error.to_string(),
+        StartError::Identity(error) => error.to_string(),
         StartError::Redis(error) => format!("redis.url: {error}"),
         StartError::Serve(error) => error.to_string(),
         StartError::System(error) => error.to_string(),

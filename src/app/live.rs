@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::StartError;
 use super::parts::Parts;
 use crate::accounts::{self, Accounts};
 use crate::config::{Config, Environment, Report};
-use crate::credential::{ApiKeyScheme, BearerScheme, KeyError, KeyRing, Scheme};
+use crate::credential::{BearerScheme, KeyRing, Scheme};
 use crate::endpoints::{self, EndpointState};
 use crate::policy::{self, RouteTable};
 use crate::proxy::live::Live;
@@ -24,15 +25,15 @@ pub struct Loaded {
 
 /// Reads gateway.toml at `file` and its route files.
 pub(super) fn load(file: &Path, environment: &Environment) -> Result<Loaded, Report> {
-    let everything = policy::load::load(file, environment)?;
+    let everything = policy::file::load(file, environment)?;
     Ok(Loaded { config: Arc::new(everything.config), table: everything.table, report: everything.report })
 }
 
 /// Puts together what a request needs.
-pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, KeyError> {
+pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError> {
     let Loaded { config, table, .. } = loaded;
     let tokens = &config.tokens;
-    let keys = Arc::new(KeyRing::load(tokens)?);
+    let keys = Arc::new(KeyRing::load(tokens).map_err(StartError::Keys)?);
     let bearer = BearerScheme::new(
         keys.clone(),
         config.server.public_url.clone(),
@@ -61,5 +62,5 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, KeyError> 
         config: config.clone(),
         keys,
     }));
-    Ok(Live::new(config, table, schemes, router))
+    Live::new(config, table, schemes, router).map_err(StartError::Identity)
 }

@@ -24,7 +24,7 @@ pub(super) fn serve(file: &Path, started: impl FnOnce(&Gateway) -> Result<(), Fa
     let loaded = app::load(file, &environment).map_err(|report| failure(&StartError::Config(report)))?;
     let _log = telemetry::init(&loaded.config.log);
     for warning in loaded.report.warnings() {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}:{}:{}: {}", warning.file, warning.line, warning.column, warning.message);
     }
     let gateway = Gateway::start(file, &environment, loaded).map_err(|error| failure(&error))?;
     started(&gateway)?;
@@ -34,7 +34,7 @@ pub(super) fn serve(file: &Path, started: impl FnOnce(&Gateway) -> Result<(), Fa
 /// What is wrong with the files is the asker's to mend; what the machine does not give may come.
 fn failure(error: &StartError) -> Failure {
     let exit = match error {
-        StartError::Config(_) | StartError::Keys(_) | StartError::Redis(_) => Exit::Wrong,
+        StartError::Config(_) | StartError::Keys(_) | StartError::Identity(_) | StartError::Redis(_) => Exit::Wrong,
         StartError::Serve(_) | StartError::System(_) => Exit::CouldNot,
     };
     Failure { exit, message: app::told(error) }

@@ -2,7 +2,6 @@
 
 pub mod condition;
 pub mod file;
-pub mod load;
 mod matcher;
 pub mod method;
 pub mod pattern;
