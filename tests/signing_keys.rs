@@ -69,8 +69,8 @@ impl Folder {
 
     fn kids(&self) -> Vec<String> {
         let jwks = self.load().expect("keys").jwks();
-        let keys = jwks["keys"].as_array().expect("a list");
-        keys.iter().map(|key| key["kid"].as_str().expect("a kid").to_owned()).collect()
+        let keys = jwks.get("keys").and_then(|keys| keys.as_array()).expect("a list");
+        keys.iter().map(|key| key.get("kid").and_then(|kid| kid.as_str()).expect("a kid").to_owned()).collect()
     }
 }
 

@@ -436,6 +436,23 @@ async fn only_three_parts_in_canonical_base64url_are_read() {
 }
 
 #[tokio::test]
+async fn no_single_character_of_a_token_can_be_changed_dropped_or_doubled() {
+    for algorithm in [Algorithm::Hs256, Algorithm::Es256] {
+        let world = world(algorithm);
+        let good = world.keys.sign(&claims(), Timestamp::from_secs(NOW)).expect("signed");
+        world.scheme.verify(&good).expect("verified");
+        for place in 0..good.len() {
+            let (before, rest) = good.split_at(place);
+            let (one, after) = rest.split_at(1);
+            let other = if one == "A" { "B" } else { "A" };
+            for changed in [format!("{before}{other}{after}"), format!("{before}{after}"), format!("{before}{one}{one}{after}")] {
+                assert!(changed == good || world.scheme.verify(&changed).is_err(), "{changed}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_over_16_kib_is_refused_unread() {
     let world = world(Algorithm::Hs256);
     let sized = |length: usize| with_claim("attributes", Some(json!({ "pad": "x".repeat(length) })));
