@@ -1,5 +1,7 @@
 //! Who the client is, and what a backend is told of the way that it came (contract §8).
 
+#![expect(clippy::expect_used, reason = "a test that meets what it did not expect ends")]
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;

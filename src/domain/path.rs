@@ -312,20 +312,22 @@ fn hides_an_escape(text: &str) -> bool {
             return false;
         }
         let mut more = false;
-        for (i, _) in layer.iter().enumerate().filter(|&(_, byte)| *byte == b'%') {
-            match layer.get(i + 1..).unwrap_or_default() {
-                [b'u' | b'U', digits @ ..] if digits.len() >= 4 && digits.iter().take(4).all(u8::is_ascii_hexdigit) => {
+        for i in memchr::memchr_iter(b'%', &layer) {
+            let behind = layer.get(i + 1..).unwrap_or_default();
+            if let [b'u' | b'U', digits @ ..] = behind
+                && digits.len() >= 4
+                && digits.iter().take(4).all(u8::is_ascii_hexdigit)
+            {
+                return true;
+            }
+            if let [high, low, ..] = *behind
+                && let (Some(high), Some(low)) = (hex(high), hex(low))
+            {
+                // The last two begin overlong forms of ASCII.
+                if matches!(high << 4 | low, 0..0x20 | 0x7f | b'.' | b'/' | b'\\' | b';' | 0xc0 | 0xc1) {
                     return true;
                 }
-                [high, low, ..] => match (hex(*high), hex(*low)) {
-                    (Some(high), Some(low)) => match high << 4 | low {
-                        // The last two begin overlong forms of ASCII.
-                        0..0x20 | 0x7f | b'.' | b'/' | b'\\' | b';' | 0xc0 | 0xc1 => return true,
-                        _ => more = true,
-                    },
-                    _ => {}
-                },
-                _ => {}
+                more = true;
             }
         }
         if !more {
