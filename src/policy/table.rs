@@ -131,6 +131,7 @@ impl Found {
     }
 }
 
+/// What is odd, to follow "The request target is refused:".
 fn explain(oddity: &'static str) -> &'static str {
     match oddity {
         "encoded_slash" => "it has an encoded slash",
