@@ -103,14 +103,14 @@ impl RedisServer {
     fn try_command(&self, words: &[&str]) -> std::io::Result<String> {
         let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
         connection.set_read_timeout(Some(Duration::from_secs(10)))?;
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words.iter().chain(&["QUIT"]) {
-            if *word == "QUIT" {
-                request.push_str("*1\r\n");
+        let mut request = Vec::new();
+        for command in [words, &["QUIT"]] {
+            write!(request, "*{}\r\n", command.len())?;
+            for word in command {
+                write!(request, "${}\r\n{word}\r\n", word.len())?;
             }
-            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
         }
-        connection.write_all(request.as_bytes())?;
+        connection.write_all(&request)?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer)?;
         Ok(answer)
