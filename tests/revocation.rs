@@ -1,6 +1,8 @@
 //! Revocation between replicas, on a real Redis that is killed, paused and emptied (contract §11, §16).
 //! The replicas are services of one process, on one Redis and one log.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
 #[path = "support/log.rs"]
 mod log;
 #[path = "support/redis.rs"]
@@ -160,7 +162,7 @@ async fn with_redis_killed_revocations_follow_the_store_and_are_published_when_i
     assert_eq!(ours.standing(&of(during)).await, Standing::Revoked);
     is_refused(&theirs, during).await;
     assert_eq!(theirs.standing(&of(before)).await, Standing::Revoked);
-    shared.clock.advance(Duration::from_secs(60));
+    shared.clock.advance(Duration::from_mins(1));
     goes_on(&ours).await;
     goes_on(&theirs).await;
 
@@ -203,7 +205,7 @@ async fn a_paused_redis_holds_up_neither_publications_nor_calls() {
     for session in &ended {
         is_refused(&theirs, *session).await;
     }
-    shared.clock.advance(Duration::from_secs(60));
+    shared.clock.advance(Duration::from_mins(1));
     goes_on(&ours).await;
     goes_on(&theirs).await;
 
@@ -213,6 +215,20 @@ async fn a_paused_redis_holds_up_neither_publications_nor_calls() {
     for session in &ended {
         assert_eq!(theirs.standing(&of(*session)).await, Standing::Revoked);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_hangs_up_does_not_take_the_publication_with_it() {
+    let mut shared = Shared::with_redis();
+    let replica = shared.replica(REPLICA).await;
+    shared.redis().pause();
+    let (session, entry) = shared.commit();
+    let mut caller = Box::pin(replica.publish(vec![entry]));
+    assert!(std::future::poll_fn(|context| std::task::Poll::Ready(caller.as_mut().poll(context).is_pending())).await);
+    drop(caller);
+    assert_eq!(replica.standing(&of(session)).await, Standing::Revoked);
+    shared.redis().resume();
+    eventually("it is published", async || shared.is_published(session)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,7 @@
 //! A real `redis-server` of one's own, to be killed, paused and emptied.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -103,14 +105,14 @@ impl RedisServer {
     fn try_command(&self, words: &[&str]) -> std::io::Result<String> {
         let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
         connection.set_read_timeout(Some(Duration::from_secs(10)))?;
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words.iter().chain(&["QUIT"]) {
-            if *word == "QUIT" {
-                request.push_str("*1\r\n");
+        let mut request = Vec::new();
+        for command in [words, &["QUIT"]] {
+            write!(request, "*{}\r\n", command.len())?;
+            for word in command {
+                write!(request, "${}\r\n{word}\r\n", word.len())?;
             }
-            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
         }
-        connection.write_all(request.as_bytes())?;
+        connection.write_all(&request)?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer)?;
         Ok(answer)
