@@ -19,6 +19,9 @@ mod refresh;
 #[path = "store_contract/sessions.rs"]
 mod sessions;
 #[cfg(test)]
+#[path = "store_contract/sqlite_file.rs"]
+mod sqlite_file;
+#[cfg(test)]
 #[path = "store_contract/users.rs"]
 mod users;
 
