@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use pingora_error::Result as PingoraResult;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -83,6 +83,10 @@ fn request(head: &http::request::Parts, facts: &Facts, ctx: &Ctx, body: Bytes) -
             all.append(name, value);
             all
         });
+    // pingora does not know it: the target was read without it.
+    if let Some(host) = facts.target.authority().and_then(|authority| HeaderValue::try_from(authority.to_string()).ok()) {
+        request.headers_mut().insert(HOST, host);
+    }
     if let Some(client) = ctx.client() {
         request.extensions_mut().insert(ClientAddress(client));
     }
