@@ -55,19 +55,39 @@ fn requests() -> Vec<(u16, String)> {
         (431, with(&format!("GET /open/{} HTTP/1.1", "a".repeat(10 << 10)), "", "")),
         (431, with("GET /open/x HTTP/1.1", &format!("X: {}\r\n", "a".repeat(15 << 10)).repeat(5), "")),
     ];
-    for length in ["", " ", " 3, 3", " +3", " -3", " 0x3", " 03", " 3 ", " 3;", " 18446744073709551615", " 9223372036854775808", " 3_0"] {
+    for length in
+        ["", " ", " 3, 3", " +3", " -3", " 0x3", " 03", " 3 ", " 3;", " 18446744073709551615", " 9223372036854775808", " 3_0"]
+    {
         all.push((400, post(&format!("Content-Length:{length}\r\n"), "abc")));
     }
     for coding in [
-        " gzip", " chunked, chunked", " ,chunked", " identity, chunked", " gzip, chunked", " chunked\r\nTransfer-Encoding: chunked",
-        " xchunked", " chunked;a", "\u{b}chunked", " identity", "",
+        " gzip",
+        " chunked, chunked",
+        " ,chunked",
+        " identity, chunked",
+        " gzip, chunked",
+        " chunked\r\nTransfer-Encoding: chunked",
+        " xchunked",
+        " chunked;a",
+        "\u{b}chunked",
+        " identity",
+        "",
     ] {
         all.push((400, post(&format!("Transfer-Encoding:{coding}\r\n"), "0\r\n\r\n")));
     }
     for body in [
-        "+3\r\nabc\r\n0\r\n\r\n", "-1\r\nabc\r\n", "0x3\r\nabc\r\n", "1_0\r\nabc\r\n", "00000000000000003\r\nabc\r\n0\r\n\r\n",
-        "3\r\nabcX0\r\n\r\n", "3;a\nb\r\nabc\r\n0\r\n\r\n", "3\nabc\r\n0\r\n\r\n", " 3\r\nabc\r\n0\r\n\r\n", "3\r\nabc\r\n0\r\nX Y\r\n\r\n",
-        "ffffffffffffffff\r\nabc", "\r\n0\r\n\r\n",
+        "+3\r\nabc\r\n0\r\n\r\n",
+        "-1\r\nabc\r\n",
+        "0x3\r\nabc\r\n",
+        "1_0\r\nabc\r\n",
+        "00000000000000003\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabcX0\r\n\r\n",
+        "3;a\nb\r\nabc\r\n0\r\n\r\n",
+        "3\nabc\r\n0\r\n\r\n",
+        " 3\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabc\r\n0\r\nX Y\r\n\r\n",
+        "ffffffffffffffff\r\nabc",
+        "\r\n0\r\n\r\n",
     ] {
         all.push((400, chunked(body)));
     }

@@ -17,7 +17,7 @@ use super::context::Ctx;
 use super::decide::unavailable;
 use super::facts::Facts;
 use super::live::Shared;
-use super::refuse::REQUEST_ID;
+use super::refuse::{REQUEST_ID, invite_body};
 use crate::endpoints::{ClientAddress, RequestId};
 use crate::problem::Refusal;
 
@@ -52,9 +52,7 @@ async fn read_body(session: &mut Session) -> Result<Bytes, Refusal> {
     if session.is_body_done() {
         return Ok(Bytes::new());
     }
-    if session.get_header(EXPECT).is_some() {
-        session.write_continue_response().await.map_err(|_| Refusal::RequestTimeout)?;
-    }
+    invite_body(session).await.map_err(|_| Refusal::RequestTimeout)?;
     let mut body = BytesMut::new();
     while let Some(bytes) = session.read_request_body().await.map_err(|_| Refusal::InvalidRequest("The body is broken off."))? {
         if body.len() + bytes.len() > LARGEST {

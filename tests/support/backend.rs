@@ -165,7 +165,8 @@ async fn serve(mut socket: TcpStream, state: &State, name: &str) {
         match script {
             Script::Ok => {
                 let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Backend: {name}\r\n\r\n{name}", name.len());
-                let answer = if head.starts_with("HEAD ") { answer.strip_suffix(name).unwrap_or_default() } else { answer.as_str() };
+                let answer =
+                    if head.starts_with("HEAD ") { answer.strip_suffix(name).unwrap_or_default() } else { answer.as_str() };
                 if socket.write_all(answer.as_bytes()).await.is_err() {
                     return;
                 }

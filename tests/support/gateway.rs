@@ -13,7 +13,7 @@ use portcullis::config::{self, Backend as BackendConfig, Config, Limits, Roles};
 use portcullis::credential::{Accepted, Outcome, Presented, Scheme};
 use portcullis::domain::{
     Concern, CredentialKind, CredentialKinds, Entry, IdentityTable, Issuer, Principal, SecretString, SystemClock, SystemEntropy,
-    Timestamp, TokenId, UserId,
+    TokenId, UserId,
 };
 use portcullis::policy::{AllowInPath, AuthMode, Case, HostRewrite, Place, RouteSpec, RouteTable, TrailingSlash};
 use portcullis::problem::Refusal;
@@ -58,7 +58,7 @@ impl Gateway {
     }
 
     pub(crate) async fn connect(&self) -> Client {
-        Client { socket: TcpStream::connect(self.address()).await.unwrap(), buffer: Vec::new() }
+        Client::of(TcpStream::connect(self.address()).await.unwrap())
     }
 
     /// One request on a connection of its own.
@@ -70,7 +70,7 @@ impl Gateway {
 
     pub(crate) async fn admin(&self, target: &str) -> Answer {
         let socket = TcpStream::connect(self.running.admin_address()).await.unwrap();
-        let mut client = Client { socket, buffer: Vec::new() };
+        let mut client = Client::of(socket);
         client.write(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
         client.answer().await
     }
@@ -78,11 +78,21 @@ impl Gateway {
 
 pub(crate) fn live(config: Config, routes: Vec<RouteSpec>) -> Live {
     let table = RouteTable::build(routes, Arc::new(Roles::default())).unwrap();
-    let schemes: Vec<Arc<dyn Scheme>> = vec![Arc::new(Names(CredentialKind::Bearer)), Arc::new(Names(CredentialKind::ApiKey)), Arc::new(Names(CredentialKind::Session))];
+    let schemes: Vec<Arc<dyn Scheme>> = vec![
+        Arc::new(Names(CredentialKind::Bearer)),
+        Arc::new(Names(CredentialKind::ApiKey)),
+        Arc::new(Names(CredentialKind::Session)),
+    ];
     let router = Router::new()
         .route("/auth/echo", post(|body: String| async move { body }))
         .route("/auth/me", get(|| async { "me" }))
-        .route("/auth/slow", get(|| async { tokio::time::sleep(Duration::from_millis(50)).await; "slow" }));
+        .route(
+            "/auth/slow",
+            get(|| async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                "slow"
+            }),
+        );
     Live::new(Arc::new(config), table, schemes, router).unwrap()
 }
 
@@ -119,6 +129,10 @@ impl Answer {
 }
 
 impl Client {
+    pub(crate) const fn of(socket: TcpStream) -> Self {
+        Self { socket, buffer: Vec::new() }
+    }
+
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         // A gateway that has refused already may have closed.
         let _ = self.socket.write_all(bytes.as_ref()).await;
@@ -311,7 +325,11 @@ pub(crate) fn config() -> Config {
             refresh_grace: Duration::from_secs(10),
             leeway: Duration::from_secs(30),
         },
-        api_keys: config::ApiKeys { header: "X-API-Key".into(), query_parameter: Some("api_key".into()), cache_ttl: Duration::from_mins(15) },
+        api_keys: config::ApiKeys {
+            header: "X-API-Key".into(),
+            query_parameter: Some("api_key".into()),
+            cache_ttl: Duration::from_mins(15),
+        },
         roles: Roles::default(),
         scopes: std::collections::BTreeMap::default(),
         login: config::Login {
@@ -333,7 +351,11 @@ pub(crate) fn config() -> Config {
             max_staleness: Duration::from_secs(2),
             allow_when_unavailable: false,
         },
-        identity: config::Identity { headers: Arc::new(IdentityTable::x_auth()), keep_client_headers: Vec::new(), forward_credential: false },
+        identity: config::Identity {
+            headers: Arc::new(IdentityTable::x_auth()),
+            keep_client_headers: Vec::new(),
+            forward_credential: false,
+        },
         log: config::Log { json: false, access: false },
     }
 }
@@ -391,9 +413,4 @@ pub(crate) fn routes(servers: &[&str]) -> Vec<RouteSpec> {
         route("rest", "/**", AuthMode::Required, backend(servers)),
         read,
     ]
-}
-
-/// Now, for tests that need a moment.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from_secs(1_700_000_000)
 }
