@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use pingora_error::Result as PingoraResult;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -17,7 +17,7 @@ use super::context::Ctx;
 use super::decide::unavailable;
 use super::facts::Facts;
 use super::live::Shared;
-use super::refuse::REQUEST_ID;
+use super::refuse::{REQUEST_ID, invite_body};
 use crate::endpoints::{ClientAddress, RequestId};
 use crate::problem::Refusal;
 
@@ -52,9 +52,7 @@ async fn read_body(session: &mut Session) -> Result<Bytes, Refusal> {
     if session.is_body_done() {
         return Ok(Bytes::new());
     }
-    if session.get_header(EXPECT).is_some() {
-        session.write_continue_response().await.map_err(|_| Refusal::RequestTimeout)?;
-    }
+    invite_body(session).await.map_err(|_| Refusal::RequestTimeout)?;
     let mut body = BytesMut::new();
     while let Some(bytes) = session.read_request_body().await.map_err(|_| Refusal::InvalidRequest("The body is broken off."))? {
         if body.len() + bytes.len() > LARGEST {
@@ -83,6 +81,10 @@ fn request(head: &http::request::Parts, facts: &Facts, ctx: &Ctx, body: Bytes) -
             all.append(name, value);
             all
         });
+    // pingora does not know it: the target was read without it.
+    if let Some(host) = facts.target.authority().and_then(|authority| HeaderValue::try_from(authority.to_string()).ok()) {
+        request.headers_mut().insert(HOST, host);
+    }
     if let Some(client) = ctx.client() {
         request.extensions_mut().insert(ClientAddress(client));
     }

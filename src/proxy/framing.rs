@@ -44,7 +44,7 @@ pub(crate) struct Head {
     pub(crate) body: Delimiter,
     /// Whether there is an `Expect` field: the client may wait before it sends the body.
     pub(crate) expects: bool,
-    /// The head as pingora gets it: `/` for a target, since it would read and repair the real one.
+    /// The head as pingora gets it: `/` for a target and no `Host`, since it would read and repair the real ones.
     pub(crate) wire: BytesMut,
 }
 
@@ -172,7 +172,10 @@ impl HeadReader {
             return Err(Fault::Malformed("control bytes in a header field"));
         }
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.hosts.push(Bytes::copy_from_slice(value.trim_ascii())),
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                self.hosts.push(Bytes::copy_from_slice(value.trim_ascii()));
+                return Ok(());
+            }
             6 if name.eq_ignore_ascii_case(b"expect") => self.expects = true,
             14 if folds_to(name, b"content-length") => self.length = Some(self.content_length(name, value)?),
             17 if folds_to(name, b"transfer-encoding") => {
@@ -267,7 +270,7 @@ mod tests {
         let bytes = b"POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
         let (head, length) = read(bytes).unwrap().unwrap();
         assert_eq!((head.method, &head.target[..], head.body), (Method::POST, &b"/a?b"[..], Delimiter::Length(3)));
-        assert_eq!(&head.wire[..], b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n");
+        assert_eq!(&head.wire[..], b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n");
         assert_eq!(length, bytes.len() - 3);
         let mut reader = HeadReader::default();
         for end in 1..length {

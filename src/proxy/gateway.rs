@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{EXPECT, UPGRADE};
+use http::header::UPGRADE;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -18,7 +18,7 @@ use super::backend::{self, Pool};
 use super::context::Ctx;
 use super::facts::{self, Facts};
 use super::live::Shared;
-use super::refuse::{REQUEST_ID, refuse};
+use super::refuse::{REQUEST_ID, invite_body, refuse};
 use super::wire::Wire;
 use super::{bridge, decide, request_id, upstream};
 use crate::config::Backend;
@@ -97,9 +97,7 @@ impl ProxyHttp for Gateway {
         }
         // Whatever it asked for besides WebSocket, it is a plain request from here on.
         session.req_header_mut().remove_header(&UPGRADE);
-        if session.get_header(EXPECT).is_some() && !session.is_body_done() {
-            session.write_continue_response().await?;
-        }
+        invite_body(session).await?;
         Ok(false)
     }
 

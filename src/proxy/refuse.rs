@@ -72,6 +72,18 @@ async fn drain(session: &mut Session) {
     let _ = timeout(DRAIN.1, read).await;
 }
 
+/// Tells a client that waits for it to send its body (RFC 9110 §10.1.1).
+pub(crate) async fn invite_body(session: &mut Session) -> Result<()> {
+    if session.get_header(header::EXPECT).is_none() || session.is_body_done() {
+        return Ok(());
+    }
+    // pingora would take it for an early answer, and end the connection after the real one.
+    session.set_close_on_response_before_downstream_finish(false);
+    let written = session.write_continue_response().await;
+    session.set_close_on_response_before_downstream_finish(true);
+    written
+}
+
 /// The bytes of a refusal where there is no session to write it.
 pub(crate) fn problem(refusal: &Refusal, config: &Config, id: &str, head_only: bool) -> Vec<u8> {
     let answer = refusal.answer(&context(config, id));

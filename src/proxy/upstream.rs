@@ -43,7 +43,7 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
     }
     cookies(request)?;
     match &spec.host {
-        // pingora compares: the client's own, in the spelling that was judged.
+        // The client's own, in the spelling that was judged.
         HostRewrite::Preserve => {
             if let Some(authority) = facts.target.authority() {
                 request.insert_header(HOST, authority.to_string())?;
