@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::config::load::shown;
 use crate::config::{Environment, Report};
 use crate::policy::file::{Everything, load};
 
@@ -42,11 +43,11 @@ pub fn check(path: &Path, format: Format, strict: bool, colors: bool, env: &Envi
         return Outcome { code, out: format!("{:#}\n", report.to_json()), err: String::new() };
     }
     let findings = report.render(colors);
-    let verdict = format!("{}: {}\n", path.display(), counts(&report));
+    let verdict = format!("{}: {}\n", shown(path), counts(&report));
     match good {
-        Some(good) if !warned => Outcome { code, out: format!("{} is good: {good}\n", path.display()), err: findings },
+        Some(good) if !warned => Outcome { code, out: format!("{} is good: {good}\n", shown(path)), err: findings },
         Some(good) if code == 0 => {
-            Outcome { code, out: format!("{} is good: {good}, {}\n", path.display(), counts(&report)), err: findings }
+            Outcome { code, out: format!("{} is good: {good}, {}\n", shown(path), counts(&report)), err: findings }
         }
         _ => Outcome { code, out: String::new(), err: findings + &verdict },
     }
@@ -55,7 +56,7 @@ pub fn check(path: &Path, format: Format, strict: bool, colors: bool, env: &Envi
 /// The report of a configuration that is refused, as text for standard error, with its closing line.
 #[must_use]
 pub fn refused(path: &Path, report: &Report, colors: bool) -> String {
-    format!("{}{}: {}\n", report.render(colors), path.display(), counts(report))
+    format!("{}{}: {}\n", report.render(colors), shown(path), counts(report))
 }
 
 fn summary(everything: &Everything) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::document::{Node, Value, parse_default};
 use super::report::{Finding, Report, Span};
-use super::schema::{At, FromNode, not_available};
+use super::schema::{At, FromNode};
 use super::values::string;
 use super::{Backend, raw};
 
@@ -56,7 +56,7 @@ fn servers(entry: &raw::Backend, report: &mut Report) -> Vec<String> {
     let Some(servers) = &entry.servers.value.0 else {
         return Vec::new();
     };
-    if servers.is_empty() && !report.is_broken(entry.servers.span) {
+    if servers.is_empty() && !report.may_hide(entry.servers.span, &["servers"]) {
         report.error(entry.servers.span, Finding::new("a backend has one server at least").help("write [\"127.0.0.1:9000\"]"));
     }
     let mut addresses = Vec::new();
@@ -160,7 +160,7 @@ fn defaults(span: Span, report: &mut Report) -> Option<raw::Backend> {
 fn parse_inline(url: &str) -> Result<(String, String), Finding> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     if matches!(scheme, "https" | "h2c") {
-        return Err(not_available(&format!("backend = \"{scheme}://…\""), "\"http://…\""));
+        return Err(Finding::new(format!("`backend = \"{scheme}://…\"` is not available yet")).help("write \"http://…\""));
     }
     if scheme != "http" {
         return Err(Finding::new(format!("`{url}` is not the URL of a backend")).help("write \"http://127.0.0.1:9000\""));

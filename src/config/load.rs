@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 
-use super::document::{self, Surroundings, Value};
+use super::document::{self, Surroundings};
 use super::environment::Environment;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, refuse_unknown};
@@ -37,14 +37,14 @@ pub(crate) struct Draft {
     pub(crate) report: Report,
     /// `[routes].include` with places.
     pub(crate) include: At<Vec<At<String>>>,
-    /// Whether the file could be read whole: if not, names that seem to be missing may be there.
+    /// Whether every backend and role that is written down was understood: if not, those that seem to be missing may be there.
     pub(crate) whole: bool,
 }
 
 /// Reads gateway.toml at `path`; fails only where there is no text at all.
 pub(crate) fn draft(path: &Path, env: &Environment) -> Result<Draft, Report> {
     let mut report = Report::default();
-    let shown = path.display().to_string();
+    let shown = shown(path);
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let text = match std::fs::read_to_string(&absolute) {
         Ok(text) => text,
@@ -57,13 +57,17 @@ pub(crate) fn draft(path: &Path, env: &Environment) -> Result<Draft, Report> {
     let folder = absolute.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let source = report.add_source(&shown, text.clone());
     let mut table = document::parse(source, &text, Surroundings { env, folder: &folder }, &mut report);
-    let whole = !report.is_broken(table.span);
+    let whole = !report.may_hide(table.span, &["name", "backends", "roles", "includes", "scopes"]);
     overrides::apply(&mut table, raw::Gateway::KEYS, env, &mut report);
     refuse_unknown(&table, &raw::Gateway::KEYS.iter().collect::<Vec<_>>(), &mut report);
     let raw = raw::Gateway::of(&table, &mut report);
-    let whole = whole && !table.entries.iter().any(|entry| matches!(entry.node.value, Value::Broken));
     let config = checked(&raw, absolute, &folder, &mut report);
     Ok(Draft { config, report, include: raw.routes.value.include, whole })
+}
+
+/// How messages name the file at `path`.
+pub(crate) fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 fn unreadable(shown: &str, error: &std::io::Error) -> Finding {

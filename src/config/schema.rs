@@ -75,7 +75,7 @@ pub(crate) fn get<T: FromNode>(table: &Table, key: &Key, report: &mut Report) ->
         };
         return At { value: value.unwrap_or_else(|| default(table, key, report)), span: node.span, set: true };
     }
-    if table.get(key.name).is_none() && !report.is_broken(table.span) {
+    if table.get(key.name).is_none() && !report.may_hide(table.span, &[key.name]) {
         T::missing(key.name, table.span, report);
     }
     At { value: default(table, key, report), span: table.span, set: false }

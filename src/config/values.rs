@@ -13,8 +13,18 @@ use crate::domain::{Scope, SecretString};
 
 /// Files that `node` is of another type than `takes`.
 pub(crate) fn refuse(node: &Node, takes: &str, report: &mut Report) {
-    let found = node.value.kind();
-    report.error(node.span, Finding::new(format!("`{}` takes {takes}, not {found}", node.name)));
+    let finding = Finding::new(format!("`{}` takes {takes}, not {}", node.name, node.value.kind()));
+    let wants_string = takes.contains('"') || takes == String::TAKES;
+    report.error(
+        node.span,
+        match node.value {
+            Value::String { .. } if !wants_string => finding.help("write it without quotes"),
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime if wants_string => {
+                finding.help(format!("put it in quotes: {takes}"))
+            }
+            _ => finding.help(format!("write {takes}")),
+        },
+    );
 }
 
 /// `node` as a table.

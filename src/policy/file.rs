@@ -60,7 +60,7 @@ fn file_conflict(conflict: &Conflict, report: &mut Report) {
 
 /// The routes of every file that gateway.toml includes.
 fn routes(path: &Path, draft: &mut Draft, env: &Environment) -> Vec<RouteSpec> {
-    let shown_folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
+    let shown_folder = path.strip_prefix(".").unwrap_or(path).parent().unwrap_or_else(|| Path::new("")).to_owned();
     let folder = draft.config.file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let mut files = BTreeSet::new();
     let mut specs = spec::Specs::default();

@@ -62,7 +62,7 @@ fn host_pattern(text: &str) -> Result<HostPattern, Finding> {
 
 /// `methods`
 pub(super) fn methods(methods: &[At<String>], span: Span, report: &mut Report) -> Vec<Method> {
-    if methods.is_empty() && !report.is_broken(span) {
+    if methods.is_empty() && !report.may_hide(span, &["methods"]) {
         report.error(span, Finding::new("`methods` lists none: no call could match").help("leave it out for all of them"));
     }
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

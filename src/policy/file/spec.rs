@@ -142,7 +142,10 @@ fn backend(own: &Own, common: &Common, draft: &mut Draft) -> Option<Arc<Backend>
 
 /// What is asked of callers whom nobody looks at.
 fn credentials_asked(common: &Common, report: &mut Report) {
-    if common.credentials.value.is_empty() && common.credentials.set && !report.is_broken(common.credentials.span) {
+    if common.credentials.value.is_empty()
+        && common.credentials.set
+        && !report.may_hide(common.credentials.span, &["credentials"])
+    {
         let finding = Finding::new("`credentials` lists no kind: nobody could call this route");
         report.error(common.credentials.span, finding.help("write [\"bearer\", \"api_key\", \"session\"], or auth = \"none\""));
     }
