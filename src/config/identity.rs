@@ -47,8 +47,7 @@ fn headers(table: &Table, report: &mut Report) -> IdentityTable {
         };
         let folded = fold(&entry.key);
         if let Some((_, first)) = places.iter().find(|(other, _)| *other == folded) {
-            let finding =
-                Finding::new(format!("`{}` is the same header to many backends", entry.key)).also(*first, "as this one");
+            let finding = Finding::new(format!("`{}` is the same header to many backends", entry.key)).also(*first, "as this one");
             report.error(entry.key_span, finding.help("leave one of them out"));
         }
         places.push((folded, entry.key_span));
@@ -75,9 +74,9 @@ fn template(text: &str) -> Result<(), Finding> {
         let Some((inner, after)) = inner.filter(|(inner, _)| !inner.contains('{')) else {
             return Err(Finding::new("a brace without its partner").help("write \"{username}\""));
         };
-        let of_token = ["claims.", "attributes."]
-            .iter()
-            .any(|kind| inner.strip_prefix(kind).is_some_and(|path| !path.split('.').any(str::is_empty)));
+        let of_token = ["claims.", "attributes."].iter().any(|kind| {
+            inner.strip_prefix(kind).is_some_and(|path| !path.split('.').any(str::is_empty))
+        });
         if !of_token && !PLACEHOLDERS.contains(&inner) {
             let mut all = PLACEHOLDERS.to_vec();
             all.extend(["claims.…", "attributes.…"]);
@@ -90,42 +89,11 @@ fn template(text: &str) -> Result<(), Finding> {
 
 /// Headers that frame or route a message, or belong to somebody else: the gateway never emits them as identity.
 const NOT_EMITTED: [&str; 36] = [
-    "accept",
-    "accept-charset",
-    "accept-encoding",
-    "accept-language",
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-language",
-    "content-length",
-    "content-range",
-    "content-type",
-    "cookie",
-    "date",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "origin",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "range",
-    "set-cookie",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-uri",
-    "x-real-ip",
-    "x-request-id",
+    "accept", "accept-charset", "accept-encoding", "accept-language", "authorization", "connection", "content-encoding",
+    "content-language", "content-length", "content-range", "content-type", "cookie", "date", "expect", "forwarded", "host",
+    "keep-alive", "origin", "proxy-authenticate", "proxy-authorization", "proxy-connection", "range", "set-cookie", "te",
+    "trailer", "transfer-encoding", "upgrade", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port",
+    "x-forwarded-prefix", "x-forwarded-proto", "x-forwarded-uri", "x-real-ip", "x-request-id",
 ];
 
 /// `name` as a header that the gateway may emit.

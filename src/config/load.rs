@@ -9,8 +9,8 @@ use super::environment::Environment;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, refuse_unknown};
 use super::{
-    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, Passwords, Revocation, RevocationCheck, backends, identity,
-    overrides, raw, roles, server, storage, tokens,
+    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, Passwords, Revocation, RevocationCheck, backends, identity, overrides,
+    raw, roles, server, storage, tokens,
 };
 
 /// A good configuration.
@@ -114,10 +114,7 @@ fn auth(raw: &raw::Auth, report: &mut Report) -> Auth {
     }
     let realm = &raw.realm;
     if realm.value.is_empty() || !realm.value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-        report.error(
-            realm.span,
-            Finding::new("`auth.realm` is printable ASCII, and not empty").help("write realm = \"portcullis\""),
-        );
+        report.error(realm.span, Finding::new("`auth.realm` is printable ASCII, and not empty").help("write realm = \"portcullis\""));
     }
     Auth { prefix: prefix.value.clone(), realm: realm.value.clone() }
 }
@@ -149,8 +146,7 @@ fn api_keys(raw: &raw::ApiKeys, report: &mut Report) -> ApiKeys {
     if !parameter.value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)) {
         report.error(
             parameter.span,
-            Finding::new("`api_keys.query_parameter` holds letters, digits and `-._~` only")
-                .help("write \"api_key\", or \"\" for none"),
+            Finding::new("`api_keys.query_parameter` holds letters, digits and `-._~` only").help("write \"api_key\", or \"\" for none"),
         );
     }
     ApiKeys {

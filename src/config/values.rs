@@ -219,8 +219,7 @@ impl FromNode for IpNet {
         parsed(node, Self::TAKES, report, |text| {
             let net = text.parse::<Self>().ok().or_else(|| text.parse::<IpAddr>().ok().map(Self::from));
             net.map(|net| net.trunc()).ok_or_else(|| {
-                Finding::new(format!("`{text}` is not an address range"))
-                    .help("write \"10.0.0.0/8\", or one address: \"10.1.2.3\"")
+                Finding::new(format!("`{text}` is not an address range")).help("write \"10.0.0.0/8\", or one address: \"10.1.2.3\"")
             })
         })
     }
@@ -234,9 +233,7 @@ impl FromNode for SocketAddr {
             text.parse().map_err(|_| {
                 let finding = Finding::new(format!("`{text}` is not an address with a port"));
                 match text.rsplit_once(':') {
-                    Some(("", port)) => {
-                        finding.help(format!("write \"0.0.0.0:{port}\" for every address, or \"127.0.0.1:{port}\""))
-                    }
+                    Some(("", port)) => finding.help(format!("write \"0.0.0.0:{port}\" for every address, or \"127.0.0.1:{port}\"")),
                     Some(("localhost", port)) => finding.help(format!("write \"127.0.0.1:{port}\"")),
                     _ => finding.help("write \"127.0.0.1:8080\" or \"[::]:8080\""),
                 }
