@@ -324,3 +324,8 @@ pub struct Log {
     /// Whether there is an access log.
     pub access: bool,
 }
+
+/// The keys of `[cors]`, which routes have too.
+pub(crate) fn cors_keys() -> Vec<&'static schema::Key> {
+    raw::Cors::KEYS.iter().collect()
+}
