@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// An authentication gateway for services that have no login of their own.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "portcullis", version, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
