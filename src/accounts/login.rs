@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::{Accounts, Origin, Tokens, scopes_held, store_is_down, to_the_end, try_again};
 use crate::domain::refresh::RefreshToken;
 use crate::domain::secret::ExposeSecret;
-use crate::domain::{AuditKind, Hash256, ScopeSet, SecretString, SessionId, SessionRecord, Timestamp, User, UserId};
+use crate::domain::{AuditKind, Hash256, ScopeSet, SecretString, SessionId, SessionRecord, User, UserId};
 use crate::limit::own_network;
 use crate::password::{Busy, Verdict};
 use crate::problem::{Quota, Refusal};
@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// For how long an address prefix stays an account's own after a login from it.
 const OWN_NETWORK_FOR: Duration = Duration::from_hours(30 * 24);
 /// The `client_id` of logins.
-pub(super) const CLIENT_ID: &str = "portcullis";
+const CLIENT_ID: &str = "portcullis";
 /// How much of a `User-Agent` a session keeps, in bytes.
 const DEVICE_MAX: usize = 256;
 
@@ -75,9 +75,9 @@ impl Accounts {
         self.may_try(&target, origin).await?;
         let (user, rehashed) = match (target.user, verdict) {
             (Some(user), Verdict::Right { rehashed }) if !user.disabled && !user.service => (user, rehashed),
-            (user, verdict) => {
+            (user, _) => {
                 limits.failed(&target.key, network).await;
-                return Err(self.failed(user, &verdict, origin).await);
+                return Err(self.failed(user, origin).await);
             }
         };
         let tokens = self.open(&user, request).await?;
@@ -144,15 +144,21 @@ impl Accounts {
             ended_at: None,
         };
         // The user comes back as he is in the transaction: his generation, roles and scopes go into the token.
-        let user = match parts.store.open_session(&session, refresh.hash()).await {
+        let fresh = match parts.store.open_session(&session, refresh.hash()).await {
             Ok(user) => user,
             // Disabled or deleted since the check.
             Err(StoreError::NotFound(_)) => return Err(Refusal::InvalidCredentials),
             Err(error) => return Err(store_is_down(&error)),
         };
-        let tokens = self.tokens(&session, &user, refresh, now)?;
-        let detail = format!("{} from {}", user.username, CLIENT_ID);
-        self.audit.note(AuditKind::LoginOk, origin, Some(user.id.to_string()), Some(detail)).await;
+        if fresh.generation != user.generation && !same(fresh.password.as_ref(), user.password.as_ref()) {
+            // The password was changed since the check, which ended all sessions but this one.
+            let ended = parts.store.end_session(session.id, now, self.revoke_until(now)).await;
+            parts.revocations.publish(ended.map_err(|error| store_is_down(&error))?).await;
+            return Err(Refusal::InvalidCredentials);
+        }
+        let tokens = self.tokens(&session, &fresh, refresh, now)?;
+        let (subject, detail) = (fresh.id.to_string(), format!("{} opened session {}", fresh.username, session.id));
+        self.audit.note(AuditKind::LoginOk, origin, Some(subject), Some(detail)).await;
         Ok(tokens)
     }
 
@@ -164,18 +170,18 @@ impl Accounts {
         {
             tracing::warn!(%error, user = %user.id, "a better password hash was not kept");
         }
-        let now: Timestamp = self.parts.clock.now();
-        if let Err(error) = store.remember_network(user.id, &own_network(origin.address), now).await {
+        let network = own_network(origin.address);
+        if let Err(error) = store.remember_network(user.id, &network, self.parts.clock.now()).await {
             tracing::warn!(%error, user = %user.id, "the network of a login was not noted");
         }
     }
 
-    async fn failed(&self, user: Option<User>, verdict: &Verdict, origin: &Origin) -> Refusal {
-        let why = match (&user, verdict) {
-            (None, _) => "unknown account",
-            (Some(user), _) if user.disabled => "disabled account",
-            (Some(user), _) if user.service => "service account",
-            (Some(_), _) => "wrong password",
+    async fn failed(&self, user: Option<User>, origin: &Origin) -> Refusal {
+        let why = match &user {
+            None => "unknown account",
+            Some(user) if user.disabled => "disabled account",
+            Some(user) if user.service => "service account",
+            Some(_) => "wrong password",
         };
         let subject = user.map(|user| user.id.to_string());
         self.audit.note(AuditKind::LoginFailed, origin, subject, Some(why.to_owned())).await;
@@ -187,6 +193,11 @@ impl Accounts {
         self.audit.note(AuditKind::LoginLimited, origin, subject, Some(why.to_owned())).await;
         Refusal::RateLimited(quota)
     }
+}
+
+/// Whether two stored hashes are the same.
+fn same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    one.map(ExposeSecret::expose_secret) == other.map(ExposeSecret::expose_secret)
 }
 
 /// One spelling for all the spellings of a name: NFKC, lower case, no space around it.

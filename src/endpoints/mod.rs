@@ -61,7 +61,7 @@ pub const ENDPOINTS: [(&str, &str); 4] = [("POST", "/login"), ("POST", "/refresh
 /// All endpoints.
 pub fn router(state: Arc<EndpointState>) -> Router {
     let at = |path: &str| literal(&format!("{}{path}", state.config.auth.prefix));
-    Router::new()
+    let endpoints = Router::new()
         .route(&at("/login"), post(login::login))
         .route(&at("/refresh"), post(login::refresh))
         .route(&at("/logout"), post(logout::logout))
@@ -69,8 +69,9 @@ pub fn router(state: Arc<EndpointState>) -> Router {
         .route(JWKS, get(discovery::jwks))
         .fallback(answer::no_endpoint)
         .method_not_allowed_fallback(answer::wrong_method)
-        .layer(middleware::from_fn_with_state(Arc::clone(&state), answer::answered))
-        .with_state(state)
+        .with_state(Arc::clone(&state));
+    // Around the whole, not around each route: axum adds `Allow` outside of a route's own layers.
+    Router::new().fallback_service(endpoints).layer(middleware::from_fn_with_state(state, answer::answered))
 }
 
 /// Whether the canonical `path` belongs to the gateway itself, so that no route is asked.
