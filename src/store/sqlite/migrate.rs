@@ -25,12 +25,16 @@ pub(super) async fn run(connection: &mut SqliteConnection) -> StoreResult<()> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     refuse_incompatible(&mut tx).await?;
     // Not `run`: its future is not `Send` for every lifetime ("`Acquire` is not general enough").
-    migrations().run_direct(None, &mut *tx, false).await.map_err(|error| match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => StoreError::from(error),
-        // Checksums that differ, migrations that broke off: nothing that waiting would cure.
-        other => StoreError::Corrupt(other.to_string()),
-    })?;
+    migrations().run_direct(None, &mut *tx, false).await.map_err(refused)?;
     Ok(tx.commit().await?)
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others are differing checksums and their like, which no waiting cures")]
+fn refused(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        other => StoreError::Corrupt(other.to_string()),
+    }
 }
 
 async fn refuse_incompatible(connection: &mut SqliteConnection) -> StoreResult<()> {

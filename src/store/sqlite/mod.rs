@@ -22,7 +22,7 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, Transaction};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, Transaction};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
@@ -117,7 +117,10 @@ impl Open {
             .pragma("secure_delete", "FAST")
             .disable_statement_logging();
         prepare(&options).await?;
-        let pool = || SqlitePoolOptions::new().acquire_timeout(DEADLINE).idle_timeout(None).max_lifetime(None);
+        let pool = || {
+            let pool = SqlitePoolOptions::new().acquire_timeout(DEADLINE).idle_timeout(None).max_lifetime(None);
+            pool.test_before_acquire(false).after_release(|connection, _| Box::pin(is_clean(connection)))
+        };
         Ok(Self {
             file,
             writer: pool().max_connections(1).connect_lazy_with(options.clone()),
@@ -144,6 +147,16 @@ async fn prepare(options: &SqliteConnectOptions) -> StoreResult<()> {
     }
     migrate::run(&mut connection).await?;
     Ok(connection.close().await?)
+}
+
+/// Whether a connection that comes back may be used again.
+///
+/// When a disk is full SQLite rolls back by itself; the rollback that sqlx then sends fails, and sqlx believes for ever
+/// that the connection is inside a transaction.
+async fn is_clean(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // Behind this, a rollback that was queued has been run.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 fn is_busy(error: &sqlx::Error) -> bool {
