@@ -102,3 +102,57 @@ impl StateStore for View {
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Rate;
+    use crate::domain::clock::ManualClock;
+    use crate::domain::{Clock, Timestamp};
+    use crate::limit::bucket::Bucket;
+
+    fn key(number: u32) -> Key {
+        u128::from(number).to_be_bytes()
+    }
+
+    fn limited_to(capacity: usize) -> (Arc<Cells>, Arc<ManualClock>, Bucket) {
+        let cells = Arc::new(Cells::new(capacity));
+        let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_700_000_000)));
+        let rate = Rate { count: 5, period: Duration::from_mins(1) };
+        let bucket = Bucket::new("login", rate, &cells, &(Arc::clone(&clock) as Arc<dyn Clock>));
+        (cells, clock, bucket)
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_keys_appear() {
+        let (cells, _, bucket) = limited_to(1000);
+        for number in 0..100_000 {
+            let _ = bucket.take(key(number));
+            assert!(cells.len() <= 1000);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_new_keys_does_not_free_one_that_is_at_its_limit() {
+        let (_, _, bucket) = limited_to(1000);
+        let limited = u32::MAX;
+        while bucket.take(key(limited)).is_ok() {}
+        for number in 0..100_000 {
+            let _ = bucket.take(key(number));
+            assert!(bucket.look(key(limited)).is_err(), "after {number}");
+        }
+    }
+
+    #[test]
+    fn cells_whose_time_has_passed_go_before_any_other() {
+        let (cells, clock, bucket) = limited_to(1000);
+        for number in 0..900 {
+            let _ = bucket.take(key(number));
+        }
+        clock.advance(Duration::from_mins(2));
+        for number in 1000..1200 {
+            let _ = bucket.take(key(number));
+        }
+        assert_eq!(cells.len(), 200);
+    }
+}

@@ -14,6 +14,8 @@
 mod feed;
 mod freshness;
 mod list;
+mod message;
+mod outbox;
 mod service;
 mod store;
 mod stream;
@@ -21,9 +23,9 @@ mod strict;
 
 use crate::domain::{Concern, Entry};
 
-pub use feed::{RedisError, announce};
 pub use list::List;
 pub use service::{OnStats, RevocationService, Stats, start};
+pub use stream::{RedisError, announce};
 
 /// What the list says of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,10 +8,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::feed::{Feed, RedisError};
+use super::feed::Feed;
 use super::freshness::Freshness;
 use super::list::List;
 use super::store::StoreFollower;
+use super::stream::RedisError;
 use super::strict::Confirmations;
 use super::{Revocations, Standing};
 use crate::config;
@@ -28,8 +29,9 @@ const REPORT: Duration = Duration::from_secs(1);
 pub struct Stats {
     /// Entries in memory.
     pub entries: u64,
-    /// The longest way from a publication to this list since the last report, by both machines' clocks.
-    pub lag: Duration,
+    /// The longest way from another replica's publication to this list since the last report, by both machines' clocks;
+    /// `None` when none came.
+    pub lag: Option<Duration>,
     /// How long ago everything revoked was known here.
     pub staleness: Duration,
 }
@@ -97,13 +99,13 @@ pub fn start(
 async fn keep_house(list: Arc<List>, fresh: Arc<Freshness>, feed: Option<Arc<Feed>>, clock: Arc<dyn Clock>, on_stats: OnStats) {
     let mut swept = fresh.now();
     loop {
-        let lag = feed.as_ref().map_or(Duration::ZERO, |feed| feed.take_lag());
+        let lag = feed.as_ref().and_then(|feed| feed.take_lag());
         on_stats(Stats { entries: list.len() as u64, lag, staleness: fresh.staleness() });
         if fresh.now().saturating_sub(swept) >= SWEEP {
             swept = fresh.now();
             list.sweep(clock.now());
             if let Some(feed) = &feed
-                && let Err(error) = feed.trim().await
+                && let Err(error) = feed.sweep().await
             {
                 tracing::debug!(%error, "the stream was not trimmed");
             }
@@ -126,13 +128,13 @@ impl RevocationService {
     /// How many entries there are and how old the list is; the lag is told to [`OnStats`] only.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { entries: self.list.len() as u64, lag: Duration::ZERO, staleness: self.fresh.staleness() }
+        Stats { entries: self.list.len() as u64, lag: None, staleness: self.fresh.staleness() }
     }
 
     /// Whether entries wait for Redis to come back.
     #[must_use]
     pub fn has_unpublished(&self) -> bool {
-        self.feed.as_ref().is_some_and(|feed| feed.has_pending())
+        self.feed.as_ref().is_some_and(|feed| feed.has_unpublished())
     }
 
     /// Ends all tasks, and returns when they have ended, after a second at most.

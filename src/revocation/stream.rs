@@ -1,95 +1,174 @@
-//! The form of a message in the Redis stream.
+//! The Redis stream as commands with deadlines: no more than what following, publishing and restoring need.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use ::redis::streams::StreamId;
-use ::redis::{FromRedisValue as _, Pipeline};
+use ::redis::aio::MultiplexedConnection;
+use ::redis::streams::{StreamRangeReply, StreamReadReply};
+use ::redis::{AsyncConnectionConfig, Client, Pipeline, RedisResult, cmd, pipe};
+use secrecy::ExposeSecret as _;
 
-use crate::domain::{Entry, Timestamp};
+use super::message::{Message, Position, add_all, add_marker};
+use crate::config;
+use crate::domain::{Clock, Entry, Timestamp};
 
-/// Messages that Redis keeps at most, about; live entries beyond are still in every list and in the store.
-const CAP: u64 = 1_000_000;
-/// The field that holds the entry as JSON; a message without it only marks a place.
-const ENTRY: &str = "entry";
-/// The field that holds when it was published, in milliseconds since the epoch.
-const AT: &str = "at";
+/// How long a command may take that nobody waits for.
+pub(super) const COMMAND: Duration = Duration::from_secs(1);
+/// Messages read or written at once.
+pub(super) const BATCH: usize = 1000;
 
-/// The place of a message in the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
-    millis: u64,
-    counter: u64,
+/// Redis can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisError {
+    /// It refused, broke off, or its address is none.
+    #[error("Redis: {0}")]
+    Failed(#[from] ::redis::RedisError),
+    /// It did not answer in time.
+    #[error("Redis did not answer in time")]
+    Silent,
+    /// It answered what it can't have.
+    #[error("Redis answered something else than asked")]
+    Confused,
+    /// A command on another connection failed.
+    #[error("the connection to Redis broke")]
+    Broken,
 }
 
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.millis, self.counter)
-    }
+pub(super) type Result<T> = std::result::Result<T, RedisError>;
+
+pub(super) struct Stream {
+    client: Client,
+    key: String,
 }
 
-impl FromStr for Position {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (millis, counter) = text.split_once('-').unwrap_or((text, "0"));
-        Ok(Self { millis: millis.parse()?, counter: counter.parse()? })
-    }
-}
-
-/// What a message says.
-#[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) position: Position,
-    /// `None`: a place marker, or something that this release can't read; the store will have it.
-    pub(super) entry: Option<Entry>,
-    /// When it was published, on the publisher's clock.
-    pub(super) at: Option<Timestamp>,
-}
-
-impl Message {
-    /// `None` when not even its place can be read.
-    pub(super) fn read(message: &StreamId) -> Option<Self> {
-        let text = |field: &str| message.map.get(field).and_then(|value| String::from_redis_value_ref(value).ok());
-        let entry = text(ENTRY).and_then(|json| {
-            serde_json::from_str(&json).inspect_err(|error| tracing::warn!(%error, id = message.id, "unreadable revocation")).ok()
-        });
-        let at = text(AT).and_then(|at| at.parse().ok()).map(Timestamp::from_millis);
-        Some(Self { position: message.id.parse().ok()?, entry, at })
+impl Stream {
+    pub(super) fn new(redis: &config::Redis) -> Result<Self> {
+        Ok(Self { client: Client::open(redis.url.expose_secret())?, key: format!("{}:revocations", redis.key_prefix) })
     }
 
-    /// How long it took from publishing to `now`.
-    pub(super) fn lag(&self, now: Timestamp) -> Option<Duration> {
-        self.at.map(|at| now.since(at))
+    /// A connection whose deadlines are ours: the library's own would break a waiting read off.
+    pub(super) async fn connect(&self) -> Result<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(COMMAND)).set_response_timeout(None);
+        within(COMMAND, self.client.get_multiplexed_async_connection_with_config(&config)).await
     }
-}
 
-/// Adds commands that publish `entries` at `now`.
-pub(super) fn add_all(pipeline: &mut Pipeline, key: &str, entries: &[Entry], now: Timestamp) {
-    for entry in entries {
-        if let Ok(json) = serde_json::to_string(entry) {
-            pipeline.cmd("XADD").arg(key).arg("MAXLEN").arg("~").arg(CAP).arg("*");
-            pipeline.arg(ENTRY).arg(json).arg(AT).arg(now.as_millis()).ignore();
+    /// Waits for messages behind `position`, at most `wait`.
+    pub(super) async fn wait(
+        &self,
+        connection: &mut MultiplexedConnection,
+        position: Position,
+        wait: Duration,
+    ) -> Result<Vec<Message>> {
+        let mut read = cmd("XREAD");
+        read.arg("COUNT").arg(BATCH).arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(1000));
+        read.arg("STREAMS").arg(&self.key).arg(position.to_string());
+        let reply: Option<StreamReadReply> = within(wait * 2, read.query_async(connection)).await?;
+        let messages = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
+        messages.map(|message| Message::read(&message).ok_or(RedisError::Confused)).collect()
+    }
+
+    /// A batch of messages from `from` (an id, `(id` for those behind it, `-` for the first) on.
+    pub(super) async fn range(
+        &self,
+        connection: &mut MultiplexedConnection,
+        from: &str,
+        deadline: Duration,
+    ) -> Result<Vec<Message>> {
+        self.between(connection, from, "+", BATCH, deadline).await
+    }
+
+    /// Whether the message at `position` is there.
+    pub(super) async fn holds(&self, connection: &mut MultiplexedConnection, position: Position) -> Result<bool> {
+        let place = position.to_string();
+        Ok(!self.between(connection, &place, &place, 1, COMMAND).await?.is_empty())
+    }
+
+    async fn between(
+        &self,
+        connection: &mut MultiplexedConnection,
+        from: &str,
+        to: &str,
+        count: usize,
+        deadline: Duration,
+    ) -> Result<Vec<Message>> {
+        let mut range = cmd("XRANGE");
+        range.arg(&self.key).arg(from).arg(to).arg("COUNT").arg(count);
+        let reply: StreamRangeReply = within(deadline, range.query_async(connection)).await?;
+        reply.ids.iter().map(|message| Message::read(message).ok_or(RedisError::Confused)).collect()
+    }
+
+    /// Publishes `entries`.
+    pub(super) async fn add(
+        &self,
+        connection: &mut MultiplexedConnection,
+        entries: &[Entry],
+        now: Timestamp,
+        deadline: Duration,
+    ) -> Result<()> {
+        for batch in entries.chunks(BATCH) {
+            let mut pipeline = Pipeline::with_capacity(batch.len());
+            add_all(&mut pipeline, &self.key, batch, now);
+            within(deadline, pipeline.exec_async(connection)).await?;
         }
+        Ok(())
+    }
+
+    /// Adds a message that only marks a place.
+    pub(super) async fn mark(&self, connection: &mut MultiplexedConnection, now: Timestamp) -> Result<()> {
+        let mut marker = pipe();
+        add_marker(&mut marker, &self.key, now);
+        within(COMMAND, marker.exec_async(connection)).await
+    }
+
+    /// Drops the messages before `position`.
+    async fn drop_before(&self, connection: &mut MultiplexedConnection, position: Position) -> Result<()> {
+        let mut trim = cmd("XTRIM");
+        trim.arg(&self.key).arg("MINID").arg(position.to_string());
+        within(COMMAND, trim.exec_async(connection)).await
+    }
+
+    /// Drops messages whose entries have all ended, never the last one: it is where the others resume.
+    pub(super) async fn trim(&self, connection: &mut MultiplexedConnection, now: Timestamp) -> Result<()> {
+        for _ in 0..100 {
+            let messages = self.range(connection, "-", COMMAND).await?;
+            let ended = |message: &Message| message.entry.as_ref().is_none_or(|entry| entry.until < now);
+            let Some(keep) = messages.iter().find(|message| !ended(message)).or(messages.last()) else { return Ok(()) };
+            self.drop_before(connection, keep.position).await?;
+            if messages.len() < BATCH || messages.last().is_none_or(|last| last.position != keep.position) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this replica is the one that adds what Redis lost, for `span`.
+    pub(super) async fn take_turn(&self, connection: &mut MultiplexedConnection, span: Duration) -> Result<bool> {
+        let mut take = cmd("SET");
+        take.arg(self.turn()).arg("1").arg("NX").arg("PX").arg(u64::try_from(span.as_millis()).unwrap_or(1000));
+        let taken: Option<String> = within(COMMAND, take.query_async(connection)).await?;
+        Ok(taken.is_some())
+    }
+
+    /// Lets another have its turn. One that took too long ends somebody else's, which does no more than let two add at once.
+    pub(super) async fn end_turn(&self, connection: &mut MultiplexedConnection) -> Result<()> {
+        within(COMMAND, cmd("DEL").arg(self.turn()).exec_async(connection)).await
+    }
+
+    fn turn(&self) -> String {
+        format!("{}:restore", self.key)
     }
 }
 
-/// Adds a command that marks a place: an empty stream has none to resume from.
-pub(super) fn add_marker(pipeline: &mut Pipeline, key: &str, now: Timestamp) {
-    pipeline.cmd("XADD").arg(key).arg("*").arg(AT).arg(now.as_millis()).ignore();
+/// Publishes entries from a process that follows nothing, such as the command line, within `deadline`. Without it the
+/// replicas still learn of them from the store.
+pub async fn announce(redis: &config::Redis, entries: &[Entry], clock: &dyn Clock, deadline: Duration) -> Result<()> {
+    let publish = async {
+        let stream = Stream::new(redis)?;
+        let mut connection = stream.connect().await?;
+        stream.add(&mut connection, entries, clock.now(), deadline).await
+    };
+    tokio::time::timeout(deadline, publish).await.unwrap_or(Err(RedisError::Silent))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_ordered_by_time_and_then_by_number() {
-        let read = |text: &str| text.parse::<Position>().expect("a place");
-        assert!(read("9-1") < read("10-0"));
-        assert!(read("10-2") < read("10-10"));
-        assert_eq!(read("1700000000000-3").to_string(), "1700000000000-3");
-        assert!("x-1".parse::<Position>().is_err());
-    }
+async fn within<T>(deadline: Duration, answer: impl Future<Output = RedisResult<T>>) -> Result<T> {
+    Ok(tokio::time::timeout(deadline, answer).await.map_err(|_| RedisError::Silent)??)
 }

@@ -1,0 +1,126 @@
+//! How often somebody may try to log in (contract §12).
+
+#![expect(clippy::expect_used, reason = "a test may fail")]
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::config::{Login, Rate};
+use portcullis::domain::clock::ManualClock;
+use portcullis::domain::{Clock, Timestamp};
+use portcullis::limit::{LoginLimits as _, Logins, own_network};
+
+const MINUTE: Duration = Duration::from_mins(1);
+const SETTINGS: Login = Login {
+    rate_limit: Rate { count: 5, period: MINUTE },
+    account_rate_limit: Rate { count: 20, period: Duration::from_mins(15) },
+    concurrency: 1,
+    queue: 64,
+};
+
+fn limits() -> (Arc<ManualClock>, Logins) {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_000)));
+    let limits = Logins::new(&SETTINGS, Arc::clone(&clock) as Arc<dyn Clock>);
+    (clock, limits)
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+#[tokio::test]
+async fn an_address_has_a_burst_of_n_and_then_one_each_nth_of_the_period() {
+    let (clock, limits) = limits();
+    for _ in 0..5 {
+        assert_eq!(limits.attempt(address("192.0.2.1")).await, Ok(()));
+    }
+    let refused = limits.attempt(address("192.0.2.1")).await.expect_err("the sixth");
+    assert_eq!((refused.policy, refused.limit, refused.window), ("login", 5, MINUTE));
+    assert_eq!(refused.retry_after, MINUTE / 5);
+    assert_eq!(limits.attempt(address("192.0.2.2")).await, Ok(()), "another address is another bucket");
+    clock.advance(refused.retry_after.checked_sub(Duration::from_millis(1)).expect("longer"));
+    assert!(limits.attempt(address("192.0.2.1")).await.is_err());
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(limits.attempt(address("192.0.2.1")).await, Ok(()), "exactly when it was said");
+    assert!(limits.attempt(address("192.0.2.1")).await.is_err());
+}
+
+#[tokio::test]
+async fn addresses_of_one_ipv6_64_and_both_spellings_of_an_ipv4_share_a_bucket() {
+    let (_, limits) = limits();
+    for host in 1..=5 {
+        assert_eq!(limits.attempt(address(&format!("2001:db8:1:2::{host}"))).await, Ok(()));
+    }
+    assert!(limits.attempt(address("2001:db8:1:2:ffff::1")).await.is_err());
+    assert_eq!(limits.attempt(address("2001:db8:1:3::1")).await, Ok(()));
+    for _ in 0..5 {
+        assert_eq!(limits.attempt(address("::ffff:192.0.2.1")).await, Ok(()));
+    }
+    assert!(limits.attempt(address("192.0.2.1")).await.is_err());
+}
+
+#[tokio::test]
+async fn only_failures_count_against_an_account() {
+    let (clock, limits) = limits();
+    for _ in 0..1000 {
+        assert_eq!(limits.may_try("alice", None).await, Ok(()));
+    }
+    for _ in 0..20 {
+        assert_eq!(limits.may_try("alice", None).await, Ok(()));
+        limits.failed("alice", None).await;
+    }
+    let refused = limits.may_try("alice", None).await.expect_err("after twenty failures");
+    assert_eq!((refused.limit, refused.window), (20, Duration::from_mins(15)));
+    assert_eq!(refused.retry_after, Duration::from_mins(15) / 20);
+    assert_eq!(limits.may_try("bob", None).await, Ok(()));
+    clock.advance(refused.retry_after);
+    assert_eq!(limits.may_try("alice", None).await, Ok(()));
+    limits.failed("alice", None).await;
+    assert!(limits.may_try("alice", None).await.is_err());
+}
+
+#[tokio::test]
+async fn strangers_do_not_lock_the_owner_out_and_the_owners_network_is_limited_too() {
+    let (_, limits) = limits();
+    let home = own_network(address("192.0.2.77"));
+    for _ in 0..100 {
+        limits.failed("alice", None).await;
+    }
+    assert!(limits.may_try("alice", None).await.is_err());
+    assert_eq!(limits.may_try("alice", Some(&home)).await, Ok(()));
+    for _ in 0..20 {
+        limits.failed("alice", Some(&home)).await;
+    }
+    assert!(limits.may_try("alice", Some(&home)).await.is_err());
+    assert_eq!(limits.may_try("alice", Some("198.51.100.0/24")).await, Ok(()));
+}
+
+#[tokio::test]
+async fn failures_that_ran_at_the_same_time_are_paid_for_but_never_for_longer_than_twice_the_period() {
+    let (clock, limits) = limits();
+    for _ in 0..30 {
+        limits.failed("alice", None).await;
+    }
+    let step = Duration::from_mins(15) / 20;
+    assert_eq!(limits.may_try("alice", None).await.expect_err("over").retry_after, step * 11);
+    for _ in 0..10_000 {
+        limits.failed("alice", None).await;
+    }
+    assert!(limits.may_try("alice", None).await.expect_err("over").retry_after <= Duration::from_mins(30));
+    clock.advance(Duration::from_mins(30));
+    assert_eq!(limits.may_try("alice", None).await, Ok(()));
+}
+
+#[tokio::test]
+async fn new_rates_keep_what_was_counted() {
+    let (_, limits) = limits();
+    for _ in 0..5 {
+        assert_eq!(limits.attempt(address("192.0.2.1")).await, Ok(()));
+    }
+    limits.set(&Login { rate_limit: Rate { count: 2, period: MINUTE }, ..SETTINGS });
+    assert!(limits.attempt(address("192.0.2.1")).await.is_err(), "a reload gives no new tries");
+    assert_eq!(limits.attempt(address("192.0.2.2")).await, Ok(()));
+    assert_eq!(limits.attempt(address("192.0.2.2")).await, Ok(()));
+    assert!(limits.attempt(address("192.0.2.2")).await.is_err(), "the new rate is in force");
+}
