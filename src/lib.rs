@@ -10,6 +10,7 @@ pub mod limit;
 pub mod password;
 pub mod policy;
 pub mod problem;
+pub mod proxy;
 pub mod revocation;
 pub mod store;
 pub mod telemetry;

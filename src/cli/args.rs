@@ -42,7 +42,14 @@ pub enum Command {
 #[derive(Args, Clone, Debug)]
 pub struct ConfigArg {
     /// The configuration file.
-    #[arg(short = 'c', long = "config", value_name = "FILE", env = "PORTCULLIS_CONFIG", default_value = "./gateway.toml")]
+    #[arg(
+        short = 'c',
+        long = "config",
+        value_name = "FILE",
+        env = "PORTCULLIS_CONFIG",
+        hide_env_values = true,
+        default_value = "./gateway.toml"
+    )]
     pub config: PathBuf,
 }
 

@@ -1,8 +1,20 @@
 //! Floor 1: gateway.toml (contract §3). This is the checked form: holding a [`Config`] means that every value is good.
 
+pub(crate) mod backends;
+pub(crate) mod document;
 mod environment;
-mod load;
-mod report;
+pub(crate) mod identity;
+mod interpolate;
+pub(crate) mod load;
+mod overrides;
+mod raw;
+pub(crate) mod report;
+pub(crate) mod roles;
+pub(crate) mod schema;
+mod server;
+mod storage;
+mod tokens;
+pub(crate) mod values;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -50,6 +50,10 @@ struct Source {
     text: String,
     /// Stretches that hold secrets: they print as asterisks.
     secrets: Vec<Range<usize>>,
+    /// Whether it is the value of an environment variable.
+    environment: bool,
+    /// The lines with syntax errors: what else was read there is not to be trusted.
+    broken: BTreeSet<u32>,
 }
 
 /// Only the name: the text may hold secrets.
@@ -170,8 +174,27 @@ impl Report {
 
     /// Takes a text in, to be pointed into; gives its number.
     pub(crate) fn add_source(&mut self, name: &str, text: String) -> usize {
-        self.sources.push(Source { name: name.into(), text, secrets: Vec::new() });
+        self.add(name, text, false)
+    }
+
+    /// Takes the value of an environment variable in; gives its number.
+    pub(crate) fn add_variable(&mut self, name: &str, value: String) -> usize {
+        self.add(name, value, true)
+    }
+
+    fn add(&mut self, name: &str, text: String, environment: bool) -> usize {
+        self.sources.push(Source { name: name.into(), text, secrets: Vec::new(), environment, broken: BTreeSet::new() });
         self.sources.len() - 1
+    }
+
+    /// Whether `span` lies in the value of an environment variable.
+    pub(crate) fn is_environment(&self, span: Span) -> bool {
+        self.sources.get(span.source).is_some_and(|source| source.environment)
+    }
+
+    /// Whether the file that `span` lies in has syntax errors, so that what it lacks may be there after all.
+    pub(crate) fn is_broken(&self, span: Span) -> bool {
+        self.sources.get(span.source).is_some_and(|source| !source.broken.is_empty())
     }
 
     /// What the operator calls that source.
@@ -189,15 +212,29 @@ impl Report {
         (small(line), small(column))
     }
 
-    /// The text under `span`.
-    pub(crate) fn text(&self, span: Span) -> &str {
-        self.sources.get(span.source).and_then(|source| source.text.get(span.start..span.end)).unwrap_or_default()
-    }
-
     /// From now on `span` prints as asterisks.
     pub(crate) fn hide(&mut self, span: Span) {
         if let Some(source) = self.sources.get_mut(span.source) {
             source.secrets.push(span.start..span.end);
+        }
+    }
+
+    /// Files a syntax error. Its line may hold a secret: it is shown up to the first `=` only.
+    pub(crate) fn syntax_error(&mut self, span: Span, finding: Finding) {
+        let (line, _) = self.position(span);
+        if let Some(source) = self.sources.get_mut(span.source) {
+            let start = source.text.get(..span.start).and_then(|text| text.rfind('\n')).map_or(0, |at| at + 1);
+            let rest = source.text.get(start..).unwrap_or_default();
+            let end = start + rest.find('\n').unwrap_or(rest.len());
+            let name_end = start + rest.find('=').unwrap_or(rest.len()).min(end - start);
+            let named = source.text.get(start..name_end).unwrap_or_default().to_lowercase();
+            if ["secret", "password", "url", "authorization", "key"].iter().any(|word| named.contains(word)) {
+                source.secrets.push(name_end.saturating_add(1)..end);
+            }
+        }
+        self.file(Severity::Error, span, finding);
+        if let Some(source) = self.sources.get_mut(span.source) {
+            source.broken.insert(line);
         }
     }
 
@@ -213,8 +250,11 @@ impl Report {
 
     /// One finding a place and message: `[defaults]` are read once for each route.
     fn file(&mut self, severity: Severity, span: Span, finding: Finding) {
+        let (line, column) = self.position(span);
+        if self.sources.get(span.source).is_some_and(|source| source.broken.contains(&line) && !source.environment) {
+            return;
+        }
         if self.seen.insert((severity, span, finding.message.clone())) {
-            let (line, column) = self.position(span);
             let Finding { message, help, related } = finding;
             self.findings.push(Diagnostic { severity, file: self.name_of(span), line, column, message, help, span, related });
         }

@@ -1,5 +1,6 @@
 //! Who is calling, as a credential proves it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -110,6 +111,15 @@ impl Principal {
         match &self.issuer {
             Issuer::Own => self.subject.clone(),
             Issuer::External(name) => format!("{name}:{}", self.subject),
+        }
+    }
+
+    /// A subject or username as backends and conditions see it: another issuer's is put behind that issuer's name (contract §8).
+    #[must_use]
+    pub fn shown<'a>(&self, value: &'a str) -> Cow<'a, str> {
+        match &self.issuer {
+            Issuer::Own => Cow::Borrowed(value),
+            Issuer::External(name) => Cow::Owned(format!("{name}:{value}")),
         }
     }
 }

@@ -8,6 +8,8 @@ use http::{HeaderName, HeaderValue, Method};
 use crate::config::Backend;
 use crate::domain::{CredentialKinds, IdentityTable, Scope};
 
+pub use crate::domain::path::AllowInPath;
+
 /// Where in a file something stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -108,50 +110,6 @@ pub enum Case {
     Sensitive,
     /// ASCII case does not count.
     Insensitive,
-}
-
-/// Oddities of a path: those that a target has, or that a route takes (§5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AllowInPath(pub u8);
-
-impl AllowInPath {
-    /// `%2F`
-    pub const ENCODED_SLASH: Self = Self(1);
-    /// `;` or `%3B`
-    pub const SEMICOLON: Self = Self(2);
-    /// `//`
-    pub const EMPTY_SEGMENT: Self = Self(4);
-    /// `%252e`, `%252f`, `%255c`, `%2500`, `%253b`
-    pub const DOUBLE_ENCODING: Self = Self(8);
-    /// A segment that ends in a dot or a space.
-    pub const TRAILING_DOT: Self = Self(16);
-
-    /// Each with the name it has in route files.
-    pub const NAMES: [(&'static str, Self); 5] = [
-        ("encoded_slash", Self::ENCODED_SLASH),
-        ("semicolon", Self::SEMICOLON),
-        ("empty_segment", Self::EMPTY_SEGMENT),
-        ("double_encoding", Self::DOUBLE_ENCODING),
-        ("trailing_dot", Self::TRAILING_DOT),
-    ];
-
-    /// Both together.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Those of `self` that `allowed` does not have.
-    #[must_use]
-    pub const fn without(self, allowed: Self) -> Self {
-        Self(self.0 & !allowed.0)
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
 }
 
 /// One `where` entry: something of the principal that must equal a parameter or a literal.

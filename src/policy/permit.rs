@@ -1,0 +1,158 @@
+//! The one function that lets a request pass, and the proof that it did.
+
+use std::sync::Arc;
+
+use crate::config::Roles;
+use crate::domain::{CanonicalPath, Principal, Scope};
+use crate::problem::Refusal;
+
+use super::method::Methods;
+use super::pattern::{Params, Pattern, PatternError};
+use super::rewrite::{Rewrite, RewriteError};
+use super::route::{AuthMode, ConditionValue, RouteSpec};
+
+/// A route, ready to match and to decide.
+#[derive(Debug)]
+pub struct Route {
+    spec: RouteSpec,
+    index: usize,
+    pattern: Arc<Pattern>,
+    methods: Methods,
+    rewrite: Rewrite,
+    roles: Arc<Roles>,
+    /// `scopes` and `any_scopes`, for challenges.
+    asked: Option<String>,
+}
+
+/// What is wrong with a route by itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Its path.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// Its `strip_prefix`, `add_prefix` or backend's path.
+    #[error(transparent)]
+    Rewrite(#[from] RewriteError),
+    /// A condition that names a parameter that the path does not have.
+    #[error("where: the path has no parameter `{{{0}}}`")]
+    Parameter(String),
+}
+
+impl Route {
+    pub(super) fn new(spec: RouteSpec, index: usize, roles: Arc<Roles>) -> Result<Self, (RouteSpec, RouteError)> {
+        let made = Pattern::parse(&spec.path, spec.allow_in_path).map_err(RouteError::from).and_then(|pattern| {
+            let stranger = spec.conditions.iter().find_map(|condition| match &condition.value {
+                ConditionValue::Parameter(name) if !pattern.has_param(name) => Some(name.clone()),
+                ConditionValue::Parameter(_) | ConditionValue::Literal(_) => None,
+            });
+            match stranger {
+                Some(name) => Err(RouteError::Parameter(name)),
+                None => Ok((Rewrite::new(&spec, &pattern)?, pattern)),
+            }
+        });
+        let (rewrite, pattern) = match made {
+            Ok(made) => made,
+            Err(error) => return Err((spec, error)),
+        };
+        let asked: Vec<&str> = spec.scopes.iter().chain(&spec.any_scopes).map(Scope::as_str).collect();
+        let asked = (!asked.is_empty()).then(|| asked.join(" "));
+        let methods = Methods::new(spec.methods.as_deref());
+        Ok(Self { spec, index, pattern: Arc::new(pattern), methods, rewrite, roles, asked })
+    }
+
+    /// It as its file says it.
+    #[must_use]
+    pub const fn spec(&self) -> &RouteSpec {
+        &self.spec
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Its place in [`RouteTable::routes`](super::RouteTable::routes).
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Its path, taken apart.
+    #[must_use]
+    pub const fn pattern(&self) -> &Arc<Pattern> {
+        &self.pattern
+    }
+
+    pub(super) const fn methods(&self) -> &Methods {
+        &self.methods
+    }
+
+    /// Lets a caller pass, or says why not: scopes, then roles, then `where` (contract §7). The only maker of a [`Permit`].
+    ///
+    /// `caller` is who was verified on this route, with a credential of a kind that the route looks at.
+    /// An anonymous caller meets no condition: where a route asks something, `auth = "optional"` and `"none"` let nobody pass
+    /// without a credential either. A `none` route knows no caller, whoever it is.
+    pub fn authorize(self: &Arc<Self>, caller: Option<Principal>, params: &Params) -> Result<Permit, Refusal> {
+        let caller = match self.spec.auth {
+            AuthMode::None => None,
+            AuthMode::Required | AuthMode::Optional => caller.filter(|caller| self.spec.credentials.contains(caller.method)),
+        };
+        match &caller {
+            Some(caller) => self.judge(caller, params)?,
+            None if self.spec.auth == AuthMode::Required || self.asks_something() => {
+                return Err(Refusal::MissingCredential(self.asked.clone()));
+            }
+            None => {}
+        }
+        let upstream_path = self.rewrite.apply(params.path(), self.spec.allow_in_path)?;
+        Ok(Permit { route: Arc::clone(self), principal: caller, upstream_path })
+    }
+
+    fn asks_something(&self) -> bool {
+        self.asked.is_some() || !self.spec.roles.is_empty() || !self.spec.conditions.is_empty()
+    }
+
+    fn judge(&self, caller: &Principal, params: &Params) -> Result<(), Refusal> {
+        let spec = &self.spec;
+        let holds = |scope: &Scope| caller.scopes.covers(scope);
+        if !spec.scopes.iter().all(holds) || !(spec.any_scopes.is_empty() || spec.any_scopes.iter().any(holds)) {
+            return Err(Refusal::InsufficientScope(self.asked.clone().unwrap_or_default()));
+        }
+        if !(spec.roles.is_empty() || spec.roles.iter().any(|role| self.roles.grants(&caller.roles, role))) {
+            return Err(Refusal::Forbidden("This call needs a role that the caller does not have."));
+        }
+        if !spec.conditions.iter().all(|condition| condition.holds(caller, params)) {
+            return Err(Refusal::Forbidden("A condition of this route is not met."));
+        }
+        Ok(())
+    }
+}
+
+/// The proof that a route lets a request pass: without one nothing reaches a backend.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    route: Arc<Route>,
+    principal: Option<Principal>,
+    upstream_path: CanonicalPath,
+}
+
+impl Permit {
+    /// The route that lets it pass.
+    #[must_use]
+    pub const fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// For whom; nobody where the caller is anonymous or the route looks at no credential.
+    #[must_use]
+    pub const fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+
+    /// The path towards the backend: rewritten, and judged again.
+    #[must_use]
+    pub fn upstream_path(&self) -> &str {
+        self.upstream_path.as_str()
+    }
+}

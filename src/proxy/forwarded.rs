@@ -1,0 +1,144 @@
+//! The client behind trusted proxies, and what a backend is told of it (contract §8; RFC 7239).
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{FORWARDED, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use super::target::Authority;
+
+/// What a request says of the way that it came, as its fields came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claimed<'a> {
+    /// `X-Forwarded-For`
+    pub r#for: &'a [&'a [u8]],
+    /// `X-Forwarded-Proto`
+    pub proto: &'a [&'a [u8]],
+    /// `X-Forwarded-Host`
+    pub host: &'a [&'a [u8]],
+    /// `X-Forwarded-Port`
+    pub port: &'a [&'a [u8]],
+}
+
+/// How the client reached the first listener that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The client; an IPv4-mapped IPv6 address is IPv4.
+    pub client: IpAddr,
+    /// Whether who connects is a trusted proxy.
+    pub trusted: bool,
+    /// From the client to who connects to us: at least one.
+    pub chain: Vec<IpAddr>,
+    /// Whether the client spoke HTTPS.
+    pub https: bool,
+    /// The host that the client asked for. It never chooses a route.
+    pub authority: Option<Authority>,
+    /// The port that the client asked for.
+    pub port: u16,
+}
+
+impl Origin {
+    /// Reads what is claimed, as far as it is believed: only what a trusted proxy says, walked from right to left.
+    ///
+    /// `https` is whether this connection is encrypted, `own` the request's own host.
+    #[must_use]
+    pub fn of(peer: IpAddr, https: bool, own: Option<Authority>, claimed: Claimed<'_>, proxies: &[IpNet]) -> Self {
+        let peer = peer.to_canonical();
+        let is_proxy = |address: &IpAddr| proxies.iter().any(|net| holds(net, *address));
+        let mut chain = vec![peer];
+        let mut client = peer;
+        let trusted = is_proxy(&peer);
+        if trusted {
+            // What is no address stops the walk, as does the first who is no proxy of ours.
+            for item in claimed.r#for.iter().rev().flat_map(|field| field.rsplit(|byte| *byte == b',')) {
+                let Some(address) = address(item.trim_ascii()) else { break };
+                client = address;
+                chain.push(address);
+                if !is_proxy(&address) {
+                    break;
+                }
+            }
+        }
+        chain.reverse();
+        let believed = |fields: &[&'_ [u8]]| -> Option<String> {
+            let last = fields.last().filter(|_| trusted)?.rsplit(|byte| *byte == b',').next()?;
+            std::str::from_utf8(last.trim_ascii()).ok().map(str::to_ascii_lowercase)
+        };
+        let https = match believed(claimed.proto).as_deref() {
+            Some("https" | "wss") => true,
+            Some("http" | "ws") => false,
+            _ => https,
+        };
+        let host = believed(claimed.host).and_then(|host| Authority::parse(host.as_bytes()));
+        let authority = host.or(own);
+        let port = authority
+            .as_ref()
+            .and_then(|authority| authority.port)
+            .or_else(|| believed(claimed.port)?.parse().ok().filter(|port| *port > 0))
+            .unwrap_or(if https { 443 } else { 80 });
+        Self { client, trusted, chain, https, authority, port }
+    }
+
+    /// What the backend is told: every one of these replaces what a client sent.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let proto = if self.https { "https" } else { "http" };
+        let host = self.authority.as_ref().map(Authority::to_string);
+        let chain: Vec<String> = self.chain.iter().map(IpAddr::to_string).collect();
+        let mut headers = vec![(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static(proto))];
+        // Addresses, checked hosts and numbers are always header values.
+        let mut add =
+            |name: HeaderName, value: String| headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
+        add(HeaderName::from_static("x-forwarded-for"), chain.join(", "));
+        add(HeaderName::from_static("x-forwarded-port"), self.port.to_string());
+        add(HeaderName::from_static("x-real-ip"), self.client.to_string());
+        add(FORWARDED, self.forwarded(proto, host.as_deref()));
+        if let Some(host) = host {
+            add(HeaderName::from_static("x-forwarded-host"), host);
+        }
+        headers
+    }
+
+    /// RFC 7239 §4: the first element is the client's, and says what the client asked for.
+    fn forwarded(&self, proto: &str, host: Option<&str>) -> String {
+        let mut text = String::new();
+        for (i, address) in self.chain.iter().enumerate() {
+            if i > 0 {
+                text.push_str(", ");
+            }
+            match address {
+                IpAddr::V4(address) => text.push_str(&format!("for={address}")),
+                IpAddr::V6(address) => text.push_str(&format!("for=\"[{address}]\"")),
+            }
+            if i == 0 {
+                if let Some(host) = host {
+                    // Quoted: a port or an IPv6 address is no token.
+                    text.push_str(&format!(";host=\"{host}\""));
+                }
+                text.push_str(";proto=");
+                text.push_str(proto);
+            }
+        }
+        text
+    }
+}
+
+/// Whether a network holds an address, an IPv4-mapped network too.
+fn holds(net: &IpNet, address: IpAddr) -> bool {
+    net.contains(&address)
+        || match (net, address) {
+            (IpNet::V6(net), IpAddr::V4(address)) => net.prefix_len() >= 96 && net.contains(&address.to_ipv6_mapped()),
+            _ => false,
+        }
+}
+
+/// An address, with a port or without: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
+fn address(item: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(item).ok()?;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match bare {
+        Some(inner) => IpAddr::V6(inner.parse().ok()?),
+        None => text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?,
+    };
+    Some(address.to_canonical())
+}
