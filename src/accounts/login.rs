@@ -124,6 +124,7 @@ impl Accounts {
             Some(asked) => {
                 let granted = scopes_held(user, &parts.config.roles).narrowed_to(asked);
                 if granted.is_empty() {
+                    self.note_failure(Some(user.id), "none of the asked scopes is held", origin).await;
                     return Err(Refusal::InvalidScope);
                 }
                 Some(granted)
@@ -146,14 +147,17 @@ impl Accounts {
         // The user comes back as he is in the transaction: his generation, roles and scopes go into the token.
         let fresh = match parts.store.open_session(&session, refresh.hash()).await {
             Ok(user) => user,
-            // Disabled or deleted since the check.
-            Err(StoreError::NotFound(_)) => return Err(Refusal::InvalidCredentials),
+            Err(StoreError::NotFound(_)) => {
+                self.note_failure(Some(user.id), "disabled or deleted during the check", origin).await;
+                return Err(Refusal::InvalidCredentials);
+            }
             Err(error) => return Err(store_is_down(&error)),
         };
         if fresh.generation != user.generation && !same(fresh.password.as_ref(), user.password.as_ref()) {
             // The password was changed since the check, which ended all sessions but this one.
             let ended = parts.store.end_session(session.id, now, self.revoke_until(now)).await;
             parts.revocations.publish(ended.map_err(|error| store_is_down(&error))?).await;
+            self.note_failure(Some(user.id), "the password was changed during the check", origin).await;
             return Err(Refusal::InvalidCredentials);
         }
         let tokens = self.tokens(&session, &fresh, refresh, now)?;
@@ -183,9 +187,12 @@ impl Accounts {
             Some(user) if user.service => "service account",
             Some(_) => "wrong password",
         };
-        let subject = user.map(|user| user.id.to_string());
-        self.audit.note(AuditKind::LoginFailed, origin, subject, Some(why.to_owned())).await;
+        self.note_failure(user.map(|user| user.id), why, origin).await;
         Refusal::InvalidCredentials
+    }
+
+    async fn note_failure(&self, user: Option<UserId>, why: &str, origin: &Origin) {
+        self.audit.note(AuditKind::LoginFailed, origin, user.map(|id| id.to_string()), Some(why.to_owned())).await;
     }
 
     async fn limited(&self, quota: Quota, origin: &Origin, user: Option<&User>, why: &str) -> Refusal {

@@ -291,3 +291,46 @@ async fn logins_are_written_down_without_what_was_typed() {
         assert!(metrics.contains(&format!("portcullis_login_total{line}")), "{line}\n{metrics}");
     }
 }
+
+/// A login of alice during whose password check `meanwhile` happens.
+async fn overtaken(gate: &Gate, meanwhile: impl Future<Output = ()>) -> Answer {
+    let door = gate.passwords.door.write().await;
+    let change = async {
+        while gate.passwords.checks.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        meanwhile.await;
+        drop(door);
+    };
+    tokio::join!(login(gate, "alice", PASSWORD), change).0
+}
+
+#[tokio::test]
+async fn a_login_that_a_change_overtakes_opens_nothing() {
+    for change in ["password", "disabled", "deleted"] {
+        let gate = Gate::new().await;
+        gate.user("alice", &[], "").await;
+        let answer = overtaken(&gate, async {
+            match change {
+                "password" => gate.admin.set_password("alice", "a wholly different one".to_owned().into()).await,
+                "disabled" => gate.admin.set_disabled("alice", true).await,
+                _ => gate.admin.delete_user("alice").await,
+            }
+            .expect("changed");
+        });
+        assert_eq!(answer.await.problem(), (401, "invalid_credentials"), "{change}");
+        assert!(gate.admin.sessions(None).await.expect("sessions").is_empty(), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_a_change_of_roles_overtakes_gets_the_new_ones() {
+    let gate = Gate::new().await;
+    gate.user("alice", &["admin"], "").await;
+    let answer = overtaken(&gate, async {
+        gate.admin.set_roles("alice", &[]).await.expect("changed");
+    });
+    let tokens = answer.await.tokens();
+    assert_eq!(tokens.scope, "portcullis:account");
+    assert_eq!(gate.me(&tokens.access).await.status, 200, "it is of the new generation");
+}

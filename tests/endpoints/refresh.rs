@@ -69,7 +69,7 @@ async fn an_old_token_that_comes_back_ends_the_session_at_once() {
     assert!(replay.detail.as_ref().is_some_and(|detail| detail.contains(first.claims()["sid"].as_str().expect("a sid"))));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_at_once_leave_one_live_session_and_no_logged_out_client() {
     let gate = Gate::new().await;
     gate.user("alice", &[], "").await;
@@ -175,4 +175,21 @@ async fn a_replay_that_was_not_waited_for_still_ends_the_session() {
         tokio::task::yield_now().await;
     }
     assert_eq!(gate.me(&second.access).await.problem(), (401, "invalid_token"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_against_a_logout_leaves_nothing_alive() {
+    let gate = Gate::new().await;
+    gate.user("alice", &[], "").await;
+    for round in 0..20 {
+        let tokens = gate.login("alice").await;
+        let (refreshed, logged_out) = tokio::join!(gate.refresh(&tokens.refresh), gate.logout(&tokens.access));
+        assert_eq!(logged_out.status, 204, "{round}");
+        if refreshed.status == 200 {
+            let tokens = refreshed.tokens();
+            assert_eq!(gate.me(&tokens.access).await.problem(), (401, "invalid_token"), "{round}");
+            assert_eq!(gate.refresh(&tokens.refresh).await.problem(), (401, "invalid_token"), "{round}");
+        }
+    }
+    assert!(gate.admin.sessions(None).await.expect("sessions").is_empty());
 }

@@ -1,8 +1,8 @@
 //! Every endpoint, knocked on without a credential and with the wrong method.
 
 use axum::body::Body;
-use axum::http::{Method, Request};
-use portcullis::endpoints::ENDPOINTS;
+use axum::http::Request;
+use portcullis::endpoints::{is_own, paths};
 
 use crate::gate::Gate;
 
@@ -10,33 +10,41 @@ fn knock(method: &str, path: &str) -> Request<Body> {
     Request::builder().method(method).uri(path).body(Body::empty()).expect("a request")
 }
 
+/// What the endpoint at `path` takes, by its own word.
+async fn methods(gate: &Gate, path: &str) -> Vec<String> {
+    let allow = gate.send(knock("OPTIONS", path)).await.header("allow").to_owned();
+    allow.split(", ").map(str::to_owned).collect()
+}
+
 #[tokio::test]
 async fn each_endpoint_refuses_a_stranger() {
     let gate = Gate::new().await;
     let mut seen = Vec::new();
-    for (methods, path) in ENDPOINTS {
-        let method = methods.split(',').next().expect("a method");
-        let answer = gate.send(knock(method, &format!("/auth{path}"))).await;
-        let (status, code) = answer.problem();
-        seen.push(format!("{method} {path}: {status} {code} {}", answer.header("www-authenticate")).trim_end().to_owned());
+    for path in paths().map(|path| format!("/auth{path}")) {
+        for method in methods(&gate, &path).await.into_iter().filter(|method| method != "HEAD") {
+            let answer = gate.send(knock(&method, &path)).await;
+            let (status, code) = answer.problem();
+            seen.push(format!("{method} {path}: {status} {code} {}", answer.header("www-authenticate")).trim_end().to_owned());
+        }
     }
     insta::assert_snapshot!(seen.join("\n"), @r#"
-    POST /login: 422 invalid_body
-    POST /refresh: 422 invalid_body
-    POST /logout: 401 missing_credential Bearer realm="portcullis"
-    GET /me: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/login: 422 invalid_body
+    POST /auth/refresh: 422 invalid_body
+    POST /auth/logout: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/me: 401 missing_credential Bearer realm="portcullis"
     "#);
 }
 
 #[tokio::test]
 async fn another_method_is_told_what_the_endpoint_takes() {
     let gate = Gate::new().await;
-    for (methods, path) in ENDPOINTS.into_iter().map(|(methods, path)| (methods, format!("/auth{path}"))) {
-        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
-            if !methods.split(',').any(|takes| takes == method.as_str()) {
-                let answer = gate.send(knock(method.as_str(), &path)).await;
+    for path in paths().map(|path| format!("/auth{path}")) {
+        let takes = methods(&gate, &path).await;
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
+            if !takes.iter().any(|takes| takes == method) {
+                let answer = gate.send(knock(method, &path)).await;
                 assert_eq!(answer.problem(), (405, "method_not_allowed"), "{method} {path}");
-                assert_eq!(answer.header("allow"), methods.replace(',', ", "), "{method} {path}");
+                assert_eq!(answer.header("allow"), takes.join(", "), "{method} {path}");
             }
         }
     }
@@ -72,9 +80,26 @@ async fn the_keys_are_public_and_may_be_kept() {
 }
 
 #[tokio::test]
-async fn a_prefix_may_be_anything_even_empty() {
-    for prefix in ["/deep/auth", "", "/{odd}"] {
-        let gate = Gate::with(|config| config.auth.prefix = prefix.to_owned()).await;
-        assert_eq!(gate.send(knock("GET", &format!("{prefix}/me").replace(['{', '}'], "x"))).await.status.as_u16() / 100, 4);
+async fn the_prefix_is_where_the_configuration_says() {
+    let gate = Gate::with(|config| config.auth.prefix = "/deep/auth".to_owned()).await;
+    assert_eq!(gate.send(knock("GET", "/deep/auth/me")).await.problem(), (401, "missing_credential"));
+    assert_eq!(gate.send(knock("GET", "/auth/me")).await.problem(), (404, "no_route"));
+}
+
+#[tokio::test]
+async fn the_gateways_own_paths_end_at_a_slash() {
+    let config = Gate::new().await.admin.config;
+    for (path, own) in [
+        ("/auth", true),
+        ("/auth/", true),
+        ("/auth/any/thing", true),
+        ("/.well-known/jwks.json", true),
+        ("/authX", false),
+        ("/auth.", false),
+        ("/x/auth", false),
+        ("/", false),
+        ("/.well-known/other", false),
+    ] {
+        assert_eq!(is_own(&config, path), own, "{path}");
     }
 }
