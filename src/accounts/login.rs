@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::{Accounts, Origin, Tokens, scopes_held, store_is_down, to_the_end, try_again};
 use crate::domain::refresh::RefreshToken;
 use crate::domain::secret::ExposeSecret;
-use crate::domain::{AuditKind, Hash256, ScopeSet, SecretString, SessionId, SessionRecord, Timestamp, User, UserId};
+use crate::domain::{AuditKind, Hash256, ScopeSet, SecretString, SessionId, SessionRecord, User, UserId};
 use crate::limit::own_network;
 use crate::password::{Busy, Verdict};
 use crate::problem::{Quota, Refusal};
@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// For how long an address prefix stays an account's own after a login from it.
 const OWN_NETWORK_FOR: Duration = Duration::from_hours(30 * 24);
 /// The `client_id` of logins.
-pub(super) const CLIENT_ID: &str = "portcullis";
+const CLIENT_ID: &str = "portcullis";
 /// How much of a `User-Agent` a session keeps, in bytes.
 const DEVICE_MAX: usize = 256;
 
@@ -75,9 +75,9 @@ impl Accounts {
         self.may_try(&target, origin).await?;
         let (user, rehashed) = match (target.user, verdict) {
             (Some(user), Verdict::Right { rehashed }) if !user.disabled && !user.service => (user, rehashed),
-            (user, verdict) => {
+            (user, _) => {
                 limits.failed(&target.key, network).await;
-                return Err(self.failed(user, &verdict, origin).await);
+                return Err(self.failed(user, origin).await);
             }
         };
         let tokens = self.open(&user, request).await?;
@@ -124,6 +124,7 @@ impl Accounts {
             Some(asked) => {
                 let granted = scopes_held(user, &parts.config.roles).narrowed_to(asked);
                 if granted.is_empty() {
+                    self.note_failure(Some(user.id), "none of the asked scopes is held", origin).await;
                     return Err(Refusal::InvalidScope);
                 }
                 Some(granted)
@@ -144,15 +145,24 @@ impl Accounts {
             ended_at: None,
         };
         // The user comes back as he is in the transaction: his generation, roles and scopes go into the token.
-        let user = match parts.store.open_session(&session, refresh.hash()).await {
+        let fresh = match parts.store.open_session(&session, refresh.hash()).await {
             Ok(user) => user,
-            // Disabled or deleted since the check.
-            Err(StoreError::NotFound(_)) => return Err(Refusal::InvalidCredentials),
+            Err(StoreError::NotFound(_)) => {
+                self.note_failure(Some(user.id), "disabled or deleted during the check", origin).await;
+                return Err(Refusal::InvalidCredentials);
+            }
             Err(error) => return Err(store_is_down(&error)),
         };
-        let tokens = self.tokens(&session, &user, refresh, now)?;
-        let detail = format!("{} from {}", user.username, CLIENT_ID);
-        self.audit.note(AuditKind::LoginOk, origin, Some(user.id.to_string()), Some(detail)).await;
+        if fresh.generation != user.generation && !same(fresh.password.as_ref(), user.password.as_ref()) {
+            // The password was changed since the check, which ended all sessions but this one.
+            let ended = parts.store.end_session(session.id, now, self.revoke_until(now)).await;
+            parts.revocations.publish(ended.map_err(|error| store_is_down(&error))?).await;
+            self.note_failure(Some(user.id), "the password was changed during the check", origin).await;
+            return Err(Refusal::InvalidCredentials);
+        }
+        let tokens = self.tokens(&session, &fresh, refresh, now)?;
+        let (subject, detail) = (fresh.id.to_string(), format!("{} opened session {}", fresh.username, session.id));
+        self.audit.note(AuditKind::LoginOk, origin, Some(subject), Some(detail)).await;
         Ok(tokens)
     }
 
@@ -164,22 +174,25 @@ impl Accounts {
         {
             tracing::warn!(%error, user = %user.id, "a better password hash was not kept");
         }
-        let now: Timestamp = self.parts.clock.now();
-        if let Err(error) = store.remember_network(user.id, &own_network(origin.address), now).await {
+        let network = own_network(origin.address);
+        if let Err(error) = store.remember_network(user.id, &network, self.parts.clock.now()).await {
             tracing::warn!(%error, user = %user.id, "the network of a login was not noted");
         }
     }
 
-    async fn failed(&self, user: Option<User>, verdict: &Verdict, origin: &Origin) -> Refusal {
-        let why = match (&user, verdict) {
-            (None, _) => "unknown account",
-            (Some(user), _) if user.disabled => "disabled account",
-            (Some(user), _) if user.service => "service account",
-            (Some(_), _) => "wrong password",
+    async fn failed(&self, user: Option<User>, origin: &Origin) -> Refusal {
+        let why = match &user {
+            None => "unknown account",
+            Some(user) if user.disabled => "disabled account",
+            Some(user) if user.service => "service account",
+            Some(_) => "wrong password",
         };
-        let subject = user.map(|user| user.id.to_string());
-        self.audit.note(AuditKind::LoginFailed, origin, subject, Some(why.to_owned())).await;
+        self.note_failure(user.map(|user| user.id), why, origin).await;
         Refusal::InvalidCredentials
+    }
+
+    async fn note_failure(&self, user: Option<UserId>, why: &str, origin: &Origin) {
+        self.audit.note(AuditKind::LoginFailed, origin, user.map(|id| id.to_string()), Some(why.to_owned())).await;
     }
 
     async fn limited(&self, quota: Quota, origin: &Origin, user: Option<&User>, why: &str) -> Refusal {
@@ -187,6 +200,11 @@ impl Accounts {
         self.audit.note(AuditKind::LoginLimited, origin, subject, Some(why.to_owned())).await;
         Refusal::RateLimited(quota)
     }
+}
+
+/// Whether two stored hashes are the same.
+fn same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    one.map(ExposeSecret::expose_secret) == other.map(ExposeSecret::expose_secret)
 }
 
 /// One spelling for all the spellings of a name: NFKC, lower case, no space around it.

@@ -20,7 +20,12 @@ impl Accounts {
         let this = self.clone();
         to_the_end(async move {
             let done = this.rotate(&presented, &origin).await;
-            this.parts.metrics.auth("refresh_token", done.as_ref().map_or_else(Refusal::code, |_| "ok"));
+            let outcome = match &done {
+                Ok(_) => "accepted",
+                Err(Refusal::Unavailable { .. }) => "unavailable",
+                Err(_) => "rejected",
+            };
+            this.parts.metrics.auth("refresh_token", outcome);
             done
         })
         .await

@@ -1,5 +1,7 @@
 //! Who calls an own endpoint: the same schemes and the same revocation list as on routes (contract §6).
 
+use std::time::Duration;
+
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
 
@@ -18,9 +20,10 @@ const COOKIE: CredentialKinds = CredentialKinds { bearer: false, api_key: false,
 /// Who calls, by a credential that verifies and is not revoked; a refusal when there is none.
 pub async fn caller(state: &EndpointState, parts: &Parts) -> Result<Accepted, Refusal> {
     let presented = presented(state, parts);
-    match identify(&state.schemes, &presented, CredentialKinds::ALL, true).await? {
-        Identity::Known(accepted) => standing(state, *accepted).await,
-        Identity::Anonymous { .. } => Err(Refusal::MissingCredential(None)),
+    match identify(&state.schemes, &presented, CredentialKinds::ALL, true).await {
+        Ok(Identity::Known(accepted)) => standing(state, *accepted).await,
+        Ok(Identity::Anonymous { .. }) => Err(Refusal::MissingCredential(None)),
+        Err(refusal) => Err(rejected(state, refusal)),
     }
 }
 
@@ -35,7 +38,7 @@ pub(super) async fn proofs(state: &EndpointState, parts: &Parts) -> Result<Vec<R
             Ok(Identity::Anonymous { stale_cookie: true }) => Err(Refusal::InvalidSession),
             Ok(Identity::Known(accepted)) => standing(state, *accepted).await,
             Err(refusal @ Refusal::InvalidRequest(_)) => return Err(refusal),
-            Err(refusal) => Err(refusal),
+            Err(refusal) => Err(rejected(state, refusal)),
         };
         proofs.push(accepted.and_then(|accepted| proof(&accepted)));
     }
@@ -54,18 +57,40 @@ fn proof(accepted: &Accepted) -> Result<Proof, Refusal> {
 }
 
 async fn standing(state: &EndpointState, accepted: Accepted) -> Result<Accepted, Refusal> {
-    match state.revocations.standing(&accepted.concern).await {
-        Standing::Live => Ok(accepted),
-        Standing::Revoked => Err(match accepted.principal.method {
-            CredentialKind::Bearer => Refusal::InvalidToken("The token was revoked. Log in again."),
-            CredentialKind::ApiKey => Refusal::InvalidApiKey,
-            CredentialKind::Session => Refusal::InvalidSession,
-        }),
-        Standing::Unknown => Err(Refusal::Unavailable {
-            detail: "Whether this credential was revoked can't be told at the moment. Try again.",
-            retry_after: std::time::Duration::from_secs(1),
-        }),
+    let kind = accepted.principal.method;
+    let (outcome, answer) = match state.revocations.standing(&accepted.concern).await {
+        Standing::Live => ("accepted", Ok(accepted)),
+        Standing::Revoked => ("revoked", Err(revoked(kind))),
+        Standing::Unknown => {
+            let detail = "Whether this credential was revoked can't be told at the moment. Try again.";
+            ("unavailable", Err(Refusal::Unavailable { detail, retry_after: Duration::from_secs(1) }))
+        }
+    };
+    state.metrics.auth(kind.as_str(), outcome);
+    answer
+}
+
+const fn revoked(kind: CredentialKind) -> Refusal {
+    match kind {
+        CredentialKind::Bearer => Refusal::InvalidToken("The token was revoked. Log in again."),
+        CredentialKind::ApiKey => Refusal::InvalidApiKey,
+        CredentialKind::Session => Refusal::InvalidSession,
     }
+}
+
+/// Counts a credential that did not verify.
+fn rejected(state: &EndpointState, refusal: Refusal) -> Refusal {
+    let kind = if matches!(refusal, Refusal::InvalidToken(_)) {
+        Some(CredentialKind::Bearer)
+    } else if refusal == Refusal::InvalidApiKey {
+        Some(CredentialKind::ApiKey)
+    } else {
+        None
+    };
+    if let Some(kind) = kind {
+        state.metrics.auth(kind.as_str(), "rejected");
+    }
+    refusal
 }
 
 fn presented<'a>(state: &EndpointState, parts: &'a Parts) -> Presented<'a> {

@@ -13,7 +13,7 @@ mod logout;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
 
 pub use caller::caller;
@@ -22,6 +22,7 @@ use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::revocation::Revocations;
+use crate::telemetry::metrics::Metrics;
 
 /// What the endpoints work with; made anew by a reload.
 #[expect(missing_debug_implementations, reason = "trait objects and keys have nothing to print")]
@@ -36,6 +37,8 @@ pub struct EndpointState {
     pub config: Arc<Config>,
     /// What the JWKS shows.
     pub keys: Arc<KeyRing>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Who connects, as far as trusted proxies say. A request without one counts as from `::`.
@@ -55,22 +58,30 @@ pub struct RequestId(pub String);
 /// Where the JWKS is, on every host and whatever the prefix (RFC 8615).
 const JWKS: &str = "/.well-known/jwks.json";
 
-/// Each endpoint: its methods as `Allow` says them, and its path below the prefix. `tests/endpoints.rs` knocks on each.
-pub const ENDPOINTS: [(&str, &str); 4] = [("POST", "/login"), ("POST", "/refresh"), ("POST", "/logout"), ("GET,HEAD", "/me")];
+/// The table of contents: each endpoint below the prefix.
+fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 4] {
+    [
+        ("/login", post(login::login)),
+        ("/refresh", post(login::refresh)),
+        ("/logout", post(logout::logout)),
+        ("/me", get(account::me)),
+    ]
+}
 
-/// All endpoints.
+/// All endpoints, as one service that answers every refusal as a problem document.
 pub fn router(state: Arc<EndpointState>) -> Router {
-    let at = |path: &str| literal(&format!("{}{path}", state.config.auth.prefix));
-    Router::new()
-        .route(&at("/login"), post(login::login))
-        .route(&at("/refresh"), post(login::refresh))
-        .route(&at("/logout"), post(logout::logout))
-        .route(&at("/me"), get(account::me))
-        .route(JWKS, get(discovery::jwks))
-        .fallback(answer::no_endpoint)
-        .method_not_allowed_fallback(answer::wrong_method)
-        .layer(middleware::from_fn_with_state(Arc::clone(&state), answer::answered))
-        .with_state(state)
+    let mut all = Router::new().route(JWKS, get(discovery::jwks));
+    for (path, methods) in endpoints() {
+        all = all.route(&literal(&format!("{}{path}", state.config.auth.prefix)), methods);
+    }
+    let all = all.fallback(answer::no_endpoint).method_not_allowed_fallback(answer::wrong_method).with_state(Arc::clone(&state));
+    // Around the whole, not around each route: axum adds `Allow` outside of a route's own layers.
+    Router::new().fallback_service(all).layer(middleware::from_fn_with_state(state, answer::answered))
+}
+
+/// The paths of the endpoints below the prefix. `tests/endpoints` knocks on each.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    endpoints().into_iter().map(|(path, _)| path)
 }
 
 /// Whether the canonical `path` belongs to the gateway itself, so that no route is asked.

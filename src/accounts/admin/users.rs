@@ -4,7 +4,9 @@ use serde_json::{Map, Value};
 
 use super::check;
 use super::{Admin, AdminError, AdminResult};
+use crate::domain::secret::ExposeSecret;
 use crate::domain::{AuditKind, ScopeSet, SecretString, User, UserId};
+use crate::password::strength;
 use crate::store::{NewPassword, UserChange};
 
 /// An account to be made.
@@ -46,7 +48,7 @@ impl Admin {
             (false, None) => {
                 return Err(AdminError::Invalid("a password is needed, or --service for an account without one".to_owned()));
             }
-            (false, Some(password)) => Some(self.hashed(password).await?),
+            (false, Some(password)) => Some(self.hashed(&username, password).await?),
         };
         let now = self.clock.now();
         let user = User {
@@ -119,12 +121,13 @@ impl Admin {
 
     /// Replaces the password, and ends all sessions.
     pub async fn set_password(&self, name: &str, password: SecretString) -> AdminResult<User> {
-        if self.user(name).await?.service {
+        let user = self.user(name).await?;
+        if user.service {
             return Err(AdminError::Invalid(format!(
                 "`{name}` is a service account, which has no password: make it a key with `portcullis key create --owner {name}`"
             )));
         }
-        let hash = self.hashed(password).await?;
+        let hash = self.hashed(&user.username, password).await?;
         let change = UserChange { password: Some(NewPassword { hash, keep: None }), ..UserChange::default() };
         self.change(name, change, AuditKind::PasswordChanged, "password set".to_owned()).await
     }
@@ -148,7 +151,12 @@ impl Admin {
         Ok(user)
     }
 
-    async fn hashed(&self, password: SecretString) -> AdminResult<SecretString> {
+    /// Judged first: by rules that cost nothing, then hashed.
+    async fn hashed(&self, username: &str, password: SecretString) -> AdminResult<SecretString> {
+        let judged = strength::check(&self.config.passwords, username, password.expose_secret());
+        judged.map_err(|weakness| {
+            AdminError::Invalid(format!("{weakness} Choose another ([passwords] in gateway.toml has the rules)."))
+        })?;
         Ok(self.passwords.hash(password).await?)
     }
 }

@@ -1,0 +1,20 @@
+//! The gateway's own endpoints, called in process as the proxy calls them: real store, keys, schemes and limits.
+
+#[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod body;
+#[cfg(test)]
+mod gate;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
+mod logout;
+#[cfg(test)]
+mod me;
+#[cfg(test)]
+mod parts;
+#[cfg(test)]
+mod refresh;
+#[cfg(test)]
+mod table;

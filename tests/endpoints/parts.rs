@@ -1,0 +1,214 @@
+//! Stand-ins that count, fail and wait on command.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portcullis::domain::secret::ExposeSecret;
+use portcullis::domain::{
+    ApiKeyRecord, AuditEvent, Concern, Entry, Hash256, KeyId, Revoked, SecretString, SessionId, SessionRecord, Timestamp, User,
+    UserId,
+};
+use portcullis::password::{Busy, Passwords, Verdict};
+use portcullis::revocation::{List, Revocations, Standing};
+use portcullis::store::{
+    ApiKeys, Audit, RevocationLog, Rotated, Rotation, Sessions, Store, StoreError, StoreResult, UserChange, Users,
+};
+
+/// Hashes by writing `plain:` before the password, and counts.
+#[derive(Default)]
+pub(crate) struct PlainPasswords {
+    pub(crate) checks: AtomicUsize,
+    pub(crate) full: AtomicBool,
+    /// While held, checks wait.
+    pub(crate) door: tokio::sync::RwLock<()>,
+}
+
+#[async_trait]
+impl Passwords for PlainPasswords {
+    async fn verify(&self, password: SecretString, stored: Option<SecretString>) -> Result<Verdict, Busy> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Busy::QueueFull);
+        }
+        self.checks.fetch_add(1, Ordering::SeqCst);
+        drop(self.door.read().await);
+        let Some(stored) = stored else { return Ok(Verdict::Wrong) };
+        let (kind, right) = stored.expose_secret().split_once(':').expect("a plain hash");
+        Ok(match (password.expose_secret() == right, kind) {
+            (false, _) => Verdict::Wrong,
+            (true, "weak") => Verdict::Right { rehashed: Some(format!("plain:{right}").into()) },
+            (true, _) => Verdict::Right { rehashed: None },
+        })
+    }
+
+    async fn hash(&self, password: SecretString) -> Result<SecretString, Busy> {
+        Ok(format!("plain:{}", password.expose_secret()).into())
+    }
+}
+
+/// The real list, without anybody to follow.
+#[derive(Default)]
+pub(crate) struct Listed {
+    list: List,
+    pub(crate) unknown: AtomicBool,
+    pub(crate) published: AtomicUsize,
+}
+
+#[async_trait]
+impl Revocations for Listed {
+    async fn standing(&self, concern: &Concern) -> Standing {
+        match (self.list.revoked(concern), self.unknown.load(Ordering::SeqCst)) {
+            (true, _) => Standing::Revoked,
+            (false, true) => Standing::Unknown,
+            (false, false) => Standing::Live,
+        }
+    }
+
+    fn is_outdated(&self, account: UserId, generation: i64) -> bool {
+        self.list.is_outdated(account, generation)
+    }
+
+    async fn publish(&self, entries: Vec<Entry>) {
+        self.published.fetch_add(entries.len(), Ordering::SeqCst);
+        for entry in &entries {
+            self.list.apply(entry);
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+}
+
+/// A real store that can be made to fail before it is asked.
+pub(crate) struct Flaky {
+    pub(crate) real: Arc<dyn Store>,
+    pub(crate) down: AtomicBool,
+}
+
+impl Flaky {
+    fn real(&self) -> StoreResult<&dyn Store> {
+        if self.down.load(Ordering::SeqCst) { Err(StoreError::Unavailable("pulled the plug".into())) } else { Ok(&*self.real) }
+    }
+}
+
+#[async_trait]
+impl Users for Flaky {
+    async fn create_user(&self, user: &User) -> StoreResult<()> {
+        self.real()?.create_user(user).await
+    }
+    async fn user(&self, id: UserId) -> StoreResult<Option<User>> {
+        self.real()?.user(id).await
+    }
+    async fn user_by_login(&self, login: &str) -> StoreResult<Option<User>> {
+        self.real()?.user_by_login(login).await
+    }
+    async fn users(&self, query: Option<&str>, skip: u32, limit: u32) -> StoreResult<Vec<User>> {
+        self.real()?.users(query, skip, limit).await
+    }
+    async fn change_user(
+        &self,
+        id: UserId,
+        change: UserChange,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> StoreResult<(User, Vec<Entry>)> {
+        self.real()?.change_user(id, change, now, until).await
+    }
+    async fn rehash_password(&self, id: UserId, old: &SecretString, new: &SecretString) -> StoreResult<()> {
+        self.real()?.rehash_password(id, old, new).await
+    }
+    async fn delete_user(&self, id: UserId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
+        self.real()?.delete_user(id, now, until).await
+    }
+    async fn remember_network(&self, user: UserId, network: &str, now: Timestamp) -> StoreResult<()> {
+        self.real()?.remember_network(user, network, now).await
+    }
+    async fn knows_network(&self, user: UserId, network: &str, since: Timestamp) -> StoreResult<bool> {
+        self.real()?.knows_network(user, network, since).await
+    }
+}
+
+#[async_trait]
+impl Sessions for Flaky {
+    async fn open_session(&self, session: &SessionRecord, refresh: Hash256) -> StoreResult<User> {
+        self.real()?.open_session(session, refresh).await
+    }
+    async fn rotate(&self, rotation: Rotation<'_>) -> StoreResult<Rotated> {
+        self.real()?.rotate(rotation).await
+    }
+    async fn session(&self, id: SessionId) -> StoreResult<Option<SessionRecord>> {
+        self.real()?.session(id).await
+    }
+    async fn session_of_refresh(&self, token: Hash256) -> StoreResult<Option<SessionRecord>> {
+        self.real()?.session_of_refresh(token).await
+    }
+    async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> StoreResult<Vec<SessionRecord>> {
+        self.real()?.sessions(user, now).await
+    }
+    async fn end_session(&self, id: SessionId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
+        self.real()?.end_session(id, now, until).await
+    }
+    async fn end_sessions(
+        &self,
+        user: UserId,
+        except: Option<SessionId>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> StoreResult<Vec<Entry>> {
+        self.real()?.end_sessions(user, except, now, until).await
+    }
+}
+
+#[async_trait]
+impl ApiKeys for Flaky {
+    async fn create_key(&self, key: &ApiKeyRecord) -> StoreResult<()> {
+        self.real()?.create_key(key).await
+    }
+    async fn key(&self, id: &KeyId) -> StoreResult<Option<(ApiKeyRecord, User)>> {
+        self.real()?.key(id).await
+    }
+    async fn keys(&self, owner: Option<UserId>) -> StoreResult<Vec<ApiKeyRecord>> {
+        self.real()?.keys(owner).await
+    }
+    async fn revoke_key(&self, id: &KeyId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
+        self.real()?.revoke_key(id, now, until).await
+    }
+    async fn touch_keys(&self, seen: &[(KeyId, Timestamp)]) -> StoreResult<()> {
+        self.real()?.touch_keys(seen).await
+    }
+}
+
+#[async_trait]
+impl RevocationLog for Flaky {
+    async fn revoke(&self, what: &Revoked, until: Timestamp) -> StoreResult<Entry> {
+        self.real()?.revoke(what, until).await
+    }
+    async fn revocations_after(&self, seq: i64, limit: u32) -> StoreResult<Vec<Entry>> {
+        self.real()?.revocations_after(seq, limit).await
+    }
+    async fn last_revocation(&self) -> StoreResult<i64> {
+        self.real()?.last_revocation().await
+    }
+    async fn prune(&self, now: Timestamp, grace: Duration) -> StoreResult<u64> {
+        self.real()?.prune(now, grace).await
+    }
+}
+
+#[async_trait]
+impl Audit for Flaky {
+    async fn record(&self, event: &AuditEvent) -> StoreResult<()> {
+        self.real()?.record(event).await
+    }
+    async fn events(&self, skip: u32, limit: u32) -> StoreResult<Vec<AuditEvent>> {
+        self.real()?.events(skip, limit).await
+    }
+}
+
+#[async_trait]
+impl Store for Flaky {
+    async fn ping(&self) -> StoreResult<()> {
+        self.real()?.ping().await
+    }
+}

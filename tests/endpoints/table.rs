@@ -1,0 +1,105 @@
+//! Every endpoint, knocked on without a credential and with the wrong method.
+
+use axum::body::Body;
+use axum::http::Request;
+use portcullis::endpoints::{is_own, paths};
+
+use crate::gate::Gate;
+
+fn knock(method: &str, path: &str) -> Request<Body> {
+    Request::builder().method(method).uri(path).body(Body::empty()).expect("a request")
+}
+
+/// What the endpoint at `path` takes, by its own word.
+async fn methods(gate: &Gate, path: &str) -> Vec<String> {
+    let allow = gate.send(knock("OPTIONS", path)).await.header("allow").to_owned();
+    allow.split(", ").map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn each_endpoint_refuses_a_stranger() {
+    let gate = Gate::new().await;
+    let mut seen = Vec::new();
+    for path in paths().map(|path| format!("/auth{path}")) {
+        for method in methods(&gate, &path).await.into_iter().filter(|method| method != "HEAD") {
+            let answer = gate.send(knock(&method, &path)).await;
+            let (status, code) = answer.problem();
+            seen.push(format!("{method} {path}: {status} {code} {}", answer.header("www-authenticate")).trim_end().to_owned());
+        }
+    }
+    insta::assert_snapshot!(seen.join("\n"), @r#"
+    POST /auth/login: 422 invalid_body
+    POST /auth/refresh: 422 invalid_body
+    POST /auth/logout: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/me: 401 missing_credential Bearer realm="portcullis"
+    "#);
+}
+
+#[tokio::test]
+async fn another_method_is_told_what_the_endpoint_takes() {
+    let gate = Gate::new().await;
+    for path in paths().map(|path| format!("/auth{path}")) {
+        let takes = methods(&gate, &path).await;
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
+            if !takes.iter().any(|takes| takes == method) {
+                let answer = gate.send(knock(method, &path)).await;
+                assert_eq!(answer.problem(), (405, "method_not_allowed"), "{method} {path}");
+                assert_eq!(answer.header("allow"), takes.join(", "), "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_endpoint_is_a_404_problem() {
+    let gate = Gate::new().await;
+    for path in
+        ["/auth", "/auth/", "/auth/nothing", "/auth/login/", "/auth/LOGIN", "/auth/token", "/.well-known/openid-configuration"]
+    {
+        assert_eq!(gate.send(knock("POST", path)).await.problem(), (404, "no_route"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_head_has_no_body() {
+    let answer = Gate::new().await.send(knock("HEAD", "/auth/me")).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.body, "");
+}
+
+#[tokio::test]
+async fn the_keys_are_public_and_may_be_kept() {
+    let gate = Gate::new().await;
+    let answer = gate.send(knock("GET", "/.well-known/jwks.json")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.header("cache-control"), "public, max-age=300");
+    let key = &answer.json["keys"][0];
+    assert_eq!((key["kty"].as_str(), key["crv"].as_str()), (Some("EC"), Some("P-256")));
+    assert!(key["kid"].is_string() && key["d"].is_null(), "{key}");
+}
+
+#[tokio::test]
+async fn the_prefix_is_where_the_configuration_says() {
+    let gate = Gate::with(|config| config.auth.prefix = "/deep/auth".to_owned()).await;
+    assert_eq!(gate.send(knock("GET", "/deep/auth/me")).await.problem(), (401, "missing_credential"));
+    assert_eq!(gate.send(knock("GET", "/auth/me")).await.problem(), (404, "no_route"));
+}
+
+#[tokio::test]
+async fn the_gateways_own_paths_end_at_a_slash() {
+    let config = Gate::new().await.admin.config;
+    for (path, own) in [
+        ("/auth", true),
+        ("/auth/", true),
+        ("/auth/any/thing", true),
+        ("/.well-known/jwks.json", true),
+        ("/authX", false),
+        ("/auth.", false),
+        ("/x/auth", false),
+        ("/", false),
+        ("/.well-known/other", false),
+    ] {
+        assert_eq!(is_own(&config, path), own, "{path}");
+    }
+}
