@@ -21,9 +21,9 @@ use crate::credential::KeyError;
 use crate::proxy::identity::IdentityError;
 use crate::proxy::live::Shared;
 use crate::proxy::serve::{self, Running, ServeError};
-use crate::revocation::RedisError;
-use parts::Parts;
+use crate::store::StoreError;
 pub use live::Loaded;
+use parts::Parts;
 pub use sample::{Sample, start as start_sample};
 
 /// Why the gateway did not start.
@@ -31,12 +31,14 @@ pub use sample::{Sample, start as start_sample};
 pub enum StartError {
     /// gateway.toml or a route file is wrong: every error there is.
     Config(Report),
+    /// The store's URL is none that can be used.
+    Store(StoreError),
     /// The signing keys can't be used.
     Keys(KeyError),
     /// Identity headers can't be made as configured.
     Identity(IdentityError),
     /// Redis' URL is none that can be used.
-    Redis(RedisError),
+    Redis(String),
     /// An address can't be listened on.
     Serve(ServeError),
     /// The machine gives no threads or signals.
@@ -88,8 +90,7 @@ impl Gateway {
         });
         let shared = Arc::new(shared);
         let server = &config.server;
-        let running =
-            serve::start(&shared, &server.listen, server.admin_listen, server.threads).map_err(StartError::Serve)?;
+        let running = serve::start(&shared, &server.listen, server.admin_listen, server.threads).map_err(StartError::Serve)?;
         chores::start(&runtime, &parts, &shared);
         Ok(Self { file: file.to_owned(), environment: environment.clone(), parts, shared, running, runtime })
     }
@@ -128,11 +129,8 @@ impl Gateway {
     /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end (contract §16).
     pub fn until_told_to_end(&self) -> io::Result<()> {
         self.runtime.block_on(async {
-            let (mut hangup, mut terminate, mut interrupt) = (
-                signal(SignalKind::hangup())?,
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::interrupt())?,
-            );
+            let (mut hangup, mut terminate, mut interrupt) =
+                (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
             loop {
                 tokio::select! {
                     Some(()) = hangup.recv() => self.reload_aside().await,
@@ -172,6 +170,7 @@ pub fn load(file: &Path, environment: &Environment) -> Result<Loaded, Report> {
 pub fn told(error: &StartError) -> String {
     match error {
         StartError::Config(report) => format!("\n{}", report.render(false)),
+        StartError::Store(error) => format!("store.url: {error}"),
         StartError::Keys(error) => error.to_string(),
         StartError::Identity(error) => error.to_string(),
         StartError::Redis(error) => format!("redis.url: {error}"),
@@ -183,7 +182,8 @@ pub fn told(error: &StartError) -> String {
 /// Keys that a reload cannot change, and that differ.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     use crate::domain::secret::ExposeSecret as _;
-    let redis = |config: &Config| config.redis.as_ref().map(|redis| (redis.url.expose_secret().to_owned(), redis.key_prefix.clone()));
+    let redis =
+        |config: &Config| config.redis.as_ref().map(|redis| (redis.url.expose_secret().to_owned(), redis.key_prefix.clone()));
     [
         ("server.listen", old.server.listen != new.server.listen),
         ("server.admin_listen", old.server.admin_listen != new.server.admin_listen),

@@ -7,7 +7,6 @@ use tokio::runtime::Runtime;
 
 use super::parts::Parts;
 use crate::proxy::live::Shared;
-use crate::store::{RevocationLog as _, Store as _};
 
 /// How often the store is asked whether it answers.
 const PING: Duration = Duration::from_secs(2);
@@ -20,8 +19,7 @@ pub(super) fn start(runtime: &Runtime, parts: &Arc<Parts>, shared: &Arc<Shared>)
         let parts = Arc::clone(parts);
         async move {
             loop {
-                let answered = parts.store.ping().await.is_ok();
-                parts.store.note(answered);
+                parts.ping_store().await;
                 tokio::time::sleep(PING).await;
             }
         }

@@ -1,5 +1,6 @@
 //! What outlives reloads: the store, the revocation list, the password threads, the counters.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::{Handle, Runtime};
@@ -11,8 +12,7 @@ use crate::domain::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::limit::Logins;
 use crate::password::Pool;
 use crate::revocation::{self, RevocationService};
-use crate::store::StoreResult;
-use crate::store::late::LateStore;
+use crate::store::{self, Store, StoreResult};
 use crate::telemetry::metrics::Metrics;
 
 /// Everything that is made once.
@@ -20,45 +20,54 @@ pub(super) struct Parts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) store: Arc<LateStore>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) revocations: Arc<RevocationService>,
     pub(super) passwords: Arc<Pool>,
     pub(super) limits: Arc<Logins>,
+    store_is_up: AtomicBool,
     /// Made by the first [`Parts::api_keys`]; a reload takes over what it knows.
     api_keys: Mutex<Option<Arc<ApiKeyScheme>>>,
     runtime: Handle,
 }
 
 impl Parts {
-    /// Starts them. The store is opened in the background: until it is there, what needs it answers 503.
+    /// Starts them. The store is opened at its first use: while it is down, what needs it answers 503.
     pub(super) fn start(config: &Config, runtime: &Runtime) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         make_first_key(config, clock.as_ref()).map_err(StartError::Keys)?;
         let metrics = Metrics::install();
-        let store = Arc::new(LateStore::default());
-        runtime.spawn({
-            let (store, url) = (Arc::clone(&store), config.store_url.clone());
-            async move { store.keep_opening(&url, |error| tracing::error!(%error, "the store can't be opened; trying again")).await }
-        });
+        let store = store::open_lazily(&config.store_url).map_err(StartError::Store)?;
         let on_stats = {
             let metrics = Arc::clone(&metrics);
-            Box::new(move |stats: revocation::Stats| metrics.revocation(stats.entries, stats.lag, stats.staleness))
+            Box::new(move |stats: revocation::Stats| {
+                // A second without a message had none that was late.
+                metrics.revocation(stats.entries, stats.lag.unwrap_or_default(), stats.staleness);
+            })
         };
-        let revocations = revocation::start(
-            config.revocation,
-            store.clone(),
-            config.redis.as_ref(),
-            clock.clone(),
-            runtime.handle(),
-            on_stats,
-        )
-        .map_err(StartError::Redis)?;
+        let revocations =
+            revocation::start(config.revocation, store.clone(), config.redis.as_ref(), clock.clone(), runtime.handle(), on_stats)
+                .map_err(|error| StartError::Redis(error.to_string()))?;
         let passwords =
             Pool::start(&config.login, config.passwords.argon2, entropy.clone()).map(Arc::new).map_err(StartError::System)?;
-        let limits = Arc::new(Logins::new(&config.login, clock.clone()));
+        let mut limits = Logins::new(&config.login, clock.clone());
+        if let Some(redis) = &config.redis {
+            limits = limits.shared(redis, runtime.handle()).map_err(|error| StartError::Redis(error.to_string()))?;
+        }
+        let limits = Arc::new(limits);
         let runtime = runtime.handle().clone();
-        Ok(Self { clock, entropy, metrics, store, revocations, passwords, limits, api_keys: Mutex::default(), runtime })
+        Ok(Self {
+            clock,
+            entropy,
+            metrics,
+            store,
+            revocations,
+            passwords,
+            limits,
+            store_is_up: AtomicBool::new(true),
+            api_keys: Mutex::default(),
+            runtime,
+        })
     }
 
     /// Takes the settings of a reload over.
@@ -97,7 +106,18 @@ impl Parts {
 
     /// Whether the store answered when it was last asked.
     pub(super) fn store_is_up(&self) -> bool {
-        self.store.is_up()
+        self.store_is_up.load(Ordering::Relaxed)
+    }
+
+    /// Asks the store whether it answers, and tells the log when that has changed.
+    pub(super) async fn ping_store(&self) {
+        let answer = self.store.ping().await;
+        let was_up = self.store_is_up.swap(answer.is_ok(), Ordering::Relaxed);
+        match answer {
+            Err(error) if was_up => tracing::error!(%error, "the store is gone: what needs it answers 503 until it is back"),
+            Ok(()) if !was_up => tracing::info!("the store answers"),
+            Ok(()) | Err(_) => {}
+        }
     }
 }
 

@@ -34,7 +34,9 @@ pub(super) fn serve(file: &Path, started: impl FnOnce(&Gateway) -> Result<(), Fa
 /// What is wrong with the files is the asker's to mend; what the machine does not give may come.
 fn failure(error: &StartError) -> Failure {
     let exit = match error {
-        StartError::Config(_) | StartError::Keys(_) | StartError::Identity(_) | StartError::Redis(_) => Exit::Wrong,
+        StartError::Config(_) | StartError::Store(_) | StartError::Keys(_) | StartError::Identity(_) | StartError::Redis(_) => {
+            Exit::Wrong
+        }
         StartError::Serve(_) | StartError::System(_) => Exit::CouldNot,
     };
     Failure { exit, message: app::told(error) }

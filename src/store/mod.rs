@@ -8,7 +8,6 @@
 
 mod error;
 mod fold;
-pub mod late;
 mod rows;
 mod sql;
 mod sqlite;

@@ -1,0 +1,43 @@
+//! A backend that answers with what reached it, as JSON.
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+
+/// Starts one on a free loopback port of this test's runtime.
+pub(crate) async fn echo() -> SocketAddr {
+    serve(axum::Router::new().fallback(mirror)).await
+}
+
+/// Serves `router` on a free loopback port.
+pub(crate) async fn serve(router: axum::Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+async fn mirror(request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut headers = serde_json::Map::new();
+    for (name, value) in &parts.headers {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        match headers.entry(name.as_str()).or_insert(Value::Null) {
+            slot @ Value::Null => *slot = value.into(),
+            Value::String(first) => *first = format!("{first} | {value}"),
+            _ => {}
+        }
+    }
+    let length = body.collect().await.map_or(0, |body| body.to_bytes().len());
+    axum::Json(json!({
+        "method": parts.method.as_str(),
+        "target": parts.uri.to_string(),
+        "headers": headers,
+        "body_bytes": length,
+    }))
+    .into_response()
+}

@@ -1,0 +1,359 @@
+//! The real binary, started as an operator would: a folder with gateway.toml and routes, users made by the CLI.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Password of every user that tests make.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// What a gateway is started with.
+pub(crate) struct Setup {
+    /// Keys of `[server]` beside the addresses.
+    pub(crate) server: String,
+    /// Further sections of gateway.toml.
+    pub(crate) sections: String,
+    /// routes/test.toml without its `version`.
+    pub(crate) routes: String,
+    /// The folder of another replica, to share its store and keys.
+    pub(crate) beside: Option<PathBuf>,
+    /// Extra environment.
+    pub(crate) env: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// A gateway with these routes and quick password hashes.
+    pub(crate) fn routes(routes: impl Into<String>) -> Self {
+        Self { server: String::new(), sections: String::new(), routes: routes.into(), beside: None, env: Vec::new() }
+    }
+
+    /// Adds sections to gateway.toml.
+    pub(crate) fn with(mut self, sections: &str) -> Self {
+        self.sections.push_str(sections);
+        self.sections.push('\n');
+        self
+    }
+
+    /// Adds keys to `[server]`.
+    pub(crate) fn server(mut self, keys: &str) -> Self {
+        self.server.push_str(keys);
+        self.server.push('\n');
+        self
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Shares the store and the keys of `other`.
+    pub(crate) fn beside(mut self, other: &Gateway) -> Self {
+        self.beside = Some(other.folder().to_owned());
+        self
+    }
+}
+
+/// A running gateway; killed when dropped.
+pub(crate) struct Gateway {
+    child: Child,
+    dir: TempDir,
+    home: PathBuf,
+    /// `http://127.0.0.1:port`
+    pub(crate) url: String,
+    /// The same of the admin listener.
+    pub(crate) admin: String,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// A client with a deadline, that follows no redirects.
+    pub(crate) http: reqwest::Client,
+}
+
+/// A loopback address that is free now.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address")
+}
+
+fn portcullis() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.env_remove("RUST_LOG").env_remove("PORTCULLIS_CONFIG");
+    command
+}
+
+/// Runs the binary with `stdin`, to its end.
+pub(crate) fn portcullis_in(folder: &Path, args: &[&str], stdin: &str) -> Output {
+    let mut child = portcullis()
+        .current_dir(folder)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    child.stdin.take().expect("stdin").write_all(stdin.as_bytes()).ok();
+    child.wait_with_output().expect("the binary ends")
+}
+
+impl Gateway {
+    /// Starts one and waits until it is ready.
+    pub(crate) async fn start(setup: Setup) -> Self {
+        let gateway = Self::start_unready(setup).await;
+        gateway.until("readyz answers 200", || async { gateway.admin_status("/readyz").await == Some(200) }).await;
+        gateway
+    }
+
+    /// Starts one and waits until it answers at all.
+    pub(crate) async fn start_unready(setup: Setup) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"), setup).await
+    }
+
+    /// Starts one on keys that `init` made, as several replicas need it.
+    pub(crate) async fn start_with_keys(setup: Setup, dir: TempDir) -> Self {
+        let made = portcullis_in(dir.path(), &["init", "made", "--password-stdin"], PASSWORD);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        std::fs::rename(dir.path().join("made/keys"), dir.path().join("keys")).expect("moved");
+        let gateway = Self::start_in(dir, setup).await;
+        gateway.until("readyz answers 200", || async { gateway.admin_status("/readyz").await == Some(200) }).await;
+        gateway
+    }
+
+    async fn start_in(dir: TempDir, setup: Setup) -> Self {
+        let (address, admin) = (free_address(), free_address());
+        let home = setup.beside.clone().unwrap_or_else(|| dir.path().to_owned());
+        std::fs::create_dir(dir.path().join("routes")).expect("a routes folder");
+        std::fs::write(dir.path().join("routes/test.toml"), format!("version = 1\n{}", setup.routes)).expect("routes");
+        let config = format!(
+            "version = 1\n[server]\nlisten = [\"{address}\"]\nadmin_listen = \"{admin}\"\npublic_url = \"http://gateway.test\"\n{}\n\
+             [passwords]\nargon2 = {{ memory = \"1MiB\", iterations = 1, parallelism = 1 }}\n\
+             [store]\nurl = \"sqlite://{home}/data/portcullis.db\"\n{}\n",
+            setup.server,
+            setup.sections,
+            home = home.display(),
+        );
+        std::fs::write(dir.path().join("gateway.toml"), with_keys(&config, &home)).expect("gateway.toml");
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(20))
+            .build()
+            .expect("a client");
+        let child = Self::spawn(dir.path(), &setup.env);
+        let gateway =
+            Self { child, dir, home, url: format!("http://{address}"), admin: format!("http://{admin}"), address, http };
+        gateway.until("livez answers", || async { gateway.admin_status("/livez").await == Some(200) }).await;
+        gateway
+    }
+
+    fn spawn(folder: &Path, env: &[(String, String)]) -> Child {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log file");
+        portcullis()
+            .current_dir(folder)
+            .arg("run")
+            .envs(env.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the gateway starts")
+    }
+
+    /// The folder that holds the store and the keys.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.home
+    }
+
+    /// The folder that holds gateway.toml, routes and the log.
+    pub(crate) fn own_folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its routes, without their `version`.
+    pub(crate) fn routes(&self) -> String {
+        let file = std::fs::read_to_string(self.dir.path().join("routes/test.toml")).expect("the routes");
+        file.trim_start_matches("version = 1\n").to_owned()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Runs a CLI command on its configuration; it must end with 0. Gives its stdout.
+    pub(crate) fn cli(&self, args: &[&str], stdin: &str) -> String {
+        let output = portcullis_in(self.dir.path(), args, stdin);
+        assert!(
+            output.status.success(),
+            "{args:?} ended with {}\n{}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Makes a user with [`PASSWORD`].
+    pub(crate) fn user(&self, name: &str, more: &[&str]) {
+        let mut args = vec!["user", "add", name, "--password-stdin"];
+        args.extend(more);
+        self.cli(&args, PASSWORD);
+    }
+
+    /// Logs a user in; gives the token response.
+    pub(crate) async fn login(&self, name: &str) -> Value {
+        self.login_asking(name, None).await
+    }
+
+    /// Logs a user in, asking for scopes.
+    pub(crate) async fn login_asking(&self, name: &str, scope: Option<&str>) -> Value {
+        let mut body = serde_json::json!({ "username": name, "password": PASSWORD });
+        if let Some(scope) = scope {
+            body["scope"] = scope.into();
+        }
+        let answer = self.post("/auth/login", &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    }
+
+    /// POSTs JSON.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.http.post(format!("{}{path}", self.url)).json(body)).await
+    }
+
+    /// GETs with a bearer token.
+    pub(crate) async fn get_as(&self, path: &str, token: &str) -> Answer {
+        self.send(self.http.get(format!("{}{path}", self.url)).bearer_auth(token)).await
+    }
+
+    /// GETs.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.http.get(format!("{}{path}", self.url))).await
+    }
+
+    /// A request to this gateway.
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method.parse().expect("a method"), format!("{}{path}", self.url))
+    }
+
+    /// Sends, and reads the answer whole.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        Answer::read(request.send().await.expect("an answer")).await
+    }
+
+    /// The status of an admin path, when there is an answer.
+    pub(crate) async fn admin_status(&self, path: &str) -> Option<u16> {
+        let answer = self.http.get(format!("{}{path}", self.admin)).send().await.ok()?;
+        Some(answer.status().as_u16())
+    }
+
+    /// The metrics' text.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.http.get(format!("{}/metrics", self.admin)).send().await.expect("metrics");
+        answer.text().await.expect("text")
+    }
+
+    /// Waits until `condition` holds; fails the test with the log after 20 s.
+    pub(crate) async fn until<F: Future<Output = bool>>(&self, what: &str, condition: impl Fn() -> F) {
+        until_or(what, condition, || self.log()).await;
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill").success(), "the gateway is gone:\n{}", self.log());
+    }
+
+    /// Its resident memory, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+    }
+
+    /// Kills it as a power cut would, and starts it again on what is left.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().expect("it ends");
+        self.child = Self::spawn(self.dir.path(), &[]);
+        self.until("it is ready again", || async { self.admin_status("/readyz").await == Some(200) }).await;
+    }
+
+    /// Waits until it has ended by itself; gives its exit code.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        for _ in 0..1200 {
+            if let Some(status) = self.child.try_wait().expect("its state") {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("still running after 30 s:\n{}", self.log())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("--- log of {}\n{}", self.url, self.log());
+        }
+    }
+}
+
+/// Puts `[tokens].keys` beside the shared store, where the test does not set `[tokens]` itself.
+fn with_keys(config: &str, home: &Path) -> String {
+    let line = format!("keys = \"{}/keys\"", home.display());
+    if config.contains("[tokens]") {
+        config.replacen("[tokens]", &format!("[tokens]\n{line}"), 1)
+    } else {
+        format!("{config}\n[tokens]\n{line}\n")
+    }
+}
+
+/// Waits until `condition` holds; fails the test with `log` after 20 s.
+pub(crate) async fn until_or<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F, log: impl Fn() -> String) {
+    for _ in 0..800 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("not within 20 s: {what}\n{}", log())
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Its status.
+    pub(crate) status: u16,
+    /// Its header fields.
+    pub(crate) headers: reqwest::header::HeaderMap,
+    /// Its body.
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// Reads one.
+    pub(crate) async fn read(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, body: response.text().await.expect("a body") }
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The problem's `code`.
+    pub(crate) fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A header's values, joined.
+    pub(crate) fn header(&self, name: &str) -> String {
+        self.headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect::<Vec<_>>().join(" | ")
+    }
+}
