@@ -9,6 +9,7 @@ mod identity;
 mod lifecycle;
 mod logins;
 mod outage;
+mod readme;
 #[path = "../support/redis.rs"]
 mod redis;
 mod revocation;

@@ -1,0 +1,49 @@
+//! The README's tour: pasted into a shell as it stands, on ports that are free here.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::gateway::free_address;
+
+/// What the tour has in fenced blocks of one language, in order.
+fn blocks(tour: &str, language: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = tour.lines();
+    while let Some(line) = lines.next() {
+        if let Some(of) = line.strip_prefix("```") {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            if of == language {
+                found.push(block.join("\n"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_tour_works_as_pasted() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the README");
+    let tour = readme.split("\n## A tour\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a tour");
+    let mut script = format!("set -m\n{}\n", blocks(tour, "sh").join("\n"));
+    for port in ["8080", "8081", "9000", "9001", "9901", "9902", "6379"] {
+        script = script.replace(port, &free_address().port().to_string());
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let binary = Path::new(env!("CARGO_BIN_EXE_portcullis")).parent().expect("its folder").display().to_string();
+    let path = format!("{binary}:{}", std::env::var("PATH").unwrap_or_default());
+    let run = Command::new("timeout")
+        .args(["--kill-after=5", "90", "bash", "-c", &script])
+        .current_dir(dir.path())
+        .env("PATH", path)
+        .output()
+        .expect("bash");
+    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    let mut rest = said.as_str();
+    for line in blocks(tour, "text").iter().flat_map(|block| block.lines()) {
+        let Some(at) = rest.find(line) else {
+            panic!("`{line}` does not follow in:\n{said}\n{}", String::from_utf8_lossy(&run.stderr));
+        };
+        rest = rest.get(at + line.len()..).unwrap_or_default();
+    }
+    assert!(!dir.path().join("tour").exists(), "the tour tidies up");
+}
