@@ -168,7 +168,7 @@ impl Node {
                     entry.node.move_to(span);
                 }
             }
-            _ => {}
+            Value::String { .. } | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime | Value::Broken => {}
         }
     }
 }

@@ -91,7 +91,13 @@ fn default<T: FromNode>(table: &Table, key: &Key, report: &mut Report) -> T {
 }
 
 fn is_default(node: &Node, key: &Key, report: &mut Report) -> bool {
-    !key.default.is_empty() && node.value.same(&parse_default(key.default, node.span, &node.name, report).value)
+    if key.default.is_empty() {
+        return false;
+    }
+    let default = parse_default(key.default, node.span, &node.name, report).value;
+    // `1.2` in an environment variable is also the string "1.2".
+    let verbatim = matches!((&default, &node.verbatim), (Value::String { text, .. }, Some(given)) if text == given);
+    verbatim || node.value.same(&default)
 }
 
 /// The error about a value whose feature is not built yet.
