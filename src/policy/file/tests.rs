@@ -295,3 +295,32 @@ fn the_shipped_configuration_has_no_error_and_no_warning() {
         assert!(auths.contains(&auth), "{auth:?}");
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..proptest::prelude::ProptestConfig::with_cases(96) })]
+
+    #[test]
+    fn whatever_is_written_the_report_can_be_shown(
+        edits in proptest::collection::vec((0..10_000_usize, 0..8_usize, "[\\[\\]{}=\"'#$.\\\\ \nä€a1:/*-]{0,3}"), 1..6),
+        in_routes: bool,
+    ) {
+        let shipped = |name| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a shipped file");
+        let mut texts = [shipped("gateway.toml"), shipped("routes/app.toml")];
+        let text = &mut texts[usize::from(in_routes)];
+        for (at, length, put) in edits {
+            let mut chars: Vec<char> = text.chars().collect();
+            let at = at % chars.len();
+            let end = (at + length).min(chars.len());
+            chars.splice(at..end, put.chars());
+            *text = chars.into_iter().collect();
+        }
+        match load_all(&texts[0], &[("routes/app.toml", &texts[1])]) {
+            Ok(everything) => drop(everything.report.render(true)),
+            Err(report) => {
+                proptest::prop_assert!(!report.is_good());
+                proptest::prop_assert!(report.to_string().starts_with("error: "));
+                drop(report.to_json());
+            }
+        }
+    }
+}
