@@ -1,7 +1,7 @@
 //! How a section is declared: each key once, with its type, its default and its reason. Reading, unknown keys, environment
 //! overrides and the reference all come from that one line.
 
-use super::document::{Node, Table, Value, parse_default};
+use super::document::{Node, Table, Value, may_be_secret, parse_default};
 use super::report::{Finding, Report, Span};
 
 /// A key that a section has.
@@ -116,6 +116,9 @@ pub(crate) fn refuse_unknown(table: &Table, keys: &[&Key], report: &mut Report) 
         if !keys.iter().any(|key| key.name == entry.key) {
             let names: Vec<_> = keys.iter().map(|key| key.name).collect();
             let name = table.name_of(&entry.key);
+            if may_be_secret(&entry.key) {
+                report.hide_secret(entry.node.span);
+            }
             report.error(entry.key_span, Finding::new(format!("unknown key `{name}`")).help(did_you_mean(&entry.key, &names)));
         }
     }
@@ -135,7 +138,12 @@ pub(crate) fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     names
         .iter()
-        .map(|name| (strsim::jaro_winkler(&word, &name.to_lowercase()), *name))
+        .map(|name| {
+            let lower = name.to_lowercase();
+            // One slip of the keyboard is near, however short the word.
+            let slip: f64 = if strsim::damerau_levenshtein(&word, &lower) <= 1 { 0.9 } else { 0.0 };
+            (strsim::jaro_winkler(&word, &lower).max(slip), *name)
+        })
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)

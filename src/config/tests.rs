@@ -329,6 +329,10 @@ fn secrets_are_never_shown() {
         format!("[tokens]\nsecret = {{ a = \"{secret}\" }}"),
         format!("[store]\nurl = \"mysql://u:{secret}@h/d\""),
         format!("[redis]\nurl = \"http://u:{secret}@h/d\""),
+        format!("[redis]\nurl = \"redis://u:{secret}@${{UNSET_HOST}}/d\""),
+        format!("[redis]\nurl = \"http://u:{secret}@${{HOST:-h}}/d\""),
+        format!("[tokens]\nsecrte = \"{secret}\""),
+        format!("[store]\nulr = \"postgres://u:{secret}@h/d\""),
     ] {
         let report = load_with(&text, &[]).expect_err("an error");
         assert!(!report.to_string().contains("geheim"), "{report}");

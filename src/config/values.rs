@@ -92,10 +92,7 @@ impl FromNode for Secret {
     const TAKES: &'static str = "a string";
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        // An interpolated one shows only the name of its variable. An override's text is the secret itself.
-        if !matches!(node.value, Value::String { literal: false, .. }) || report.is_environment(node.span) {
-            report.hide(node.span);
-        }
+        report.hide_secret(node.span);
         let (text, literal) = string(node, Self::TAKES, report)?;
         Some(Self { value: text.into(), literal })
     }
