@@ -78,3 +78,73 @@ fn counts(report: &Report) -> String {
 fn number(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(gateway: &str, format: Format, strict: bool) -> Outcome {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("routes")).expect("a folder");
+        std::fs::write(folder.path().join("gateway.toml"), gateway).expect("a file");
+        let route = "[[route]]\nname = \"a\"\npath = \"/a\"\nbackend = \"http://127.0.0.1:9000\"\n";
+        std::fs::write(folder.path().join("routes/a.toml"), route).expect("a file");
+        let mut outcome = check(&folder.path().join("gateway.toml"), format, strict, false, &Environment::default());
+        let prefix = format!("{}/", folder.path().display());
+        outcome.out = outcome.out.replace(&prefix, "");
+        outcome.err = outcome.err.replace(&prefix, "");
+        outcome
+    }
+
+    const WARNED: &str = "[server]\nlisten = [\"0.0.0.0:8080\"]";
+
+    #[test]
+    fn a_good_configuration_is_summed_up() {
+        let outcome = checked("", Format::Text, true);
+        assert_eq!((outcome.code, outcome.out.as_str()), (0, "gateway.toml is good: 1 route, 1 backend\n"));
+        assert_eq!(outcome.err, "");
+    }
+
+    #[test]
+    fn errors_and_warnings_are_shown_and_counted() {
+        let outcome = checked("[server]\nthreds = 1\nlisten = [\"0.0.0.0:8080\"]", Format::Text, false);
+        assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
+        insta::assert_snapshot!(outcome.err, @r#"
+        error: unknown key `server.threds`
+         --> gateway.toml:2:1
+          |
+        2 | threds = 1
+          | ^^^^^^
+          |
+          = help: did you mean `threads`?
+
+        warning: `0.0.0.0:8080` is plain HTTP beyond this machine: credentials could be read on the way
+         --> gateway.toml:3:11
+          |
+        3 | listen = ["0.0.0.0:8080"]
+          |           ^^^^^^^^^^^^^^
+          |
+          = help: listen on 127.0.0.1 behind something that speaks TLS
+
+        gateway.toml: 1 error, 1 warning
+        "#);
+    }
+
+    #[test]
+    fn warnings_fail_only_when_asked_to() {
+        let outcome = checked(WARNED, Format::Text, false);
+        assert_eq!((outcome.code, outcome.out.as_str()), (0, "gateway.toml is good: 1 route, 1 backend, 1 warning\n"));
+        assert!(outcome.err.starts_with("warning: "), "{}", outcome.err);
+        let outcome = checked(WARNED, Format::Text, true);
+        assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
+        assert!(outcome.err.ends_with("gateway.toml: 1 warning\n"), "{}", outcome.err);
+    }
+
+    #[test]
+    fn the_json_form_is_one_object_on_standard_output() {
+        let outcome = checked(WARNED, Format::Json, true);
+        let json: serde_json::Value = serde_json::from_str(&outcome.out).expect("JSON");
+        assert_eq!((outcome.code, &json["ok"], json["warnings"][0]["line"].as_u64()), (1, &true.into(), Some(2)));
+        assert_eq!(outcome.err, "");
+    }
+}

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::check::{Format, Outcome, refused};
 use crate::config::Environment;
+use crate::domain::{CredentialKind, CredentialKinds};
 use crate::policy::file::load;
 use crate::policy::{AuthMode, Condition, ConditionSubject, ConditionValue, HostPattern, RouteSpec};
 
@@ -82,8 +83,11 @@ const fn auth(spec: &RouteSpec) -> &'static str {
 }
 
 fn credentials(spec: &RouteSpec) -> Vec<&'static str> {
-    use crate::domain::CredentialKind::{ApiKey, Bearer, Session};
-    [Bearer, ApiKey, Session].into_iter().filter(|kind| spec.credentials.contains(*kind)).map(|kind| kind.as_str()).collect()
+    [CredentialKind::Bearer, CredentialKind::ApiKey, CredentialKind::Session]
+        .into_iter()
+        .filter(|kind| spec.credentials.contains(*kind))
+        .map(CredentialKind::as_str)
+        .collect()
 }
 
 /// What a caller must have, in one line.
@@ -96,7 +100,7 @@ fn asks(spec: &RouteSpec) -> String {
         asks.push(format!("role:{}", spec.roles.join("|")));
     }
     asks.extend(spec.conditions.iter().map(condition));
-    if spec.auth != AuthMode::None && spec.credentials != crate::domain::CredentialKinds::ALL {
+    if spec.auth != AuthMode::None && spec.credentials != CredentialKinds::ALL {
         asks.push(format!("by:{}", credentials(spec).join("|")));
     }
     asks.join(" ")
@@ -128,4 +132,62 @@ fn aligned(rows: impl Iterator<Item = [String; 7]>) -> String {
         cells.join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTES: &str = r#"
+[[route]]
+name = "public"
+path = "/public/**"
+backend = "http://127.0.0.1:9000"
+auth = "none"
+[[route]]
+name = "reports"
+hosts = ["*.example.com"]
+path = "/reports/{tenant}"
+methods = ["GET"]
+backend = "http://127.0.0.1:9000"
+scopes = ["reports:read"]
+any_scopes = ["a", "b"]
+roles = ["user"]
+where = { "attributes.tenant" = "{tenant}", "claims.level" = 3 }
+credentials = ["bearer"]
+"#;
+
+    fn printed(format: Format) -> Outcome {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("routes")).expect("a folder");
+        std::fs::write(folder.path().join("gateway.toml"), "").expect("a file");
+        std::fs::write(folder.path().join("routes/a.toml"), ROUTES).expect("a file");
+        routes(&folder.path().join("gateway.toml"), format, false, &Environment::default())
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_says_what_each_route_asks() {
+        insta::assert_snapshot!(printed(Format::Text).out, @r#"
+        METHODS  HOST           PATH               NAME     BACKEND         AUTH      ASKS
+        *        *              /public/**         public   127.0.0.1:9000  none      -
+        GET      *.example.com  /reports/{tenant}  reports  127.0.0.1:9000  required  reports:read a|b role:user attributes.tenant={tenant} claims.level=3 by:bearer
+        "#);
+    }
+
+    #[test]
+    fn the_json_form_has_a_member_for_each_column() {
+        let outcome = printed(Format::Json);
+        let json: Value = serde_json::from_str(&outcome.out).expect("JSON");
+        assert_eq!(json[0]["methods"], Value::Null);
+        assert_eq!(json[1]["scopes"], json!(["reports:read"]));
+        assert_eq!(json[1]["where"], json!(["attributes.tenant={tenant}", "claims.level=3"]));
+        assert_eq!(json[1]["line"], 7);
+    }
+
+    #[test]
+    fn a_refused_configuration_has_no_table() {
+        let outcome = routes(Path::new("nowhere.toml"), Format::Text, false, &Environment::default());
+        assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
+        assert!(outcome.err.contains("nowhere.toml"), "{}", outcome.err);
+    }
 }

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::environment::Environment;
 use super::interpolate::interpolate;
 use super::report::{Finding, Report, Span};
+use super::schema::nearest;
 
 /// A value and where it stands.
 #[derive(Clone)]
@@ -168,7 +169,7 @@ impl Node {
                     entry.node.move_to(span);
                 }
             }
-            _ => {}
+            Value::String { .. } | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime | Value::Broken => {}
         }
     }
 }
@@ -193,7 +194,7 @@ impl Builder<'_, '_> {
     fn node(&mut self, value: &Spanned<DeValue<'_>>, name: String) -> Node {
         let span = Span::new(self.source, value.span());
         let value = match value.get_ref() {
-            DeValue::String(text) => self.string(text, span),
+            DeValue::String(text) => self.string(text, span, &name),
             // Recovering from a syntax error leaves an empty number.
             DeValue::Integer(number) if number.as_str().is_empty() || value.span().is_empty() => Value::Broken,
             DeValue::Integer(number) => Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok()),
@@ -206,18 +207,27 @@ impl Builder<'_, '_> {
         Node { span, name, value, verbatim: None }
     }
 
-    fn string(&mut self, text: &str, span: Span) -> Value {
+    fn string(&mut self, text: &str, span: Span, name: &str) -> Value {
         let Some(around) = self.around else {
             return Value::String { text: text.to_owned(), literal: true };
         };
         match interpolate(text, around) {
             Ok((text, literal)) => Value::String { text, literal },
             Err(finding) => {
+                if may_be_secret(name) {
+                    self.report.hide_secret(span);
+                }
                 self.report.error(span, finding);
                 Value::Broken
             }
         }
     }
+}
+
+/// Whether what stands behind a key of this name may be a secret; misspelled ones too.
+pub(crate) fn may_be_secret(name: &str) -> bool {
+    let key = name.rsplit('.').next().unwrap_or_default();
+    nearest(key, &["secret", "password", "url", "smtp", "token", "authorization", "cookie"]).is_some()
 }
 
 fn sentence(message: &str) -> String {

@@ -19,15 +19,30 @@ impl Environment {
         Self(pairs.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()))).collect())
     }
 
-    /// `None`: unset. `Some(None)`: set to something that is not UTF-8.
-    pub(crate) fn get(&self, name: &str) -> Option<Option<&str>> {
-        self.0.get(name).map(Option::as_deref)
+    /// What the variable `name` holds.
+    pub(crate) fn get(&self, name: &str) -> Variable<'_> {
+        match self.0.get(name) {
+            None => Variable::Unset,
+            Some(None) => Variable::NotText,
+            Some(Some(text)) => Variable::Text(text),
+        }
     }
 
     /// Those whose names begin with `prefix`, in order.
     pub(crate) fn starting_with(&self, prefix: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.0.iter().filter(move |(name, _)| name.starts_with(prefix)).map(|(name, value)| (name.as_str(), value.as_deref()))
     }
+}
+
+/// What a variable holds.
+#[derive(Clone, Copy)]
+pub(crate) enum Variable<'a> {
+    /// It is not set.
+    Unset,
+    /// Something that is not UTF-8.
+    NotText,
+    /// This.
+    Text(&'a str),
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {

@@ -1,6 +1,7 @@
 //! `${NAME}`, `${NAME:-default}`, `${file:/path}` and `$${` in strings (contract §3), after parsing.
 
 use super::document::Surroundings;
+use super::environment::Variable;
 use super::report::Finding;
 
 /// The text with everything filled in, and whether there was nothing to fill in.
@@ -37,11 +38,11 @@ fn value_of(inner: &str, around: Surroundings<'_>) -> Result<String, Finding> {
             .help("write `${NAME}`, `${NAME:-default}` or `${file:/path}`; `$${` stands for the two characters themselves"));
     }
     match (around.env.get(name), default) {
-        (Some(None), _) => Err(Finding::new(format!("the environment variable `{name}` is not UTF-8"))),
+        (Variable::NotText, _) => Err(Finding::new(format!("the environment variable `{name}` is not UTF-8"))),
         // As in a shell: with `:-` an empty variable is an unset one.
-        (None | Some(Some("")), Some(default)) => Ok(default.to_owned()),
-        (Some(Some(value)), _) => Ok(value.to_owned()),
-        (None, None) => Err(Finding::new(format!("the environment variable `{name}` is not set"))
+        (Variable::Unset | Variable::Text(""), Some(default)) => Ok(default.to_owned()),
+        (Variable::Text(value), _) => Ok(value.to_owned()),
+        (Variable::Unset, None) => Err(Finding::new(format!("the environment variable `{name}` is not set"))
             .help(format!("set `{name}`, or write `${{{name}:-default}}`"))),
     }
 }

@@ -81,6 +81,12 @@ fn unreadable(shown: &str, error: &std::io::Error) -> Finding {
 
 fn checked(raw: &raw::Gateway, file: PathBuf, folder: &Path, report: &mut Report) -> Config {
     let roles = roles::checked(&raw.roles, report);
+    let header = &raw.api_keys.value.header;
+    if identity::emits(&raw.identity.value.headers.value.0, &header.value) {
+        let finding =
+            Finding::new(format!("`{}` is an identity header: clients' own are removed, API keys with them", header.value));
+        report.error(header.span, finding.help("write header = \"X-API-Key\""));
+    }
     Config {
         file,
         server: server::checked(&raw.server.value, report),

@@ -337,3 +337,6 @@ pub struct Log {
 pub(crate) fn cors_keys() -> Vec<&'static schema::Key> {
     raw::Cors::KEYS.iter().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,7 +107,7 @@ section! {
     /// `[[server.tls.certificates]]`
     pub(crate) struct Certificate {
         /// The chain, a PEM file.
-        _certificate as "certificate": Option<String> = "",
+        _chain as "certificate": Option<String> = "",
         /// The key, a PEM file.
         _key as "key": Option<String> = "",
     }
@@ -303,7 +303,7 @@ section! {
         /// Its name for the backend.
         _name as "name": Option<String> = "",
         /// The `iss` of its tokens.
-        _issuer as "issuer": Option<String> = "",
+        _iss as "issuer": Option<String> = "",
         /// The `aud` of its tokens.
         _audience as "audience": Option<Vec<At<String>>> = "",
         /// What its tokens are signed with.

@@ -187,11 +187,6 @@ impl Report {
         self.sources.len() - 1
     }
 
-    /// Whether `span` lies in the value of an environment variable.
-    pub(crate) fn is_environment(&self, span: Span) -> bool {
-        self.sources.get(span.source).is_some_and(|source| source.environment)
-    }
-
     /// Whether the file that `span` lies in has a syntax error in a header, or in a line with one of `words`: what it seems
     /// to lack may be there after all.
     pub(crate) fn may_hide(&self, span: Span, words: &[&str]) -> bool {
@@ -214,6 +209,16 @@ impl Report {
         let line = before.bytes().filter(|byte| *byte == b'\n').count();
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
         (small(line), small(column))
+    }
+
+    /// From now on `span`, which holds a secret, prints as asterisks; a lone `${NAME}` tells nothing and stays.
+    pub(crate) fn hide_secret(&mut self, span: Span) {
+        let text = self.sources.get(span.source).filter(|source| !source.environment);
+        let text = text.and_then(|source| source.text.get(span.start..span.end)).unwrap_or_default();
+        let inner = text.trim_matches(['"', '\'']).strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        if !inner.is_some_and(|name| name.starts_with("file:") || name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric())) {
+            self.hide(span);
+        }
     }
 
     /// From now on `span` prints as asterisks.

@@ -1,7 +1,7 @@
 //! How a section is declared: each key once, with its type, its default and its reason. Reading, unknown keys, environment
 //! overrides and the reference all come from that one line.
 
-use super::document::{Node, Table, Value, parse_default};
+use super::document::{Node, Table, Value, may_be_secret, parse_default};
 use super::report::{Finding, Report, Span};
 
 /// A key that a section has.
@@ -91,7 +91,13 @@ fn default<T: FromNode>(table: &Table, key: &Key, report: &mut Report) -> T {
 }
 
 fn is_default(node: &Node, key: &Key, report: &mut Report) -> bool {
-    !key.default.is_empty() && node.value.same(&parse_default(key.default, node.span, &node.name, report).value)
+    if key.default.is_empty() {
+        return false;
+    }
+    let default = parse_default(key.default, node.span, &node.name, report).value;
+    // `1.2` in an environment variable is also the string "1.2".
+    let verbatim = matches!((&default, &node.verbatim), (Value::String { text, .. }, Some(given)) if text == given);
+    verbatim || node.value.same(&default)
 }
 
 /// The error about a value whose feature is not built yet.
@@ -110,6 +116,9 @@ pub(crate) fn refuse_unknown(table: &Table, keys: &[&Key], report: &mut Report) 
         if !keys.iter().any(|key| key.name == entry.key) {
             let names: Vec<_> = keys.iter().map(|key| key.name).collect();
             let name = table.name_of(&entry.key);
+            if may_be_secret(&entry.key) {
+                report.hide_secret(entry.node.span);
+            }
             report.error(entry.key_span, Finding::new(format!("unknown key `{name}`")).help(did_you_mean(&entry.key, &names)));
         }
     }
@@ -129,7 +138,12 @@ pub(crate) fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     names
         .iter()
-        .map(|name| (strsim::jaro_winkler(&word, &name.to_lowercase()), *name))
+        .map(|name| {
+            let lower = name.to_lowercase();
+            // One slip of the keyboard is near, however short the word.
+            let slip: f64 = if strsim::damerau_levenshtein(&word, &lower) <= 1 { 0.9 } else { 0.0 };
+            (strsim::jaro_winkler(&word, &lower).max(slip), *name)
+        })
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)

@@ -7,7 +7,7 @@ use http::Uri;
 use super::document::{Node, Value};
 use super::report::{Finding, Report, Span};
 use super::schema::{At, FromNode, not_available, section};
-use super::values::{Later, Required, refuse};
+use super::values::{Later, Required, string};
 use super::{Limits, Server, raw};
 
 /// An element of `listen`.
@@ -32,18 +32,14 @@ impl FromNode for Listen {
     const TAKES: &'static str = "an address with a port such as \"127.0.0.1:8080\"";
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        match &node.value {
-            Value::String { text, .. } if text.starts_with("unix:") => {
-                report.error(node.span, not_available(&format!("{} = \"unix:…\"", node.name), "\"127.0.0.1:8080\""));
-                None
-            }
-            Value::Table(_) => ListenTable::read(node, report)?.address.value.0.map(Self),
-            Value::String { .. } => SocketAddr::read(node, report).map(Self),
-            _ => {
-                refuse(node, Self::TAKES, report);
-                None
-            }
+        if matches!(node.value, Value::Table(_)) {
+            return ListenTable::read(node, report)?.address.value.0.map(Self);
         }
+        if string(node, Self::TAKES, report)?.0.starts_with("unix:") {
+            report.error(node.span, not_available(&format!("{} = \"unix:…\"", node.name), "\"127.0.0.1:8080\""));
+            return None;
+        }
+        SocketAddr::read(node, report).map(Self)
     }
 }
 

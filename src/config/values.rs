@@ -15,16 +15,16 @@ use crate::domain::{Scope, SecretString};
 pub(crate) fn refuse(node: &Node, takes: &str, report: &mut Report) {
     let finding = Finding::new(format!("`{}` takes {takes}, not {}", node.name, node.value.kind()));
     let wants_string = takes.contains('"') || takes == String::TAKES;
-    report.error(
-        node.span,
-        match node.value {
-            Value::String { .. } if !wants_string => finding.help("write it without quotes"),
-            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime if wants_string => {
-                finding.help(format!("put it in quotes: {takes}"))
-            }
-            _ => finding.help(format!("write {takes}")),
-        },
-    );
+    let quoted = matches!(node.value, Value::String { .. });
+    let bare = matches!(node.value, Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime);
+    let help = if quoted && !wants_string {
+        "write it without quotes".to_owned()
+    } else if bare && wants_string {
+        format!("put it in quotes: {takes}")
+    } else {
+        format!("write {takes}")
+    };
+    report.error(node.span, finding.help(help));
 }
 
 /// `node` as a table.
@@ -92,10 +92,7 @@ impl FromNode for Secret {
     const TAKES: &'static str = "a string";
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        // An interpolated one shows only the name of its variable. An override's text is the secret itself.
-        if !matches!(node.value, Value::String { literal: false, .. }) || report.is_environment(node.span) {
-            report.hide(node.span);
-        }
+        report.hide_secret(node.span);
         let (text, literal) = string(node, Self::TAKES, report)?;
         Some(Self { value: text.into(), literal })
     }
@@ -152,7 +149,7 @@ impl FromNode for Duration {
                 Finding::new(format!("`{text}` is not a duration: {error}")).help(format!("write {}", Self::TAKES))
             })?;
             // Ten years: beyond, sums of moments could leave the calendar.
-            if span > Self::from_secs(3650 * 86400) {
+            if span > Self::from_hours(3650 * 24) {
                 return Err("a duration is at most 3650 days".into());
             }
             Ok(span)
@@ -213,7 +210,7 @@ impl FromNode for Rate {
             let rate = text.split_once('/').and_then(|(count, period)| {
                 let count = count.trim().parse().ok().filter(|count| *count > 0)?;
                 let period = humantime::parse_duration(period.trim()).ok()?;
-                (!period.is_zero() && period <= Duration::from_secs(366 * 86400)).then_some(Self { count, period })
+                (!period.is_zero() && period <= Duration::from_hours(366 * 24)).then_some(Self { count, period })
             });
             rate.ok_or_else(|| {
                 Finding::new(format!("`{text}` is not a rate")).help("write how many a period: \"5/1m\" is five a minute")
@@ -305,10 +302,7 @@ impl<T: FromNode> FromNode for Option<T> {
 /// An array; each element keeps its place.
 impl<T: FromNode> FromNode for Vec<At<T>> {
     const TAKES: &'static str = "an array";
-    const SHAPE: Shape = match T::SHAPE {
-        Shape::Section(keys) => Shape::Entries(keys),
-        _ => Shape::Value,
-    };
+    const SHAPE: Shape = if let Shape::Section(keys) = T::SHAPE { Shape::Entries(keys) } else { Shape::Value };
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let Value::Array(items) = &node.value else {
@@ -316,8 +310,9 @@ impl<T: FromNode> FromNode for Vec<At<T>> {
             report.error(node.span, finding.help("put it in brackets: [ … ]"));
             return None;
         };
-        // Elements that are wrong were filed; the others are looked at further.
-        Some(items.iter().filter_map(|item| read_at(item, report)).collect())
+        // Elements that are wrong were filed; the others are looked at further. An array of wrong ones only is not an empty one.
+        let good: Self = items.iter().filter_map(|item| read_at(item, report)).collect();
+        (items.is_empty() || !good.is_empty()).then_some(good)
     }
 }
 
@@ -378,16 +373,20 @@ pub(crate) struct LaterSection<S, const LIST: bool>(std::marker::PhantomData<S>)
 
 impl<S: FromNode, const LIST: bool> FromNode for LaterSection<S, LIST> {
     const TAKES: &'static str = "its default only";
-    const SHAPE: Shape = match S::SHAPE {
-        Shape::Section(keys) if LIST => Shape::Entries(keys),
-        shape => shape,
-    };
+    const SHAPE: Shape = if let (Shape::Section(keys), true) = (S::SHAPE, LIST) { Shape::Entries(keys) } else { S::SHAPE };
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        match &node.value {
-            Value::Array(items) if LIST => items.iter().for_each(|item| later(S::read(item, report), item, report)),
-            Value::Table(_) if !LIST => later(S::read(node, report), node, report),
-            _ => refuse(node, if LIST { "an array of tables" } else { "a table" }, report),
+        if let (Value::Array(items), true) = (&node.value, LIST) {
+            for item in items {
+                // For its unknown keys.
+                let _ = S::read(item, report);
+                report.error(item.span, not_available(&item.name, ""));
+            }
+        } else if let (Value::Table(_), false) = (&node.value, LIST) {
+            let _ = S::read(node, report);
+            report.error(node.span, not_available(&node.name, ""));
+        } else {
+            refuse(node, if LIST { "an array of tables" } else { "a table" }, report);
         }
         None
     }
@@ -395,10 +394,6 @@ impl<S: FromNode, const LIST: bool> FromNode for LaterSection<S, LIST> {
     fn absent() -> Option<Self> {
         Some(Self(std::marker::PhantomData))
     }
-}
-
-fn later<S>(_read: Option<S>, node: &Node, report: &mut Report) {
-    report.error(node.span, not_available(&node.name, ""));
 }
 
 /// Files that `word` is none of `words`; those of `later` are not available yet.

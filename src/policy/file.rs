@@ -72,10 +72,7 @@ fn routes(path: &Path, draft: &mut Draft, env: &Environment) -> Vec<RouteSpec> {
             }
         }
     }
-    if !draft.whole {
-        return specs.done();
-    }
-    if specs.is_empty() && draft.report.is_good() {
+    if specs.is_empty() && !files.is_empty() && draft.report.is_good() {
         draft.report.warning(draft.include.span, Finding::new("there is no route: every call is answered 404"));
     }
     specs.done()

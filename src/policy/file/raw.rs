@@ -352,7 +352,7 @@ fn condition_value(node: &Node) -> Result<ConditionValue, Finding> {
         Value::Integer(Some(number)) => (*number).into(),
         Value::Boolean(value) => (*value).into(),
         Value::Float(number) => (*number).into(),
-        other => {
+        other @ (Value::Integer(None) | Value::Datetime | Value::Array(_) | Value::Table(_) | Value::Broken) => {
             return Err(Finding::new(format!("`{}` takes a parameter or a literal, not {}", node.name, other.kind()))
                 .help("write \"{tenant}\", a string, a number or a boolean"));
         }

@@ -220,17 +220,14 @@ pub(super) fn kept_headers(wish: &At<Option<IdentityWish>>, config: &Config, rep
 /// `strip_prefix` and `add_prefix`
 pub(super) fn prefixes(path: &str, common: &Common, pattern: &Pattern, report: &mut Report) {
     let strip = &common.strip_prefix;
-    if !strip.value.is_empty() {
-        if pattern.prefix_length(&strip.value).is_none() {
-            let finding = Finding::new(format!("`strip_prefix = \"{}\"` is not how every `{path}` begins", strip.value));
-            let literal: Vec<_> =
-                path.split('/').skip(1).take_while(|part| !part.contains(['{', '*']) && !part.is_empty()).collect();
-            let help = match literal.first() {
-                Some(first) => format!("whole literal segments of the path, such as \"/{first}\""),
-                None => "this path begins with no literal segment: leave it out".to_owned(),
-            };
-            report.error(strip.span, finding.help(help));
-        }
+    if !strip.value.is_empty() && pattern.prefix_length(&strip.value).is_none() {
+        let finding = Finding::new(format!("`strip_prefix = \"{}\"` is not how every `{path}` begins", strip.value));
+        let literal: Vec<_> = path.split('/').skip(1).take_while(|part| !part.contains(['{', '*']) && !part.is_empty()).collect();
+        let help = match literal.first() {
+            Some(first) => format!("whole literal segments of the path, such as \"/{first}\""),
+            None => "this path begins with no literal segment: leave it out".to_owned(),
+        };
+        report.error(strip.span, finding.help(help));
     }
     let add = &common.add_prefix;
     if !is_plain_path(add.value.strip_suffix('/').unwrap_or(&add.value)) {

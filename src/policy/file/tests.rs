@@ -1,1 +1,326 @@
+use std::path::PathBuf;
 
+use super::*;
+use crate::policy::{AuthMode, ConditionSubject, ConditionValue, HostPattern, HostRewrite};
+
+const GATEWAY: &str = r#"
+[[backends]]
+name = "orders"
+servers = ["127.0.0.1:9001", "127.0.0.1:9002"]
+[scopes]
+"items:read" = "Read items"
+[identity]
+keep_client_headers = ["X-Own-User"]
+"#;
+
+fn folder(gateway: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("routes")).expect("a folder");
+    for (name, text) in [("gateway.toml", gateway)].iter().chain(files) {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+    }
+    let path = folder.path().join("gateway.toml");
+    (folder, path)
+}
+
+fn load_all(gateway: &str, files: &[(&str, &str)]) -> Result<Everything, Report> {
+    let (_folder, path) = folder(gateway, files);
+    load(&path, &Environment::default())
+}
+
+fn good(routes: &str) -> Vec<RouteSpec> {
+    let everything = load_all(GATEWAY, &[("routes/a.toml", routes)]).unwrap_or_else(|report| panic!("{report}"));
+    everything.table.routes().iter().map(|route| route.spec().clone()).collect()
+}
+
+fn listed<'a>(findings: impl Iterator<Item = &'a crate::config::Diagnostic>) -> Vec<String> {
+    findings.map(|one| format!("{}:{} {}", one.line, one.column, one.message)).collect()
+}
+
+fn errors(routes: &str) -> Vec<String> {
+    let report = load_all(GATEWAY, &[("routes/a.toml", routes)]).expect_err("errors");
+    listed(report.errors())
+}
+
+fn warnings(routes: &str) -> Vec<String> {
+    let everything = load_all(GATEWAY, &[("routes/a.toml", routes)]).unwrap_or_else(|report| panic!("{report}"));
+    listed(everything.report.warnings())
+}
+
+/// A route of one more line.
+fn route(line: &str) -> String {
+    format!("[[route]]\nname = \"r\"\npath = \"/api/{{id}}/**\"\nbackend = \"orders\"\n{line}\n")
+}
+
+#[test]
+fn every_key_of_the_contract_is_taken() {
+    let specs = good(
+        r#"
+version = 1
+[defaults]
+auth = "optional"
+[[route]]
+name = "orders-write"
+hosts = ["Shop.example.com", "*.example.com"]
+path = "/api/tenants/{tenant}/orders/**"
+methods = ["POST", "PUT", "DELETE"]
+backend = "orders"
+auth = "required"
+credentials = ["bearer", "api_key"]
+scopes = ["items:read"]
+any_scopes = []
+roles = ["user"]
+where = { "attributes.tenant" = "{tenant}", claims.level = 3 }
+enforce = true
+on_unauthenticated = "challenge"
+trailing_slash = "exact"
+case = "insensitive"
+allow_in_path = ["encoded_slash", "semicolon"]
+strip_prefix = "/api"
+add_prefix = "/v2"
+host = "legacy.example.com"
+request_headers = { "Authorization" = "Basic ${LEGACY:-eDp5}", "X-Debug" = "" }
+response_headers = { "Server" = "" }
+identity = { "Remote-User" = "{username}" }
+forward_credential = true
+timeout = "5s"
+max_body = "10MiB"
+stream_expiry = "session"
+[[route]]
+name = "rest"
+path = "/rest/**"
+backend = "http://127.0.0.1:9000/base"
+"#,
+    );
+    let spec = &specs[0];
+    assert_eq!(spec.hosts, [HostPattern::Exact("shop.example.com".into()), HostPattern::Wildcard(".example.com".into())]);
+    assert_eq!(spec.auth, AuthMode::Required);
+    assert!(spec.credentials.bearer && spec.credentials.api_key && !spec.credentials.session);
+    assert_eq!(spec.backend.as_ref().map(|backend| backend.servers.len()), Some(2));
+    assert!(spec.conditions.iter().any(|condition| {
+        condition.subject == ConditionSubject::Attribute(vec!["tenant".into()])
+            && condition.value == ConditionValue::Parameter("tenant".into())
+    }));
+    assert!(spec.conditions.iter().any(|condition| condition.value == ConditionValue::Literal(3.into())));
+    assert!(matches!(&spec.host, HostRewrite::Name(name) if name == "legacy.example.com"));
+    assert_eq!(spec.request_headers.iter().filter(|rule| rule.value.is_none()).count(), 1);
+    assert_eq!(spec.identity.headers.len(), 1);
+    assert_eq!(spec.max_body, Some(10 << 20));
+    assert_eq!((spec.place.line, spec.place.column), (5, 1));
+    assert!(spec.place.file.ends_with("routes/a.toml"));
+    let rest = &specs[1];
+    assert_eq!(rest.auth, AuthMode::Optional, "a default of the file");
+    assert_eq!(rest.backend.as_ref().map(|backend| backend.base_path.as_str()), Some("/base"));
+    assert_eq!(*rest.identity, crate::domain::IdentityTable::x_auth());
+}
+
+#[test]
+fn a_route_with_an_inline_url_is_enough() {
+    let everything =
+        load_all("", &[("routes/a.toml", "[[route]]\nname = \"a\"\npath = \"/**\"\nbackend = \"http://127.0.0.1:9000\"")]);
+    assert_eq!(everything.unwrap_or_else(|report| panic!("{report}")).table.routes().len(), 1);
+}
+
+#[test]
+fn errors_of_every_file_are_reported_at_once() {
+    let report = load_all(
+        "[server]\nthreds = 1",
+        &[
+            ("routes/a.toml", "[[route]]\nname = \"a\"\npath = \"a\"\nbackend = \"http://127.0.0.1:1\""),
+            ("routes/b.toml", "[[rout]]\n"),
+        ],
+    )
+    .expect_err("errors");
+    let files: Vec<_> = report.errors().map(|error| error.file.rsplit('/').next().unwrap_or_default().to_owned()).collect();
+    assert_eq!(files, ["gateway.toml", "a.toml", "b.toml"], "{report}");
+}
+
+#[test]
+fn what_is_wrong_with_a_route_is_one_error_each() {
+    for (line, about) in [
+        ("atuh = \"none\"", "unknown key `route.atuh`"),
+        ("auth = \"requird\"", "`required`, `optional`, `none`"),
+        ("strip_prefix = \"/ap\"", "strip_prefix"),
+        ("strip_prefix = \"/api/{id}\"", "strip_prefix"),
+        ("add_prefix = \"v2\"", "add_prefix"),
+        ("add_prefix = \"/a/../b\"", "add_prefix"),
+        ("where = { username = \"{user}\" }", "no parameter `{user}`"),
+        ("where = { name = \"x\" }", "knows nothing called `name`"),
+        ("where = { username = \"a{id}\" }", "stands alone"),
+        ("where = { username = [\"a\"] }", "not an array"),
+        ("roles = [\"admn\"]", "there is no role `admn`"),
+        ("methods = [\"get\"]", "upper case"),
+        ("methods = [\"CONNECT\"]", "never passed on"),
+        ("methods = [\"TRACE\"]", "never passed on"),
+        ("methods = []", "lists none"),
+        ("credentials = []", "lists no kind"),
+        ("credentials = [\"bear\"]", "`bearer`, `api_key`, `session`"),
+        ("scopes = [\"a b\"]", "not a scope"),
+        ("hosts = [\"shop.example.com:80\"]", "ports do not count"),
+        ("hosts = [\"*\"]", "not a host"),
+        ("hosts = [\"a.*.com\"]", "not a host"),
+        ("hosts = [\"shop.example.com.\"]", "ends in a dot"),
+        ("allow_in_path = [\"slash\"]", "allow_in_path"),
+        ("host = \"preserv\"", "`preserve`"),
+        ("request_headers = { \"Content-Length\" = \"1\" }", "frames the message"),
+        ("request_headers = { \"Host\" = \"a\" }", "key of its own"),
+        ("request_headers = { \"X_Auth_User\" = \"a\" }", "comes from the credential"),
+        ("request_headers = { \"X-A\" = \"a\\r\\nb\" }", "can't stand in a header"),
+        ("request_headers = { \"X A\" = \"a\" }", "not a header name"),
+        ("response_headers = { \"Transfer-Encoding\" = \"x\" }", "frames the message"),
+        ("identity = \"x-aut\"", "route.identity"),
+        ("identity = { \"X-Own-User\" = \"{username}\" }", "keep_client_headers"),
+        ("timeout = \"0s\"", "more than zero"),
+        ("max_body = 10", "put it in quotes"),
+        ("rate_limit = \"100/1s\"", "not available yet"),
+        ("enforce = false", "not available yet"),
+        ("on_unauthenticated = \"login\"", "not available yet"),
+        ("stream_expiry = \"token\"", "not available yet"),
+        ("cors = \"backend\"", "not available yet"),
+    ] {
+        let report = load_all(GATEWAY, &[("routes/a.toml", &route(line))]).expect_err(line);
+        let found = listed(report.errors());
+        assert_eq!(found.len(), 1, "{line}: {found:#?}");
+        assert!(report.to_string().contains(about), "{line}: {report}");
+        assert!(found[0].starts_with("5:"), "{found:#?}");
+    }
+}
+
+#[test]
+fn patterns_that_can_not_match_are_refused() {
+    for path in [
+        "api", "/a*", "/*", "/**/a", "/{id", "/a{id}", "/{}", "/{a}/{a}", "/a/../b", "/a?b", "/a//b", "/a b", "/%zz", "/ä",
+        "/a;b",
+    ] {
+        let found = errors(&format!("[[route]]\nname = \"r\"\npath = \"{path}\"\nbackend = \"orders\""));
+        assert_eq!(found.len(), 1, "{path}: {found:#?}");
+        assert!(found[0].starts_with("3:8 "), "{path}: {found:#?}");
+    }
+}
+
+#[test]
+fn the_gateways_own_paths_are_its_own() {
+    for path in ["/auth", "/auth/login", "/auth/**", "/%61uth/x", "/.well-known/jwks.json", "/.well-known/jwks.json/**"] {
+        let found = errors(&format!("[[route]]\nname = \"r\"\npath = \"{path}\"\nbackend = \"orders\""));
+        assert!(found.len() == 1 && found[0].contains("the gateway's own"), "{path}: {found:#?}");
+    }
+    assert_eq!(errors("[[route]]\nname = \"r\"\npath = \"/AUTH/x\"\nbackend = \"orders\"\ncase = \"insensitive\"").len(), 1);
+    for path in ["/authors", "/auth-x/**", "/.well-known/acme-challenge/{token}", "/**", "/{any}"] {
+        assert_eq!(good(&format!("[[route]]\nname = \"r\"\npath = \"{path}\"\nbackend = \"orders\"")).len(), 1, "{path}");
+    }
+    let elsewhere =
+        "[[route]]\nname = \"r\"\npath = \"/.well-known/jwks.json\"\nbackend = \"orders\"\nhosts = [\"other.example\"]";
+    assert_eq!(good(elsewhere).len(), 1);
+}
+
+#[test]
+fn nothing_is_asked_of_callers_that_nobody_looks_at() {
+    for asked in
+        ["scopes = [\"items:read\"]", "any_scopes = [\"items:read\"]", "roles = [\"user\"]", "where = { username = \"x\" }"]
+    {
+        let found = errors(&route(&format!("{asked}\nauth = \"none\"")));
+        assert!(found.len() == 1 && found[0].contains("does not look at"), "{asked}: {found:#?}");
+    }
+}
+
+#[test]
+fn two_routes_of_one_name_and_ties_name_both_places() {
+    let same_name = "[[route]]\nname = \"r\"\npath = \"/a\"\nbackend = \"orders\"\n[[route]]\nname = \"r\"\npath = \"/b\"\nbackend = \"orders\"";
+    let report = load_all(GATEWAY, &[("routes/a.toml", same_name)]).expect_err("a name twice");
+    assert_eq!(listed(report.errors()), ["6:8 two routes are named `r`"]);
+    assert!(report.to_string().contains("the first one"), "{report}");
+    let a = "[[route]]\nname = \"one\"\npath = \"/a/{x}\"\nbackend = \"orders\"";
+    let b = "\n\n[[route]]\nname = \"two\"\npath = \"/a/{y}\"\nbackend = \"orders\"";
+    let report = load_all(GATEWAY, &[("routes/a.toml", a), ("routes/b.toml", b)]).expect_err("a tie");
+    assert_eq!(report.errors().count(), 1, "{report}");
+    let text = report.to_string();
+    assert!(text.contains("routes/b.toml:3:1") && text.contains("routes/a.toml:1:1"), "{text}");
+}
+
+#[test]
+fn unknown_backends_name_the_nearest() {
+    let report = load_all(GATEWAY, &[("routes/a.toml", "[[route]]\nname = \"r\"\npath = \"/a\"\nbackend = \"ordes\"")]);
+    let report = report.expect_err("no such backend");
+    let error = report.errors().next().expect("an error");
+    assert_eq!((error.message.as_str(), error.help.as_deref()), ("there is no backend `ordes`", Some("did you mean `orders`?")));
+}
+
+#[test]
+fn defaults_can_not_say_what_is_each_routes_own() {
+    assert_eq!(errors("[defaults]\nname = \"x\"").len(), 1);
+    assert_eq!(errors("[defaults]\nauht = \"none\""), ["2:1 unknown key `defaults.auht`"]);
+    let twice = "[defaults]\nauth = \"x\"\nbackend = \"orders\"\n[[route]]\nname = \"a\"\npath = \"/a\"\n[[route]]\nname = \"b\"\npath = \"/b\"";
+    assert_eq!(errors(twice).len(), 1, "one finding a place");
+}
+
+#[test]
+fn what_deserves_a_second_look_is_a_warning() {
+    for (routes, about) in [
+        ("[[route]]\nname = \"r\"\npath = \"/**\"\nbackend = \"orders\"\nauth = \"none\"".to_owned(), "public catch-all"),
+        (route("scopes = [\"items:reed\"]"), "not declared"),
+        ("[[route]]\nname = \"r\"\npath = \"/a\"".to_owned(), "leads nowhere"),
+        ("[[route]]\nname = \"r\"\npath = \"/a\"\nbackend = \"http://10.0.0.1\"".to_owned(), "no TLS"),
+        (route("request_headers = { \"Authorization\" = \"Basic abc\" }"), "literal secret"),
+    ] {
+        let found = warnings(&routes);
+        assert!(found.len() == 1 && found[0].contains(about), "{about}: {found:#?}");
+    }
+}
+
+#[test]
+fn includes_that_find_nothing_are_told() {
+    let everything = load_all("[routes]\ninclude = [\"none/*.toml\"]", &[]).unwrap_or_else(|report| panic!("{report}"));
+    assert!(listed(everything.report.warnings())[0].contains("matches no file"));
+    let report = load_all("[routes]\ninclude = [\"routes/none.toml\"]", &[]).expect_err("no such file");
+    assert_eq!(listed(report.errors()), ["2:12 there is no route file `routes/none.toml`"]);
+}
+
+#[test]
+fn a_literal_of_a_header_is_not_shown() {
+    let report = load_all(
+        GATEWAY,
+        &[("routes/a.toml", &route("request_headers = { \"Authorization\" = \"Basic geheim\", \"a b\" = \"\" }"))],
+    );
+    let report = report.expect_err("an error");
+    assert!(!report.to_string().contains("geheim"), "{report}");
+}
+
+#[test]
+fn the_shipped_configuration_has_no_error_and_no_warning() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway.toml");
+    let everything = load(&path, &Environment::default()).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(everything.report.warnings().count(), 0, "{}", everything.report);
+    let auths: Vec<AuthMode> = everything.table.routes().iter().map(|route| route.spec().auth).collect();
+    for auth in [AuthMode::None, AuthMode::Optional, AuthMode::Required] {
+        assert!(auths.contains(&auth), "{auth:?}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..proptest::prelude::ProptestConfig::with_cases(96) })]
+
+    #[test]
+    fn whatever_is_written_the_report_can_be_shown(
+        edits in proptest::collection::vec((0..10_000_usize, 0..8_usize, "[\\[\\]{}=\"'#$.\\\\ \nä€a1:/*-]{0,3}"), 1..6),
+        in_routes: bool,
+    ) {
+        let shipped = |name| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a shipped file");
+        let mut texts = [shipped("gateway.toml"), shipped("routes/app.toml")];
+        let text = &mut texts[usize::from(in_routes)];
+        for (at, length, put) in edits {
+            let mut chars: Vec<char> = text.chars().collect();
+            let at = at % chars.len();
+            let end = (at + length).min(chars.len());
+            chars.splice(at..end, put.chars());
+            *text = chars.into_iter().collect();
+        }
+        match load_all(&texts[0], &[("routes/app.toml", &texts[1])]) {
+            Ok(everything) => drop(everything.report.render(true)),
+            Err(report) => {
+                proptest::prop_assert!(!report.is_good());
+                proptest::prop_assert!(report.to_string().starts_with("error: "));
+                drop(report.to_json());
+            }
+        }
+    }
+}

@@ -1,0 +1,448 @@
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::schema::{Key, Shape};
+use super::*;
+
+/// A folder with gateway.toml in it.
+fn folder(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("gateway.toml"), text).expect("a file");
+    folder
+}
+
+fn load_with(text: &str, env: &[(&str, &str)]) -> Result<Loaded, Report> {
+    let folder = folder(text);
+    load(&folder.path().join("gateway.toml"), &env.iter().copied().collect())
+}
+
+fn good(text: &str) -> Config {
+    load_with(text, &[]).unwrap_or_else(|report| panic!("{report}")).config
+}
+
+/// `line:column message` of every error.
+fn errors_with(text: &str, env: &[(&str, &str)]) -> Vec<String> {
+    let report = load_with(text, env).expect_err("errors");
+    report.errors().map(|error| format!("{}:{} {}", error.line, error.column, error.message)).collect()
+}
+
+fn errors(text: &str) -> Vec<String> {
+    errors_with(text, &[])
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    let loaded = load_with(text, &[]).unwrap_or_else(|report| panic!("{report}"));
+    loaded.report.warnings().map(|warning| format!("{}:{} {}", warning.line, warning.column, warning.message)).collect()
+}
+
+#[test]
+fn an_empty_file_is_the_defaults_of_the_contract() {
+    let config = good("");
+    assert_eq!(config.server.listen, ["127.0.0.1:8080".parse().expect("an address")]);
+    assert_eq!(config.server.public_url, "http://127.0.0.1:8080");
+    assert!(config.server.threads >= 1);
+    assert_eq!(config.server.drain_timeout, Duration::from_secs(30));
+    assert_eq!((config.server.limits.request_line, config.server.limits.header_count), (8192, 100));
+    assert_eq!((config.auth.prefix.as_str(), config.auth.realm.as_str()), ("/auth", "portcullis"));
+    assert_eq!(config.tokens.algorithm, Algorithm::Es256);
+    assert_eq!(config.tokens.access_ttl, Duration::from_mins(15));
+    assert_eq!(config.tokens.refresh_ttl, Duration::from_hours(7 * 24));
+    assert!(config.tokens.secret.is_none());
+    assert_eq!(config.api_keys.header, "X-API-Key");
+    assert_eq!(config.api_keys.query_parameter, None);
+    assert_eq!(config.login.rate_limit, Rate { count: 5, period: Duration::from_mins(1) });
+    assert!(config.login.concurrency >= 1);
+    assert_eq!((config.passwords.min_length, config.passwords.max_length), (15, 256));
+    assert_eq!(config.passwords.argon2, Argon2Cost { memory_kib: 65536, iterations: 3, parallelism: 4 });
+    assert_eq!(config.accounts.default_role, "viewer");
+    assert!(config.roles.grants(&["admin".into()], "viewer"));
+    assert_eq!(*config.identity.headers, IdentityTable::x_auth());
+    assert!(config.redis.is_none());
+    assert!(!config.revocation.allow_when_unavailable);
+    assert!(config.log.access && !config.log.json);
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let folder = folder("[tokens]\nkeys = \"secrets/keys\"");
+    let config = load(&folder.path().join("gateway.toml"), &Environment::default()).expect("good").config;
+    assert_eq!(config.tokens.keys, folder.path().join("secrets/keys"));
+    assert_eq!(config.store_url.expose_secret(), format!("sqlite://{}/data/portcullis.db", folder.path().display()));
+    assert_eq!(config.route_files, [format!("{}/routes/*.toml", folder.path().display())]);
+    assert_eq!(good("[store]\nurl = \"sqlite:///var/x.db\"").store_url.expose_secret(), "sqlite:///var/x.db");
+}
+
+#[test]
+fn a_missing_file_names_the_path_and_init() {
+    let report = load(Path::new("./nowhere/gateway.toml"), &Environment::default()).expect_err("no file");
+    insta::assert_snapshot!(report, @r"
+    error: there is no file `nowhere/gateway.toml`
+     --> nowhere/gateway.toml:1:1
+      |
+    1 |
+      | ^
+      |
+      = help: make one with `portcullis init`, or name another with `-c` or `PORTCULLIS_CONFIG`
+    ");
+}
+
+#[test]
+fn every_error_is_reported_at_once_with_its_place() {
+    let found = errors(
+        r#"
+[server]
+threads = "4"
+drain_delay = "soon"
+[login]
+queue = -1
+rate_limit = "5 a minute"
+[server.limits]
+header = 16
+[log]
+format = "xml"
+acess = true
+"#,
+    );
+    let places: Vec<_> = found.iter().map(|error| error.split(' ').next().unwrap_or_default()).collect();
+    assert_eq!(places, ["3:11", "4:15", "6:9", "7:14", "9:10", "11:10", "12:1"], "{found:#?}");
+}
+
+#[test]
+fn syntax_errors_come_with_the_errors_of_the_other_lines() {
+    let found = errors("[server]\nthreads = = 4\n[log]\nformat = \"xml\"\nbroken\n[tokens]\naudienc = \"x\"\n");
+    assert!(found.iter().any(|error| error.starts_with("2:")), "{found:#?}");
+    assert!(found.iter().any(|error| error.contains("`log.format`")), "{found:#?}");
+    assert!(found.iter().any(|error| error.starts_with("5:")), "{found:#?}");
+}
+
+#[test]
+fn an_error_shows_its_line_and_what_to_write() {
+    let report = load_with("version = 1\n[server]\nlistne = [\"[::]:8080\"]\n", &[]).expect_err("a typo");
+    let text = report.to_string();
+    let (_, shown) = text.split_once('\n').expect("lines");
+    assert!(text.starts_with("error: unknown key `server.listne`\n"), "{text}");
+    assert!(shown.contains("gateway.toml:3:1\n"), "{shown}");
+    assert!(shown.contains("3 | listne = [\"[::]:8080\"]\n"), "{shown}");
+    assert!(shown.contains("help: did you mean `listen`?"), "{shown}");
+}
+
+#[test]
+fn the_json_form_has_the_same_findings() {
+    let report = load_with("[log]\nformat = \"xml\"", &[]).expect_err("an error");
+    let json = report.to_json();
+    assert_eq!(json["ok"], false);
+    assert_eq!((json["errors"][0]["line"].as_u64(), json["errors"][0]["column"].as_u64()), (Some(2), Some(10)));
+    assert!(json["errors"][0]["file"].as_str().expect("a file").ends_with("gateway.toml"));
+    assert!(json["errors"][0]["message"].as_str().expect("a message").contains("`text`"));
+    assert_eq!(json["warnings"], serde_json::json!([]));
+}
+
+/// Walks every section below `keys`, with a line that makes it.
+fn sections(keys: &'static [Key], header: &str, all: &mut Vec<(String, &'static [Key])>) {
+    for key in keys {
+        let name = if header.is_empty() { key.name.to_owned() } else { format!("{header}.{}", key.name) };
+        match key.shape {
+            Shape::Section(below) => {
+                all.push((format!("[{name}]"), below));
+                sections(below, &name, all);
+            }
+            Shape::Entries(below) => {
+                all.push((format!("[[{name}]]"), below));
+                // Below an array of tables, a header would name its last entry.
+                sections(below, &name, all);
+            }
+            Shape::Value | Shape::Free => {}
+        }
+    }
+}
+
+#[test]
+fn every_section_names_the_nearest_key_for_a_misspelled_one() {
+    let mut all = Vec::new();
+    sections(raw::Gateway::KEYS, "", &mut all);
+    assert!(all.len() > 25, "{}", all.len());
+    for (header, keys) in all {
+        for key in keys {
+            let misspelled = format!("{}x", key.name);
+            if keys.iter().any(|other| other.name == misspelled) {
+                continue;
+            }
+            let parent = header.trim_matches(['[', ']']).rsplit_once('.').map(|(parent, _)| parent.to_owned());
+            let parent = match parent.as_deref() {
+                Some(parent @ ("backends" | "issuers" | "backends.servers")) => format!("[[{parent}]]\n"),
+                _ => String::new(),
+            };
+            let report = load_with(&format!("{parent}{header}\n{misspelled} = 1\n"), &[]).expect_err("a misspelled key");
+            let named = report.errors().any(|error| {
+                error.message.contains(&format!("`{}.{misspelled}`", header.trim_matches(['[', ']'])))
+                    && error.help.as_deref() == Some(&format!("did you mean `{}`?", key.name))
+            });
+            assert!(named, "{header} {misspelled}: {report}");
+        }
+    }
+}
+
+#[test]
+fn unknown_keys_in_inline_tables_are_named_too() {
+    let found = errors(
+        "[[backends]]\nname = \"a\"\nservers = [{ address = \"127.0.0.1:1\", weigth = 1 }]\nhealth = { paht = \"\" }\n\
+         [roles]\nx = { include = [] }\n[passwords]\nargon2 = { memroy = \"1MiB\" }\n[server]\nlisten = [{ adress = \"127.0.0.1:1\" }]",
+    );
+    for name in ["weigth", "paht", "include", "memroy", "adress"] {
+        assert!(found.iter().any(|error| error.contains("unknown key") && error.contains(name)), "{name}: {found:#?}");
+    }
+}
+
+#[test]
+fn what_is_not_built_yet_is_taken_with_its_default_only() {
+    good(
+        r#"
+[server]
+listen = [{ address = "127.0.0.1:8080", tls = false, proxy_protocol = false, redirect_to_https = false }]
+[server.tls]
+min_version = "1.2"
+client_ca = ""
+[server.limits]
+h2_streams = 100
+[[backends]]
+name = "orders"
+servers = [{ address = "127.0.0.1:9002", weight = 1 }]
+scheme = "http"
+tls = { server_name = "", ca = "", certificate = "", key = "" }
+balance = "round_robin"
+health = { path = "", interval = "5s", unhealthy_after = 3, healthy_after = 2 }
+[auth]
+password_grant = "open"
+aliases = {}
+compat = []
+[session]
+idle = "24h"
+absolute = "7d"
+[passwords]
+require = []
+blocklist = "builtin"
+[accounts]
+registration = false
+[identity]
+assertion = { enabled = false, header = "X-Auth-Assertion", ttl = "60s" }
+[cors]
+allow_origins = []
+allow_credentials = false
+max_age = "10m"
+[telemetry]
+otlp_endpoint = ""
+"#,
+    );
+    for (text, name) in [
+        ("[server]\nlisten = [\"unix:/run/p.sock\"]", "server.listen"),
+        ("[server]\nlisten = [{ address = \"127.0.0.1:1\", tls = true }]", "tls"),
+        ("[server.tls]\nmin_version = \"1.3\"", "server.tls.min_version"),
+        ("[[server.tls.certificates]]\ncertificate = \"c\"\nkey = \"k\"", "server.tls.certificates"),
+        ("[auth]\npassword_grant = \"off\"", "auth.password_grant"),
+        ("[auth]\naliases = { \"/token\" = \"/auth/login\" }", "auth.aliases"),
+        ("[auth]\ncompat = [\"authelia\"]", "auth.compat"),
+        ("[tokens]\nalgorithm = \"EdDSA\"", "tokens.algorithm"),
+        ("[[issuers]]\nname = \"x\"", "issuers"),
+        ("[[oidc]]\nname = \"x\"", "oidc"),
+        ("[mail]\nsmtp = \"smtp://x\"", "mail"),
+        ("[accounts]\nregistration = true", "accounts.registration"),
+        ("[store]\nurl = \"postgres://h/db\"", "store.url"),
+        ("[identity]\nheaders = \"authelia\"", "identity.headers"),
+        ("[identity]\nassertion = { enabled = true }", "identity.assertion.enabled"),
+        ("[cors]\nallow_origins = [\"*\"]", "cors.allow_origins"),
+        ("[telemetry]\notlp_endpoint = \"http://x\"", "telemetry.otlp_endpoint"),
+        ("[[backends]]\nname = \"a\"\nservers = [\"127.0.0.1:1\"]\nscheme = \"https\"", "backends.scheme"),
+        ("[[backends]]\nname = \"a\"\nservers = [\"127.0.0.1:1\"]\nbalance = \"random\"", "backends.balance"),
+    ] {
+        let found = errors(text);
+        let named = |error: &&String| error.contains("not available yet") && error.contains(name);
+        assert_eq!(found.iter().filter(named).count(), 1, "{text}: {found:#?}");
+        assert_eq!(found.len(), 1, "{text}: {found:#?}");
+    }
+}
+
+#[test]
+fn the_environment_overrides_keys() {
+    let loaded = load_with(
+        "[server]\nthreads = 1\n[roles]\nviewer = { scopes = [\"a\"] }",
+        &[
+            ("PORTCULLIS__SERVER__THREADS", "3"),
+            ("PORTCULLIS__SERVER__LISTEN", "[\"127.0.0.1:1\", \"127.0.0.1:2\"]"),
+            ("PORTCULLIS__SERVER__LIMITS__HEADER", "2KiB"),
+            ("PORTCULLIS__TOKENS__AUDIENCE", "2026"),
+            ("PORTCULLIS__SERVER__TLS__MIN_VERSION", "1.2"),
+            ("PORTCULLIS__LOG__ACCESS", "false"),
+            ("PORTCULLIS__REDIS__URL", "redis://127.0.0.1/"),
+            ("PORTCULLIS__ROLES__VIEWER", "{ scopes = [\"b\"] }"),
+            ("PORTCULLIS_CONFIG", "ignored"),
+        ],
+    )
+    .unwrap_or_else(|report| panic!("{report}"));
+    let config = loaded.config;
+    assert_eq!(config.server.threads, 3);
+    assert_eq!(config.server.listen.len(), 2);
+    assert_eq!(config.server.limits.header, 2048);
+    assert_eq!(config.tokens.audience, "2026");
+    assert!(!config.log.access);
+    assert!(config.redis.is_some());
+    assert_eq!(config.roles.scopes_of(&["viewer".into()]).to_string(), "b");
+}
+
+#[test]
+fn an_override_that_names_no_key_is_an_error_with_the_nearest() {
+    for (name, nearest) in [
+        ("PORTCULLIS__SERVER__THREDS", "PORTCULLIS__SERVER__THREADS"),
+        ("PORTCULLIS__SERVR__THREADS", "PORTCULLIS__SERVER"),
+        ("PORTCULLIS__SERVER__LIMITS__HEDER", "PORTCULLIS__SERVER__LIMITS__HEADER"),
+    ] {
+        let report = load_with("", &[(name, "secret-in-a-typo")]).expect_err("a typo");
+        let error = report.errors().next().expect("an error");
+        assert_eq!(&*error.file, name);
+        assert_eq!(error.help.as_deref(), Some(format!("did you mean `{nearest}`?").as_str()));
+        assert!(!report.to_string().contains("secret-in-a-typo"), "{report}");
+    }
+    let found = errors_with("", &[("PORTCULLIS__BACKENDS__0__NAME", "x"), ("PORTCULLIS__SERVER__THREADS__X", "1")]);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found.iter().any(|error| error.contains("entries of `[[backends]]`")), "{found:#?}");
+}
+
+#[test]
+fn strings_are_interpolated_in_arrays_and_tables() {
+    let text = "[server]\ntrusted_proxies = [\"${NET}\"]\n[tokens]\naudience = \"${AUD:-fallback}\"\n[identity]\nheaders = { \"${X:-y}\" = \"{username}\" }";
+    let report = load_with(text, &[("NET", "10.0.0.0/8")]).expect_err("keys are not interpolated");
+    assert_eq!(report.errors().count(), 1, "{report}");
+    let loaded = load_with(text.split("[identity]").next().unwrap_or_default(), &[("NET", "10.0.0.0/8")]).expect("good");
+    assert_eq!(loaded.config.server.trusted_proxies, ["10.0.0.0/8".parse().expect("a net")]);
+    assert_eq!(loaded.config.tokens.audience, "fallback");
+    assert_eq!(errors("[tokens]\naudience = \"${NOT_SET}\""), ["2:12 the environment variable `NOT_SET` is not set"]);
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let secret = "short-geheim-pw";
+    for text in [
+        format!("[tokens]\nalgorithm = \"HS256\"\nsecret = \"{secret}\""),
+        format!("[tokens]\nsecret = \"{secret}\""),
+        format!("[tokens]\nsecret = \"{secret}"),
+        format!("[tokens]\nsecret = {{ a = \"{secret}\" }}"),
+        format!("[store]\nurl = \"mysql://u:{secret}@h/d\""),
+        format!("[redis]\nurl = \"http://u:{secret}@h/d\""),
+        format!("[redis]\nurl = \"redis://u:{secret}@${{UNSET_HOST}}/d\""),
+        format!("[redis]\nurl = \"http://u:{secret}@${{HOST:-h}}/d\""),
+        format!("[tokens]\nsecrte = \"{secret}\""),
+        format!("[store]\nulr = \"postgres://u:{secret}@h/d\""),
+    ] {
+        let report = load_with(&text, &[]).expect_err("an error");
+        assert!(!report.to_string().contains("geheim"), "{report}");
+        assert!(!report.to_json().to_string().contains("geheim"), "{report}");
+        assert!(!format!("{report:?}").contains("geheim"), "{report:?}");
+    }
+    let report = load_with("[tokens]\nalgorithm = \"HS256\"", &[("PORTCULLIS__TOKENS__SECRET", secret)]).expect_err("short");
+    assert!(!report.to_string().contains("geheim"), "{report}");
+}
+
+#[test]
+fn hs256_needs_a_secret_and_es256_takes_none() {
+    assert_eq!(errors("[tokens]\nalgorithm = \"HS256\""), ["2:13 HS256 needs `tokens.secret`"]);
+    assert!(errors("[tokens]\nsecret = \"${X:-kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a}\"")[0].contains("HS256 only"));
+    let config = good("[tokens]\nalgorithm = \"HS256\"\nsecret = \"${X:-kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a}\"");
+    assert_eq!(config.tokens.algorithm, Algorithm::Hs256);
+    assert!(config.tokens.secret.is_some());
+    let literal = "[tokens]\nalgorithm = \"HS256\"\nsecret = \"kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a\"";
+    assert!(warnings(literal)[0].contains("literal secret"));
+}
+
+#[test]
+fn roles_include_known_roles_and_no_circles() {
+    let config = good("[roles]\neditor = { includes = [\"viewer\"], scopes = [\"a\"] }");
+    assert!(config.roles.grants(&["editor".into()], "viewer"));
+    assert!(config.roles.grants(&["admin".into()], "user"), "what is not written down stays");
+    assert_eq!(
+        errors("[roles]\na = { includes = [\"b\"] }\nb = { includes = [\"a\"] }"),
+        ["2:18 roles include each other in a circle: `a` → `b` → `a`"]
+    );
+    assert_eq!(errors("[roles]\na = { includes = [\"viewr\"] }"), ["2:19 there is no role `viewr`"]);
+    assert_eq!(errors("[accounts]\ndefault_role = \"gust\""), ["2:16 there is no role `gust`"]);
+    assert_eq!(errors("[roles]\nviewer = { includes = [\"admin\"] }").len(), 1);
+}
+
+#[test]
+fn values_out_of_bounds_are_refused() {
+    for text in [
+        "[passwords]\nargon2 = { memory = \"8KiB\" }",
+        "[passwords]\nargon2 = { memory = \"1TiB\" }",
+        "[passwords]\nargon2 = { iterations = 0 }",
+        "[passwords]\nmin_length = 1000",
+        "[tokens]\naccess_ttl = \"0s\"",
+        "[tokens]\nleeway = \"1h\"",
+        "[tokens]\naccess_ttl = \"8d\"",
+        "[tokens]\nkeys = \"\"",
+        "[auth]\nprefix = \"auth\"",
+        "[auth]\nprefix = \"/auth/\"",
+        "[auth]\nprefix = \"/\"",
+        "[auth]\nprefix = \"/a/../b\"",
+        "[auth]\nprefix = \"/.well-known/x\"",
+        "[auth]\nrealm = \"\"",
+        "[api_keys]\nheader = \"Host\"",
+        "[api_keys]\nheader = \"a b\"",
+        "[api_keys]\nheader = \"X_Auth_Key\"",
+        "[api_keys]\nquery_parameter = \"a=b\"",
+        "[server]\nlisten = []",
+        "[server]\nlisten = [\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+        "[server]\nlisten = [\"127.0.0.1:9901\"]",
+        "[server]\nlisten = [\"localhost:80\"]",
+        "[server]\ntrusted_proxies = [\"10.0.0.0/33\"]",
+        "[server.limits]\nheader = \"100KiB\"",
+        "[login]\nrate_limit = \"0/1m\"",
+        "[login]\nrate_limit = \"5/0s\"",
+        "[redis]",
+        "[redis]\nurl = \"http://x\"",
+        "[redis]\nurl = \"redis://\"",
+        "[redis]\nurl = \"redis://x\"\nkey_prefix = \"a b\"",
+        "[identity]\nkeep_client_headers = [\"x_auth_user\"]",
+        "[scopes]\n\"a b\" = \"x\"",
+        "version = 2",
+    ] {
+        let found = errors(text);
+        assert_eq!(found.len(), 1, "{text}: {found:#?}");
+    }
+}
+
+#[test]
+fn redis_urls_of_every_kind_are_taken() {
+    for scheme in ["redis", "rediss", "redis+sentinel", "redis+cluster"] {
+        assert!(good(&format!("[redis]\nurl = \"{scheme}://h:6379/0\"")).redis.is_some(), "{scheme}");
+    }
+}
+
+#[test]
+fn what_deserves_a_second_look_is_a_warning() {
+    for (text, about) in [
+        ("[server]\nlisten = [\"0.0.0.0:8080\"]", "plain HTTP"),
+        ("[server]\nadmin_listen = \"0.0.0.0:9901\"", "public"),
+        ("[server]\ntrusted_proxies = [\"0.0.0.0/0\"]", "X-Forwarded-For"),
+        ("[[backends]]\nname = \"a\"\nservers = [\"10.0.0.1:80\"]", "no TLS to the remote backend"),
+        ("[revocation]\nwhen_unavailable = \"allow\"", "revoked tokens pass"),
+        ("[revocation]\ncheck = \"strict\"", "no `[redis]`"),
+        ("[redis]\nurl = \"redis://:pw@h\"", "literal secret"),
+        ("[passwords]\nargon2 = { memory = \"1MiB\", iterations = 1, parallelism = 1 }", "OWASP"),
+    ] {
+        let found = warnings(text);
+        assert_eq!(found.len(), 1, "{text}: {found:#?}");
+        assert!(found[0].contains(about), "{found:#?}");
+    }
+    assert_eq!(warnings("[[backends]]\nname = \"a\"\nservers = [\"127.0.0.1:80\", \"[::1]:80\", \"localhost:80\"]"), [""; 0]);
+}
+
+#[test]
+fn every_key_says_what_it_is_for() {
+    let mut all = vec![(String::new(), raw::Gateway::KEYS)];
+    sections(raw::Gateway::KEYS, "", &mut all);
+    for (header, keys) in all {
+        for key in keys {
+            assert!(key.about.trim().ends_with(['.', '`', ')']) || !key.about.trim().is_empty(), "{header} {}", key.name);
+        }
+    }
+}
