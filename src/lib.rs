@@ -1,6 +1,7 @@
 //! Portcullis: an authentication gateway for services that have no login of their own.
 
 pub mod accounts;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod credential;

@@ -1,5 +1,7 @@
 //! API keys against a store that can be slow, gone or changed.
 
+#![expect(clippy::expect_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test may fail")]
+
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,7 +11,9 @@ use async_trait::async_trait;
 use portcullis::config::{Role, Roles};
 use portcullis::credential::{Accepted, ApiKey, ApiKeyScheme, Outcome, Presented, Scheme};
 use portcullis::domain::clock::ManualClock;
-use portcullis::domain::{ApiKeyRecord, Concern, CredentialKind, Entry, Issuer, KeyId, SystemEntropy, Timestamp, User, UserId};
+use portcullis::domain::{
+    ApiKeyRecord, Concern, CredentialKind, Entry, Issuer, KeyId, Scope, SystemEntropy, Timestamp, User, UserId,
+};
 use portcullis::problem::Refusal;
 use portcullis::revocation::{Revocations, Standing};
 use portcullis::store::{ApiKeys, StoreError, StoreResult};
@@ -39,10 +43,10 @@ impl ApiKeys for Store {
     async fn key(&self, id: &KeyId) -> StoreResult<Option<(ApiKeyRecord, User)>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let _pass = self.gate.acquire().await.expect("open");
-        if *self.down.lock().unwrap() {
+        if *self.down.lock().expect("not poisoned") {
             return Err(StoreError::Unavailable("switched off".into()));
         }
-        Ok(self.keys.lock().unwrap().iter().find(|(key, _)| key.id == *id).cloned())
+        Ok(self.keys.lock().expect("not poisoned").iter().find(|(key, _)| key.id == *id).cloned())
     }
 
     async fn keys(&self, _: Option<UserId>) -> StoreResult<Vec<ApiKeyRecord>> {
@@ -54,10 +58,10 @@ impl ApiKeys for Store {
     }
 
     async fn touch_keys(&self, seen: &[(KeyId, Timestamp)]) -> StoreResult<()> {
-        if *self.down.lock().unwrap() {
+        if *self.down.lock().expect("not poisoned") {
             return Err(StoreError::Unavailable("switched off".into()));
         }
-        self.touched.lock().unwrap().extend_from_slice(seen);
+        self.touched.lock().expect("not poisoned").extend_from_slice(seen);
         Ok(())
     }
 }
@@ -150,13 +154,13 @@ fn world() -> World {
 
 impl World {
     fn change(&self, change: impl FnOnce(&mut ApiKeyRecord, &mut User)) {
-        let mut keys = self.store.keys.lock().unwrap();
+        let mut keys = self.store.keys.lock().expect("not poisoned");
         let (record, owner) = keys.first_mut().expect("one key");
         change(record, owner);
     }
 
     fn set_down(&self, down: bool) {
-        *self.store.down.lock().unwrap() = down;
+        *self.store.down.lock().expect("not poisoned") = down;
     }
 
     fn asked(&self) -> usize {
@@ -196,7 +200,7 @@ fn is_unavailable(outcome: &Outcome) -> bool {
 async fn a_key_proves_its_owner_with_the_narrower_of_both_rights() {
     let world = world();
     let Accepted { principal, concern, expires_at } = world.accept().await;
-    let (record, owner) = world.store.keys.lock().unwrap().first().cloned().expect("one key");
+    let (record, owner) = world.store.keys.lock().expect("not poisoned").first().cloned().expect("one key");
     assert_eq!((principal.issuer, principal.subject), (Issuer::Own, owner.id.to_string()));
     assert_eq!((principal.username, principal.full_name), (Some(owner.username), owner.full_name));
     assert_eq!((principal.email, principal.roles), (owner.email, owner.roles));
@@ -223,10 +227,12 @@ async fn our_own_scopes_come_only_by_name_and_only_to_who_has_them() {
             owner.roles = vec![roles.into()];
         });
         let scopes = world.accept().await.principal.scopes;
-        let held: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).filter(|scope| *scope != "*").collect();
+        let held: Vec<&str> = scopes.iter().map(Scope::as_str).filter(|scope| *scope != "*").collect();
         assert_eq!(held.join(" "), given, "{named} of {roles}");
     }
 }
+
+type Change = fn(&mut ApiKeyRecord, &mut User);
 
 #[tokio::test]
 async fn every_way_to_be_wrong_gives_one_answer() {
@@ -235,7 +241,6 @@ async fn every_way_to_be_wrong_gives_one_answer() {
     assert!(is_invalid(&world.present_from(stranger.expose(), None).await), "unknown id");
     world.change(|record, _| record.hash = stranger.hash());
     assert!(is_invalid(&world.present().await), "wrong secret");
-    type Change = fn(&mut ApiKeyRecord, &mut User);
     let changes: [(&str, Change); 4] = [
         ("expired", |record, _| record.expires_at = Some(Timestamp::from_secs(NOW))),
         ("revoked", |record, _| record.revoked_at = Some(Timestamp::from_secs(NOW - 1))),
@@ -253,9 +258,16 @@ async fn every_way_to_be_wrong_gives_one_answer() {
 async fn what_has_not_the_form_of_a_key_never_reaches_the_store() {
     let world = world();
     let key = world.key.expose();
-    for value in
-        ["", " ", "x", &key[..79], &format!("{key}x"), &key.replace("ptc_", "ptr_"), &key.to_uppercase(), &format!(" {key}")]
-    {
+    for value in [
+        "",
+        " ",
+        "x",
+        key.get(..79).expect("ASCII"),
+        &format!("{key}x"),
+        &key.replace("ptc_", "ptr_"),
+        &key.to_uppercase(),
+        &format!(" {key}"),
+    ] {
         assert!(is_invalid(&world.present_from(value, None).await), "{value:?}");
     }
     assert_eq!(world.asked(), 0);
@@ -330,7 +342,7 @@ async fn a_known_key_outlives_the_store_for_the_cache_ttl_and_an_unknown_one_is_
     let world = world();
     world.accept().await;
     world.set_down(true);
-    world.clock.advance(TTL - Duration::from_millis(1));
+    world.clock.advance(TTL.saturating_sub(Duration::from_millis(1)));
     world.accept().await;
     let asked = world.asked();
     world.accept().await;
@@ -433,12 +445,12 @@ async fn the_last_use_is_told_once_and_kept_while_the_store_is_gone() {
     world.set_down(false);
     world.scheme.flush_last_used().await.expect("told");
     world.scheme.flush_last_used().await.expect("nothing to tell");
-    let told = std::mem::take(&mut *world.store.touched.lock().unwrap());
+    let told = std::mem::take(&mut *world.store.touched.lock().expect("not poisoned"));
     assert_eq!(told, [(world.key.id().clone(), Timestamp::from_secs(NOW))]);
     world.clock.advance(Duration::from_secs(31));
     world.accept().await;
     world.scheme.flush_last_used().await.expect("told");
-    assert_eq!(world.store.touched.lock().unwrap().len(), 1);
+    assert_eq!(world.store.touched.lock().expect("not poisoned").len(), 1);
 }
 
 #[tokio::test]
@@ -447,7 +459,7 @@ async fn a_refused_key_counts_as_no_use() {
     world.change(|record, _| record.revoked_at = Some(Timestamp::from_secs(NOW)));
     world.present().await;
     world.scheme.flush_last_used().await.expect("nothing to tell");
-    assert!(world.store.touched.lock().unwrap().is_empty());
+    assert!(world.store.touched.lock().expect("not poisoned").is_empty());
 }
 
 #[tokio::test]

@@ -2,14 +2,19 @@
 
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
+#[path = "support/redis.rs"]
+#[expect(dead_code, reason = "these tests use some of it")]
+mod redis;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::config::{Login, Rate};
+use portcullis::config::{Login, Rate, Redis};
 use portcullis::domain::clock::ManualClock;
 use portcullis::domain::{Clock, Timestamp};
 use portcullis::limit::{LoginLimits as _, Logins, own_network};
+use redis::RedisServer;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const SETTINGS: Login = Login {
@@ -123,4 +128,74 @@ async fn new_rates_keep_what_was_counted() {
     assert_eq!(limits.attempt(address("192.0.2.2")).await, Ok(()));
     assert_eq!(limits.attempt(address("192.0.2.2")).await, Ok(()));
     assert!(limits.attempt(address("192.0.2.2")).await.is_err(), "the new rate is in force");
+}
+
+/// Limits of one replica among those that share `redis`.
+async fn sharing(redis: &RedisServer) -> Logins {
+    let redis = Redis { url: redis.url().into(), key_prefix: "portcullis".to_owned() };
+    let (_, limits) = limits();
+    let limits = limits.shared(&redis, &tokio::runtime::Handle::current()).expect("a usable URL");
+    while !limits.is_shared() {
+        tokio::task::yield_now().await;
+    }
+    limits
+}
+
+/// Waits for contact; trying is what makes it connect again.
+async fn in_contact(limits: &Logins) {
+    while !limits.is_shared() {
+        let _ = limits.may_try("nobody", None).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_on_one_redis_count_together() {
+    let redis = RedisServer::start();
+    let (ours, theirs) = (sharing(&redis).await, sharing(&redis).await);
+    // What a busy machine counts alone for a moment is not lost to the test: it asks until it is refused.
+    let mut attempts = 0;
+    for limits in [&ours, &theirs].into_iter().cycle() {
+        in_contact(limits).await;
+        if let Err(refused) = limits.attempt(address("192.0.2.1")).await {
+            assert_eq!((refused.policy, refused.limit), ("login", 5));
+            assert!(refused.retry_after <= MINUTE && !refused.retry_after.is_zero());
+            break;
+        }
+        attempts += 1;
+    }
+    assert!((5..10).contains(&attempts), "{attempts}: alone they would allow ten");
+    for _ in 0..40 {
+        in_contact(&ours).await;
+        ours.failed("alice", None).await;
+    }
+    in_contact(&theirs).await;
+    assert_eq!(theirs.may_try("bob", None).await, Ok(()));
+    let mut refused = false;
+    for _ in 0..1000 {
+        in_contact(&theirs).await;
+        refused = refused || theirs.may_try("alice", None).await.is_err();
+    }
+    assert!(refused, "forty failures at the other replica");
+    assert_eq!(theirs.may_try("alice", Some("192.0.2.0/24")).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_contact_to_redis_each_replica_still_counts() {
+    let mut redis = RedisServer::start();
+    let limits = sharing(&redis).await;
+    redis.pause();
+    for _ in 0..5 {
+        assert_eq!(limits.attempt(address("192.0.2.1")).await, Ok(()));
+    }
+    assert!(limits.attempt(address("192.0.2.1")).await.is_err());
+    redis.kill();
+    for _ in 0..20 {
+        assert_eq!(limits.may_try("alice", None).await, Ok(()));
+        limits.failed("alice", None).await;
+    }
+    assert!(limits.may_try("alice", None).await.is_err());
+    redis.restart_empty();
+    in_contact(&limits).await;
+    assert!(limits.attempt(address("192.0.2.1")).await.is_err(), "what Redis lost is still counted here");
 }

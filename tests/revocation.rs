@@ -218,6 +218,20 @@ async fn a_paused_redis_holds_up_neither_publications_nor_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_hangs_up_does_not_take_the_publication_with_it() {
+    let mut shared = Shared::with_redis();
+    let replica = shared.replica(REPLICA).await;
+    shared.redis().pause();
+    let (session, entry) = shared.commit();
+    let mut caller = Box::pin(replica.publish(vec![entry]));
+    assert!(std::future::poll_fn(|context| std::task::Poll::Ready(caller.as_mut().poll(context).is_pending())).await);
+    drop(caller);
+    assert_eq!(replica.standing(&of(session)).await, Standing::Revoked);
+    shared.redis().resume();
+    eventually("it is published", async || shared.is_published(session)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_flushed_redis_lost_is_published_again_and_never_accepted() {
     let mut shared = Shared::with_redis();
     let (ours, theirs) = (shared.replica(REPLICA).await, shared.replica(REPLICA).await);

@@ -1,9 +1,41 @@
 //! `run`: the gateway itself.
 
-use super::Failure;
+use std::path::Path;
+
 use super::args::Run;
+use super::{Exit, Failure};
+use crate::app::{self, Gateway, StartError};
+use crate::config::Environment;
+use crate::telemetry;
 
 /// Runs the gateway until it is told to stop.
-pub(super) fn run(_args: &Run) -> Result<(), Failure> {
-    Err(Failure::could_not("the gateway is not wired up"))
+pub(super) fn run(args: &Run) -> Result<(), Failure> {
+    serve(&args.config.config, |gateway| {
+        for address in gateway.addresses() {
+            tracing::info!("listening on http://{address}");
+        }
+        Ok(())
+    })
+}
+
+/// Starts a gateway on the configuration at `file`, calls `started`, and serves until the end.
+pub(super) fn serve(file: &Path, started: impl FnOnce(&Gateway) -> Result<(), Failure>) -> Result<(), Failure> {
+    let environment = Environment::of_process();
+    let loaded = app::load(file, &environment).map_err(|report| failure(&StartError::Config(report)))?;
+    let _log = telemetry::init(&loaded.config.log);
+    for warning in loaded.report.warnings() {
+        tracing::warn!("{}:{}:{}: {}", warning.file, warning.line, warning.column, warning.message);
+    }
+    let gateway = Gateway::start(file, &environment, loaded).map_err(|error| failure(&error))?;
+    started(&gateway)?;
+    gateway.until_told_to_end().map_err(Failure::could_not)
+}
+
+/// What is wrong with the files is the asker's to mend; what the machine does not give may come.
+fn failure(error: &StartError) -> Failure {
+    let exit = match error {
+        StartError::Config(_) | StartError::Keys(_) | StartError::Identity(_) | StartError::Redis(_) => Exit::Wrong,
+        StartError::Serve(_) | StartError::System(_) => Exit::CouldNot,
+    };
+    Failure { exit, message: app::told(error) }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::document::{Node, Value, parse_default};
 use super::report::{Finding, Report, Span};
-use super::schema::{At, FromNode, not_available};
+use super::schema::{At, FromNode};
 use super::values::string;
 use super::{Backend, raw};
 
@@ -56,7 +56,7 @@ fn servers(entry: &raw::Backend, report: &mut Report) -> Vec<String> {
     let Some(servers) = &entry.servers.value.0 else {
         return Vec::new();
     };
-    if servers.is_empty() && !report.is_broken(entry.servers.span) {
+    if servers.is_empty() && !report.may_hide(entry.servers.span, &["servers"]) {
         report.error(entry.servers.span, Finding::new("a backend has one server at least").help("write [\"127.0.0.1:9000\"]"));
     }
     let mut addresses = Vec::new();
@@ -69,7 +69,8 @@ fn servers(entry: &raw::Backend, report: &mut Report) -> Vec<String> {
             Err(wrong) => {
                 let bare = server.value.split_once("://").map_or(server.value.as_str(), |(_, rest)| rest);
                 let bare = bare.split('/').next().unwrap_or_default();
-                let help = if host_and_port(bare).is_ok() { format!("write \"{bare}\"") } else { "write \"127.0.0.1:9000\"".to_owned() };
+                let help =
+                    if host_and_port(bare).is_ok() { format!("write \"{bare}\"") } else { "write \"127.0.0.1:9000\"".to_owned() };
                 report.error(server.span, Finding::new(format!("`{}` {wrong}", server.value)).help(help));
             }
         }
@@ -80,7 +81,8 @@ fn servers(entry: &raw::Backend, report: &mut Report) -> Vec<String> {
 /// Warns that what goes to `host` can be read on the way.
 fn warn_of_remote(host: &str, span: Span, report: &mut Report) {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let local = address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| address.to_canonical().is_loopback());
+    let local =
+        address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| address.to_canonical().is_loopback());
     if !local {
         report.warning(
             span,
@@ -113,7 +115,9 @@ pub(crate) fn is_host(host: &str) -> bool {
         return v6.parse::<std::net::Ipv6Addr>().is_ok();
     }
     let label = |label: &str| {
-        !label.is_empty() && label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     // What looks like an address must be one: `1.2.3` and `256.0.0.1` are read differently by everybody.
     let numeric = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -156,13 +160,14 @@ fn defaults(span: Span, report: &mut Report) -> Option<raw::Backend> {
 fn parse_inline(url: &str) -> Result<(String, String), Finding> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     if matches!(scheme, "https" | "h2c") {
-        return Err(not_available(&format!("backend = \"{scheme}://…\""), "\"http://…\""));
+        return Err(Finding::new(format!("`backend = \"{scheme}://…\"` is not available yet")).help("write \"http://…\""));
     }
     if scheme != "http" {
         return Err(Finding::new(format!("`{url}` is not the URL of a backend")).help("write \"http://127.0.0.1:9000\""));
     }
     let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
-    let server = if authority.contains(':') && !authority.ends_with(']') { authority.to_owned() } else { format!("{authority}:80") };
+    let server =
+        if authority.contains(':') && !authority.ends_with(']') { authority.to_owned() } else { format!("{authority}:80") };
     if host_and_port(&server).is_err() {
         return Err(Finding::new(format!("`{url}` names no host and port")).help("write \"http://127.0.0.1:9000\""));
     }
@@ -190,7 +195,19 @@ mod tests {
         for good in ["127.0.0.1:9000", "[::1]:9000", "backend:80", "a.b-c.example:65535"] {
             assert!(host_and_port(good).is_ok(), "{good}");
         }
-        for bad in ["127.0.0.1", "::1:9000", "backend:", "backend:0", "backend:65536", ":80", "a b:80", "1.2.3:80", "u@h:80", "a..b:1", "a:+1"] {
+        for bad in [
+            "127.0.0.1",
+            "::1:9000",
+            "backend:",
+            "backend:0",
+            "backend:65536",
+            ":80",
+            "a b:80",
+            "1.2.3:80",
+            "u@h:80",
+            "a..b:1",
+            "a:+1",
+        ] {
             assert!(host_and_port(bad).is_err(), "{bad}");
         }
     }
@@ -201,7 +218,9 @@ mod tests {
         assert_eq!(parts("http://127.0.0.1:9000"), Some(("127.0.0.1:9000".into(), String::new())));
         assert_eq!(parts("http://Legacy/base/"), Some(("legacy:80".into(), "/base".into())));
         assert_eq!(parts("http://[::1]/"), Some(("[::1]:80".into(), String::new())));
-        for bad in ["https://a", "http://", "http://a/..", "http://a//b", "http://a/?q", "http://u@a", "http://a/%2e", "http://a#b"] {
+        for bad in
+            ["https://a", "http://", "http://a/..", "http://a//b", "http://a/?q", "http://u@a", "http://a/%2e", "http://a#b"]
+        {
             assert_eq!(parts(bad), None, "{bad}");
         }
     }

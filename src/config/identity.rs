@@ -10,6 +10,7 @@ use super::schema::{FromNode, did_you_mean};
 use super::values::{refuse_word, string};
 use super::{Identity, raw};
 use crate::domain::IdentityTable;
+use crate::domain::template::{Template, TemplateError};
 
 /// `headers` of `[identity]`, or `identity` of a route.
 #[derive(Clone, Debug)]
@@ -47,7 +48,8 @@ fn headers(table: &Table, report: &mut Report) -> IdentityTable {
         };
         let folded = fold(&entry.key);
         if let Some((_, first)) = places.iter().find(|(other, _)| *other == folded) {
-            let finding = Finding::new(format!("`{}` is the same header to many backends", entry.key)).also(*first, "as this one");
+            let finding =
+                Finding::new(format!("`{}` is the same header to many backends", entry.key)).also(*first, "as this one");
             report.error(entry.key_span, finding.help("leave one of them out"));
         }
         places.push((folded, entry.key_span));
@@ -59,41 +61,61 @@ fn headers(table: &Table, report: &mut Report) -> IdentityTable {
     IdentityTable { headers }
 }
 
-/// What a placeholder of a template may be.
-const PLACEHOLDERS: [&str; 10] =
-    ["subject", "username", "name", "email", "roles", "scopes", "method", "issuer", "session", "key"];
-
-/// Whether `text` is a template: printable ASCII around known placeholders.
+/// Whether `text` is a template.
 fn template(text: &str) -> Result<(), Finding> {
-    if text.is_empty() || !text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-        return Err(Finding::new("a template is printable ASCII, and not empty").help("write \"{username}\""));
+    if text.is_empty() {
+        return Err(Finding::new("an empty template names nobody").help("write \"{username}\""));
     }
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        let inner = rest.get(at..).and_then(|from| from.strip_prefix('{')).and_then(|from| from.split_once('}'));
-        let Some((inner, after)) = inner.filter(|(inner, _)| !inner.contains('{')) else {
-            return Err(Finding::new("a brace without its partner").help("write \"{username}\""));
-        };
-        let of_token = ["claims.", "attributes."].iter().any(|kind| {
-            inner.strip_prefix(kind).is_some_and(|path| !path.split('.').any(str::is_empty))
-        });
-        if !of_token && !PLACEHOLDERS.contains(&inner) {
-            let mut all = PLACEHOLDERS.to_vec();
-            all.extend(["claims.…", "attributes.…"]);
-            return Err(Finding::new(format!("`{{{inner}}}` stands for nothing")).help(did_you_mean(inner, &all)));
+    Template::parse(text).map(drop).map_err(|error| match &error {
+        TemplateError::Unknown(name) => {
+            Finding::new(format!("`{{{name}}}` stands for nothing")).help(did_you_mean(name, &PLACEHOLDERS))
         }
-        rest = after;
-    }
-    Ok(())
+        TemplateError::Brace | TemplateError::Literal => Finding::new(error.to_string()).help("write \"{username}\""),
+    })
 }
+
+/// For "did you mean".
+const PLACEHOLDERS: [&str; 12] =
+    ["subject", "username", "name", "email", "roles", "scopes", "method", "issuer", "session", "key", "claims.…", "attributes.…"];
 
 /// Headers that frame or route a message, or belong to somebody else: the gateway never emits them as identity.
 const NOT_EMITTED: [&str; 36] = [
-    "accept", "accept-charset", "accept-encoding", "accept-language", "authorization", "connection", "content-encoding",
-    "content-language", "content-length", "content-range", "content-type", "cookie", "date", "expect", "forwarded", "host",
-    "keep-alive", "origin", "proxy-authenticate", "proxy-authorization", "proxy-connection", "range", "set-cookie", "te",
-    "trailer", "transfer-encoding", "upgrade", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port",
-    "x-forwarded-prefix", "x-forwarded-proto", "x-forwarded-uri", "x-real-ip", "x-request-id",
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "origin",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-uri",
+    "x-real-ip",
+    "x-request-id",
 ];
 
 /// `name` as a header that the gateway may emit.

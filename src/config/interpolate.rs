@@ -47,7 +47,9 @@ fn value_of(inner: &str, around: Surroundings<'_>) -> Result<String, Finding> {
 }
 
 fn is_name(name: &str) -> bool {
-    name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric()) && !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit())
+    name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+        && !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// A file's text without its last line break.

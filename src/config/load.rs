@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 
-use super::document::{self, Surroundings, Value};
+use super::document::{self, Surroundings};
 use super::environment::Environment;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, refuse_unknown};
 use super::{
-    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, Passwords, Revocation, RevocationCheck, backends, identity, overrides,
-    raw, roles, server, storage, tokens,
+    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, Passwords, Revocation, RevocationCheck, backends, identity,
+    overrides, raw, roles, server, storage, tokens,
 };
 
 /// A good configuration.
@@ -37,14 +37,14 @@ pub(crate) struct Draft {
     pub(crate) report: Report,
     /// `[routes].include` with places.
     pub(crate) include: At<Vec<At<String>>>,
-    /// Whether the file could be read whole: if not, names that seem to be missing may be there.
+    /// Whether every backend and role that is written down was understood: if not, those that seem to be missing may be there.
     pub(crate) whole: bool,
 }
 
 /// Reads gateway.toml at `path`; fails only where there is no text at all.
 pub(crate) fn draft(path: &Path, env: &Environment) -> Result<Draft, Report> {
     let mut report = Report::default();
-    let shown = path.display().to_string();
+    let shown = shown(path);
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let text = match std::fs::read_to_string(&absolute) {
         Ok(text) => text,
@@ -57,13 +57,17 @@ pub(crate) fn draft(path: &Path, env: &Environment) -> Result<Draft, Report> {
     let folder = absolute.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let source = report.add_source(&shown, text.clone());
     let mut table = document::parse(source, &text, Surroundings { env, folder: &folder }, &mut report);
-    let whole = !report.is_broken(table.span);
+    let whole = !report.may_hide(table.span, &["name", "backends", "roles", "includes", "scopes"]);
     overrides::apply(&mut table, raw::Gateway::KEYS, env, &mut report);
     refuse_unknown(&table, &raw::Gateway::KEYS.iter().collect::<Vec<_>>(), &mut report);
     let raw = raw::Gateway::of(&table, &mut report);
-    let whole = whole && !table.entries.iter().any(|entry| matches!(entry.node.value, Value::Broken));
     let config = checked(&raw, absolute, &folder, &mut report);
     Ok(Draft { config, report, include: raw.routes.value.include, whole })
+}
+
+/// How messages name the file at `path`.
+pub(crate) fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 fn unreadable(shown: &str, error: &std::io::Error) -> Finding {
@@ -114,7 +118,10 @@ fn auth(raw: &raw::Auth, report: &mut Report) -> Auth {
     }
     let realm = &raw.realm;
     if realm.value.is_empty() || !realm.value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-        report.error(realm.span, Finding::new("`auth.realm` is printable ASCII, and not empty").help("write realm = \"portcullis\""));
+        report.error(
+            realm.span,
+            Finding::new("`auth.realm` is printable ASCII, and not empty").help("write realm = \"portcullis\""),
+        );
     }
     Auth { prefix: prefix.value.clone(), realm: realm.value.clone() }
 }
@@ -146,7 +153,8 @@ fn api_keys(raw: &raw::ApiKeys, report: &mut Report) -> ApiKeys {
     if !parameter.value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)) {
         report.error(
             parameter.span,
-            Finding::new("`api_keys.query_parameter` holds letters, digits and `-._~` only").help("write \"api_key\", or \"\" for none"),
+            Finding::new("`api_keys.query_parameter` holds letters, digits and `-._~` only")
+                .help("write \"api_key\", or \"\" for none"),
         );
     }
     ApiKeys {

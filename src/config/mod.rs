@@ -69,6 +69,14 @@ pub struct Config {
     pub log: Log,
 }
 
+impl Config {
+    /// Whether this can only be one replica by itself: a database file, and no Redis.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.redis.is_none() && secrecy::ExposeSecret::expose_secret(&self.store_url).starts_with("sqlite:")
+    }
+}
+
 /// `[server]`
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -323,4 +331,9 @@ pub struct Log {
     pub json: bool,
     /// Whether there is an access log.
     pub access: bool,
+}
+
+/// The keys of `[cors]`, which routes have too.
+pub(crate) fn cors_keys() -> Vec<&'static schema::Key> {
+    raw::Cors::KEYS.iter().collect()
 }

@@ -58,7 +58,9 @@ fn unknown(path: &[&str], depth: usize, keys: &[Key]) -> Finding {
     let before: String = path.iter().take(depth).map(|name| name.to_uppercase() + "__").collect();
     match nearest(word, &names) {
         Some(name) => finding.help(format!("did you mean `{PREFIX}{before}{}`?", name.to_uppercase())),
-        None if names.is_empty() => finding.help(format!("`{}` has no keys below it", path.get(..depth).unwrap_or_default().join("."))),
+        None if names.is_empty() => {
+            finding.help(format!("`{}` has no keys below it", path.get(..depth).unwrap_or_default().join(".")))
+        }
         None => finding.help(format!("what there is: {}", super::schema::quoted_list(&names))),
     }
 }

@@ -192,9 +192,13 @@ impl Report {
         self.sources.get(span.source).is_some_and(|source| source.environment)
     }
 
-    /// Whether the file that `span` lies in has syntax errors, so that what it lacks may be there after all.
-    pub(crate) fn is_broken(&self, span: Span) -> bool {
-        self.sources.get(span.source).is_some_and(|source| !source.broken.is_empty())
+    /// Whether the file that `span` lies in has a syntax error in a header, or in a line with one of `words`: what it seems
+    /// to lack may be there after all.
+    pub(crate) fn may_hide(&self, span: Span, words: &[&str]) -> bool {
+        self.sources.get(span.source).is_some_and(|source| {
+            let mut lines = source.text.lines().zip(1..).filter(|(_, number)| source.broken.contains(number));
+            lines.any(|(line, _)| line.trim_start().starts_with('[') || words.iter().any(|word| line.contains(word)))
+        })
     }
 
     /// What the operator calls that source.
@@ -232,8 +236,12 @@ impl Report {
                 source.secrets.push(name_end.saturating_add(1)..end);
             }
         }
+        // The first of two values stands: nothing is lost.
+        let harmless = finding.message.ends_with("duplicate key");
         self.file(Severity::Error, span, finding);
-        if let Some(source) = self.sources.get_mut(span.source) {
+        if let Some(source) = self.sources.get_mut(span.source)
+            && !harmless
+        {
             source.broken.insert(line);
         }
     }

@@ -59,9 +59,10 @@ fn refuse_cycles(roles: &Roles, written: &[Named<raw::Role>], report: &mut Repor
         if cycle.iter().min() != Some(&start.as_str()) {
             continue;
         }
-        let place = written.iter().find(|role| role.name.value == *start).or_else(|| {
-            written.iter().find(|role| cycle.contains(&role.name.value.as_str()))
-        });
+        let place = written
+            .iter()
+            .find(|role| role.name.value == *start)
+            .or_else(|| written.iter().find(|role| cycle.contains(&role.name.value.as_str())));
         if let Some(role) = place {
             let path = cycle.iter().chain([&start.as_str()]).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" → ");
             let finding = Finding::new(format!("roles include each other in a circle: {path}"));

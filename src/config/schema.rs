@@ -26,7 +26,7 @@ pub(crate) enum Shape {
     /// A table of these keys.
     Section(&'static [Key]),
     /// `[[…]]`: tables of these keys.
-    Entries(&'static [Key]),
+    Entries(#[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))] &'static [Key]),
     /// A table whose names the operator chooses.
     Free,
 }
@@ -75,7 +75,7 @@ pub(crate) fn get<T: FromNode>(table: &Table, key: &Key, report: &mut Report) ->
         };
         return At { value: value.unwrap_or_else(|| default(table, key, report)), span: node.span, set: true };
     }
-    if table.get(key.name).is_none() && !report.is_broken(table.span) {
+    if table.get(key.name).is_none() && !report.may_hide(table.span, &[key.name]) {
         T::missing(key.name, table.span, report);
     }
     At { value: default(table, key, report), span: table.span, set: false }

@@ -52,19 +52,24 @@ pub(crate) fn checked(raw: &raw::Server, report: &mut Report) -> Server {
     let listen = listen_addresses(&raw.listen, report);
     let admin = &raw.admin_listen;
     if listen.contains(&admin.value) && admin.value.port() != 0 {
-        report.error(admin.span, Finding::new("`server.admin_listen` is an address of `server.listen` too").help("take another port"));
+        report.error(
+            admin.span,
+            Finding::new("`server.admin_listen` is an address of `server.listen` too").help("take another port"),
+        );
     }
     if admin.set && !is_private(admin.value.ip()) {
         report.warning(
             admin.span,
-            Finding::new("health and metrics would be public").help("listen on a loopback or private address: \"127.0.0.1:9901\""),
+            Finding::new("health and metrics would be public")
+                .help("listen on a loopback or private address: \"127.0.0.1:9901\""),
         );
     }
     for net in &raw.trusted_proxies.value {
         if net.value.prefix_len() == 0 {
             report.warning(
                 net.span,
-                Finding::new("every client's `X-Forwarded-For` would be believed").help("name the addresses of your proxies only"),
+                Finding::new("every client's `X-Forwarded-For` would be believed")
+                    .help("name the addresses of your proxies only"),
             );
         }
     }
@@ -170,7 +175,17 @@ mod tests {
     fn a_public_url_is_an_origin() {
         assert_eq!(origin("HTTPS://Auth.Example.com/").as_deref(), Ok("https://auth.example.com"));
         assert_eq!(origin("http://[::1]:8080").as_deref(), Ok("http://[::1]:8080"));
-        for url in ["", "auth.example.com", "ftp://a", "https://a/b", "https://a?b", "https://a/#c", "https://u:p@a", "https://", "http://a:"] {
+        for url in [
+            "",
+            "auth.example.com",
+            "ftp://a",
+            "https://a/b",
+            "https://a?b",
+            "https://a/#c",
+            "https://u:p@a",
+            "https://",
+            "http://a:",
+        ] {
             assert!(origin(url).is_err(), "{url}");
         }
     }

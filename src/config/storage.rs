@@ -21,7 +21,10 @@ pub(crate) fn store(url: &At<Secret>, folder: &Path, report: &mut Report) -> Sec
             Ok(path) => return format!("sqlite://{}", folder.join(path).display()).into(),
             Err(wrong) => {
                 let finding = Finding::new(format!("`store.url` {wrong}"));
-                report.error(url.span, finding.help("write \"sqlite://data/portcullis.db\", or \"sqlite:///var/lib/portcullis/portcullis.db\""));
+                report.error(
+                    url.span,
+                    finding.help("write \"sqlite://data/portcullis.db\", or \"sqlite:///var/lib/portcullis/portcullis.db\""),
+                );
             }
         },
         _ => {

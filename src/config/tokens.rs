@@ -105,8 +105,23 @@ fn weakness(secret: &str) -> Option<String> {
 
 /// What examples write where a secret should stand, letters and digits only.
 const PLACEHOLDERS: [&str; 17] = [
-    "changeme", "changethis", "changeit", "replaceme", "replacethis", "placeholder", "yoursecret", "yoursupersecret", "supersecret",
-    "mysecret", "secretkey", "jwtsecret", "256bitsecret", "donotuse", "insecure", "example", "0123456789abcdef",
+    "changeme",
+    "changethis",
+    "changeit",
+    "replaceme",
+    "replacethis",
+    "placeholder",
+    "yoursecret",
+    "yoursupersecret",
+    "supersecret",
+    "mysecret",
+    "secretkey",
+    "jwtsecret",
+    "256bitsecret",
+    "donotuse",
+    "insecure",
+    "example",
+    "0123456789abcdef",
 ];
 
 #[cfg(test)]

@@ -8,13 +8,23 @@ use ipnet::IpNet;
 use super::Rate;
 use super::document::{Node, Table, Value};
 use super::report::{Finding, Report, Span};
-use super::schema::{At, FromNode, Key, Shape, did_you_mean, not_available, quoted_list};
+use super::schema::{At, FromNode, Shape, did_you_mean, not_available, quoted_list};
 use crate::domain::{Scope, SecretString};
 
 /// Files that `node` is of another type than `takes`.
 pub(crate) fn refuse(node: &Node, takes: &str, report: &mut Report) {
-    let found = node.value.kind();
-    report.error(node.span, Finding::new(format!("`{}` takes {takes}, not {found}", node.name)));
+    let finding = Finding::new(format!("`{}` takes {takes}, not {}", node.name, node.value.kind()));
+    let wants_string = takes.contains('"') || takes == String::TAKES;
+    report.error(
+        node.span,
+        match node.value {
+            Value::String { .. } if !wants_string => finding.help("write it without quotes"),
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime if wants_string => {
+                finding.help(format!("put it in quotes: {takes}"))
+            }
+            _ => finding.help(format!("write {takes}")),
+        },
+    );
 }
 
 /// `node` as a table.
@@ -219,7 +229,8 @@ impl FromNode for IpNet {
         parsed(node, Self::TAKES, report, |text| {
             let net = text.parse::<Self>().ok().or_else(|| text.parse::<IpAddr>().ok().map(Self::from));
             net.map(|net| net.trunc()).ok_or_else(|| {
-                Finding::new(format!("`{text}` is not an address range")).help("write \"10.0.0.0/8\", or one address: \"10.1.2.3\"")
+                Finding::new(format!("`{text}` is not an address range"))
+                    .help("write \"10.0.0.0/8\", or one address: \"10.1.2.3\"")
             })
         })
     }
@@ -233,7 +244,9 @@ impl FromNode for SocketAddr {
             text.parse().map_err(|_| {
                 let finding = Finding::new(format!("`{text}` is not an address with a port"));
                 match text.rsplit_once(':') {
-                    Some(("", port)) => finding.help(format!("write \"0.0.0.0:{port}\" for every address, or \"127.0.0.1:{port}\"")),
+                    Some(("", port)) => {
+                        finding.help(format!("write \"0.0.0.0:{port}\" for every address, or \"127.0.0.1:{port}\""))
+                    }
                     Some(("localhost", port)) => finding.help(format!("write \"127.0.0.1:{port}\"")),
                     _ => finding.help("write \"127.0.0.1:8080\" or \"[::]:8080\""),
                 }
@@ -357,12 +370,6 @@ impl FromNode for Later {
     fn absent() -> Option<Self> {
         Some(Self)
     }
-}
-
-/// The keys of a section, as a type.
-pub(crate) trait Keys {
-    /// The keys.
-    const KEYS: &'static [Key];
 }
 
 /// A `[section]` or `[[section]]` whose feature is not built yet; its unknown keys are named all the same.

@@ -146,11 +146,15 @@ mod tests {
         words
     }
 
+    type Values = &'static [&'static str];
+    type Case = (Values, Values, Values, [&'static str; 2]);
+
     const ALL: CredentialKinds = CredentialKinds::ALL;
 
     #[tokio::test]
     async fn each_combination_has_one_meaning() {
-        let cases: [(&[&str], &[&str], &[&str], [&str; 2]); 15] = [
+        // Authorization, API keys, cookies; on a required route, on an optional one.
+        let cases: [Case; 15] = [
             (&[], &[], &[], ["missing_credential", "anonymous"]),
             (&["Bearer a"], &[], &[], ["bearer", "bearer"]),
             (&[], &["k"], &[], ["api_key", "api_key"]),

@@ -74,6 +74,10 @@ impl Bucket {
         Quota { policy: self.policy, limit: self.rate.count, window: self.rate.period, retry_after }
     }
 
+    pub(super) const fn policy(&self) -> &'static str {
+        self.policy
+    }
+
     pub(super) const fn rate(&self) -> Rate {
         self.rate
     }

@@ -6,18 +6,21 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use aws_lc_rs::digest::{Context, SHA256};
+use tokio::runtime::Handle;
 
 use super::bucket::Bucket;
 use super::cells::{Cells, Key};
+use super::shared::{AddressError, Ask, Counts};
 use super::{LoginLimits, limited_prefix};
-use crate::config::Login;
+use crate::config::{Login, Redis};
 use crate::domain::Clock;
 use crate::problem::Quota;
 
 /// Addresses, and accounts, that are remembered at most; 32 bytes or so each.
 const CAPACITY: usize = 100_000;
 
-/// Counts in this process.
+/// Counts in this process, and with Redis in all replicas together. What this process counted holds either way, so that
+/// neither a Redis that is gone nor one that lost its counts makes anybody unlimited.
 ///
 /// Failures are counted when they are known, so attempts on one account that run at the same time may all begin before the
 /// first has failed: as many as password checks may run and wait (`login.concurrency` and `login.queue`). Each of them is
@@ -27,6 +30,7 @@ pub struct Logins {
     addresses: Arc<Cells>,
     accounts: Arc<Cells>,
     clock: Arc<dyn Clock>,
+    shared: Option<Arc<Counts>>,
 }
 
 struct Rates {
@@ -46,7 +50,21 @@ impl Logins {
     pub fn with_capacity(settings: &Login, clock: Arc<dyn Clock>, capacity: usize) -> Self {
         let (addresses, accounts) = (Arc::new(Cells::new(capacity)), Arc::new(Cells::new(capacity)));
         let rates = ArcSwap::from_pointee(Rates::new(settings, &addresses, &accounts, &clock));
-        Self { rates, addresses, accounts, clock }
+        Self { rates, addresses, accounts, clock, shared: None }
+    }
+
+    /// Shares the counts with all replicas on `redis`; connects on `runtime`, in the background.
+    ///
+    /// # Errors
+    /// Where Redis' URL is none that can be used. That it can't be reached is no error.
+    pub fn shared(self, redis: &Redis, runtime: &Handle) -> Result<Self, AddressError> {
+        Ok(Self { shared: Some(Counts::new(redis, runtime)?), ..self })
+    }
+
+    /// Whether the counts are shared at the moment.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.as_ref().is_some_and(|counts| counts.has_contact())
     }
 
     /// Takes new rates over; what was counted stays counted.
@@ -67,18 +85,36 @@ impl Rates {
     }
 }
 
+impl Logins {
+    /// What all replicas counted, where that can be known.
+    async fn together(&self, bucket: &Bucket, key: &Key, ask: Ask) -> Result<(), Quota> {
+        let Some(counts) = &self.shared else { return Ok(()) };
+        match counts.ask(bucket.policy(), key, bucket.rate(), ask).await {
+            Some(wait) if !wait.is_zero() => Err(bucket.quota(wait)),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 #[async_trait]
 impl LoginLimits for Logins {
     async fn attempt(&self, address: IpAddr) -> Result<(), Quota> {
-        self.rates.load().address.take(address_key(address))
+        let (rates, key) = (self.rates.load_full(), address_key(address));
+        rates.address.take(key)?;
+        self.together(&rates.address, &key, Ask::Take).await
     }
 
     async fn may_try(&self, account: &str, own_network: Option<&str>) -> Result<(), Quota> {
-        self.rates.load().account.look(account_key(account, own_network))
+        let (rates, key) = (self.rates.load_full(), account_key(account, own_network));
+        rates.account.look(key)?;
+        self.together(&rates.account, &key, Ask::Look).await
     }
 
     async fn failed(&self, account: &str, own_network: Option<&str>) {
-        self.rates.load().account.charge(account_key(account, own_network));
+        let (rates, key) = (self.rates.load_full(), account_key(account, own_network));
+        rates.account.charge(key);
+        // It is counted; who has to wait is told at the next try.
+        let _ = self.together(&rates.account, &key, Ask::Charge).await;
     }
 }
 

@@ -3,6 +3,7 @@
 mod bucket;
 mod cells;
 mod logins;
+mod shared;
 
 use std::net::IpAddr;
 
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use crate::problem::Quota;
 
 pub use logins::Logins;
+pub use shared::AddressError;
 
 /// Limits logins: attempts by address, failures by account.
 #[async_trait]

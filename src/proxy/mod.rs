@@ -1,5 +1,25 @@
-//! Floor 4: requests on their way to a backend and back.
+//! Floor 4: requests on their way to a backend and back. [`Gateway`] is pingora's side of it, phase by phase.
 
+mod admin;
+mod backend;
+mod bridge;
+mod chunked;
+mod connection;
+mod context;
+mod decide;
+mod facts;
 pub mod forwarded;
+mod framing;
+mod gateway;
 pub mod identity;
+pub mod live;
+mod refuse;
+mod request_id;
+pub mod serve;
 pub mod target;
+mod upstream;
+mod wire;
+
+pub(crate) use gateway::Gateway;
+pub use live::{Live, Shared};
+pub use serve::{Running, ServeError, start};

@@ -128,7 +128,7 @@ const fn changed<K, V>(done: &papaya::Compute<'_, K, V, ()>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Entropy as _, SystemEntropy};
+    use crate::domain::SystemEntropy;
 
     fn user() -> UserId {
         UserId::generate(Timestamp::from_secs(1_700_000_000), &SystemEntropy)
@@ -145,8 +145,6 @@ mod tests {
     #[test]
     fn each_kind_is_refused_by_its_own_id_only() {
         let list = List::default();
-        let mut seed = [0; 1];
-        SystemEntropy.fill(&mut seed);
         let at = Timestamp::from_secs(1_700_000_000);
         let (token, session) = (TokenId::generate(at, &SystemEntropy), SessionId::generate(at, &SystemEntropy));
         let key = KeyId::generate(&SystemEntropy);

@@ -1,10 +1,12 @@
 //! Floor 3: what is revoked, known in memory on every replica (contract §11).
 //!
-//! `list` holds what is revoked; `store` follows the durable log by its sequence, `feed` follows and fills the Redis stream,
-//! `strict` has each call confirmed; `freshness` knows how old all of that is, and `service` ties them together.
+//! `list` holds what is revoked. `store` follows the durable log by its sequence, always. `feed` follows the Redis stream,
+//! publishes to it and adds what it lost, with `stream` for the commands, `message` for their form and `outbox` for what was
+//! not yet seen there. `strict` has each call confirmed, `freshness` knows how old the list is, `service` ties them together.
 //!
 //! What each failure does (contract §16):
-//! - *Redis gone*: entries wait in a bounded queue and are published when it is back; the store is polled faster.
+//! - *Redis gone*: entries wait in a bounded outbox and are published when it is back; the store is asked more often.
+//!   A Redis that is silent is noticed within half of `max_staleness`, and holds up a publication for 100 ms at most.
 //! - *Redis lost its data*: the last message read is no longer there, so the stream is read whole again and each replica
 //!   adds what it knows and Redis does not. Until the store was read after that moment, Redis alone does not make the
 //!   list fresh: what Redis lost may have been known to nobody else.

@@ -89,6 +89,19 @@ pub(crate) async fn a_follower_misses_nothing_that_commits_late(place: &Place) {
     assert_eq!(seen, whole_log(&*stores[0]).await);
 }
 
+pub(crate) async fn a_session_that_goes_on_forgets_tokens_that_ended_long_ago(place: &Place) {
+    let store = place.open().await;
+    let anna = saved_user(&*store, "anna").await;
+    let (session, first) = opened(&*store, &anna).await;
+    let second = refreshed(&*store, &first, NOW.plus(6 * DAY)).await;
+    store.prune(NOW.plus(8 * DAY), GRACE).await.unwrap();
+    assert!(store.session_of_refresh(first.hash()).await.unwrap().is_some(), "it would still be noticed");
+    store.prune(NOW.plus(8 * DAY + Duration::from_millis(1)), GRACE).await.unwrap();
+    assert!(store.session_of_refresh(first.hash()).await.unwrap().is_none());
+    assert_eq!(store.session_of_refresh(second.hash()).await.unwrap().unwrap().id, session.id);
+    refreshed(&*store, &second, NOW.plus(9 * DAY)).await;
+}
+
 pub(crate) async fn what_nobody_needs_is_forgotten(place: &Place) {
     let store = place.open().await;
     let anna = saved_user(&*store, "anna").await;

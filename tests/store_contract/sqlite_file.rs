@@ -136,6 +136,7 @@ async fn a_file_that_was_replaced_is_opened_anew() {
     let (place, restored) = (Place::sqlite(), Place::sqlite());
     let store = place.open().await;
     saved_user(&*store, "anna").await;
+    assert!(store.user_by_login("anna").await.unwrap().is_some());
     let bert = saved_user(&*restored.open().await, "bert").await;
     run(&restored, "PRAGMA wal_checkpoint(TRUNCATE)").await;
     fs::remove_dir_all(place.path().parent().unwrap()).unwrap();

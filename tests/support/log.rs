@@ -1,5 +1,7 @@
 //! A log of revocations in memory that can be told to fail.
 
+#![expect(clippy::expect_used, reason = "a test may fail")]
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! A real `redis-server` of one's own, to be killed, paused and emptied.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

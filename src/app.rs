@@ -1,0 +1,199 @@
+//! Floor 5: puts the gateway together. The only place that names concrete stores, feeds and schemes, and the owner of the
+//! runtime that they live on.
+//!
+//! What is made from the configuration is [`live`], swapped whole by a reload; what outlives reloads is [`parts`].
+
+mod chores;
+mod live;
+mod parts;
+mod sample;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, Environment, Report};
+use crate::credential::KeyError;
+use crate::proxy::identity::IdentityError;
+use crate::proxy::live::Shared;
+use crate::proxy::serve::{self, Running, ServeError};
+use crate::revocation::RedisError;
+use parts::Parts;
+pub use live::Loaded;
+pub use sample::{Sample, start as start_sample};
+
+/// Why the gateway did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// gateway.toml or a route file is wrong: every error there is.
+    Config(Report),
+    /// The signing keys can't be used.
+    Keys(KeyError),
+    /// Identity headers can't be made as configured.
+    Identity(IdentityError),
+    /// Redis' URL is none that can be used.
+    Redis(RedisError),
+    /// An address can't be listened on.
+    Serve(ServeError),
+    /// The machine gives no threads or signals.
+    System(io::Error),
+}
+
+impl From<Report> for StartError {
+    fn from(report: Report) -> Self {
+        Self::Config(report)
+    }
+}
+
+/// A running gateway.
+pub struct Gateway {
+    file: PathBuf,
+    environment: Environment,
+    parts: Arc<Parts>,
+    shared: Arc<Shared>,
+    running: Running,
+    // Last, so that what lives on it ends before it does.
+    runtime: Runtime,
+}
+
+impl Gateway {
+    /// Loads the configuration at `file`, binds its addresses and serves.
+    ///
+    /// Logging starts with the configuration's `[log]`; the guard that flushes it is kept by the caller of [`logging`].
+    pub fn start(file: &Path, environment: &Environment, everything: Loaded) -> Result<Self, StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("stores")
+            .enable_all()
+            .build()
+            .map_err(StartError::System)?;
+        let config = Arc::clone(&everything.config);
+        let parts = Arc::new(Parts::start(&config, &runtime)?);
+        let live = live::assemble(&parts, everything)?;
+        let mut shared = Shared::new(
+            live,
+            parts.revocations.clone(),
+            parts.clock.clone(),
+            parts.entropy.clone(),
+            runtime.handle().clone(),
+            parts.metrics.clone(),
+        );
+        shared.store_is_up = Box::new({
+            let parts = Arc::clone(&parts);
+            move || parts.store_is_up()
+        });
+        let shared = Arc::new(shared);
+        let server = &config.server;
+        let running =
+            serve::start(&shared, &server.listen, server.admin_listen, server.threads).map_err(StartError::Serve)?;
+        chores::start(&runtime, &parts, &shared);
+        Ok(Self { file: file.to_owned(), environment: environment.clone(), parts, shared, running, runtime })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.running.addresses()
+    }
+
+    /// Reads the files again and swaps the policy whole; with any error the old one stays (contract §4).
+    pub fn reload(&self) {
+        let old = Arc::clone(&self.shared.live.load().config);
+        let outcome = live::load(&self.file, &self.environment).map_err(StartError::from).and_then(|loaded| {
+            for key in needs_restart(&old, &loaded.config) {
+                tracing::warn!("{key} has changed and counts from the next start");
+            }
+            let config = Arc::clone(&loaded.config);
+            let live = live::assemble(&self.parts, loaded)?;
+            self.parts.reconfigure(&config);
+            self.shared.replace(live);
+            Ok(())
+        });
+        match outcome {
+            Ok(()) => {
+                self.parts.metrics.reload("ok");
+                tracing::info!("the configuration was reloaded");
+            }
+            Err(error) => {
+                self.parts.metrics.reload("error");
+                tracing::error!("the reload is refused and the old configuration stays: {}", told(&error));
+            }
+        }
+    }
+
+    /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end (contract §16).
+    pub fn until_told_to_end(&self) -> io::Result<()> {
+        self.runtime.block_on(async {
+            let (mut hangup, mut terminate, mut interrupt) = (
+                signal(SignalKind::hangup())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+            );
+            loop {
+                tokio::select! {
+                    Some(()) = hangup.recv() => self.reload_aside().await,
+                    Some(()) = terminate.recv() => break,
+                    Some(()) = interrupt.recv() => break,
+                }
+            }
+            let server = self.shared.live.load().config.server.clone();
+            tracing::info!("draining: not ready from now on, at most {:?} to go", server.drain_delay + server.drain_timeout);
+            tokio::select! {
+                idle = self.running.drain(server.drain_delay, server.drain_timeout) => {
+                    if !idle {
+                        tracing::warn!("connections that were still open after {:?} are cut", server.drain_timeout);
+                    }
+                }
+                // Asked a second time, somebody is in a hurry.
+                Some(()) = interrupt.recv() => {}
+            }
+            chores::finish(&self.parts, &self.shared).await;
+            Ok(())
+        })
+    }
+
+    /// Reads files and keys where that may block.
+    async fn reload_aside(&self) {
+        tokio::task::block_in_place(|| self.reload());
+    }
+}
+
+/// Reads the configuration and the routes at `file`: all good, or every error there is.
+pub fn load(file: &Path, environment: &Environment) -> Result<Loaded, Report> {
+    live::load(file, environment)
+}
+
+/// A start error as the log and the terminal tell it.
+#[must_use]
+pub fn told(error: &StartError) -> String {
+    match error {
+        StartError::Config(report) => format!("\n{}", report.render(false)),
+        StartError::Keys(error) => error.to_string(),
+        StartError::Identity(error) => error.to_string(),
+        StartError::Redis(error) => format!("redis.url: {error}"),
+        StartError::Serve(error) => error.to_string(),
+        StartError::System(error) => error.to_string(),
+    }
+}
+
+/// Keys that a reload cannot change, and that differ.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    use crate::domain::secret::ExposeSecret as _;
+    let redis = |config: &Config| config.redis.as_ref().map(|redis| (redis.url.expose_secret().to_owned(), redis.key_prefix.clone()));
+    [
+        ("server.listen", old.server.listen != new.server.listen),
+        ("server.admin_listen", old.server.admin_listen != new.server.admin_listen),
+        ("server.threads", old.server.threads != new.server.threads),
+        ("store.url", old.store_url.expose_secret() != new.store_url.expose_secret()),
+        ("redis", redis(old) != redis(new)),
+        ("login.concurrency", old.login.concurrency != new.login.concurrency),
+        ("log", (old.log.json, old.log.access) != (new.log.json, new.log.access)),
+    ]
+    .into_iter()
+    .filter_map(|(key, changed)| changed.then_some(key))
+    .collect()
+}

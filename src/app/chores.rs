@@ -1,0 +1,54 @@
+//! What has to be done now and then, and once more at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use super::parts::Parts;
+use crate::proxy::live::Shared;
+use crate::store::{RevocationLog as _, Store as _};
+
+/// How often the store is asked whether it answers.
+const PING: Duration = Duration::from_secs(2);
+/// How often times of last use are written down and what has ended is forgotten.
+const TIDY: Duration = Duration::from_secs(30);
+
+/// Starts them on `runtime`, where they go on until it ends.
+pub(super) fn start(runtime: &Runtime, parts: &Arc<Parts>, shared: &Arc<Shared>) {
+    runtime.spawn({
+        let parts = Arc::clone(parts);
+        async move {
+            loop {
+                let answered = parts.store.ping().await.is_ok();
+                parts.store.note(answered);
+                tokio::time::sleep(PING).await;
+            }
+        }
+    });
+    runtime.spawn({
+        let (parts, shared) = (Arc::clone(parts), Arc::clone(shared));
+        async move {
+            loop {
+                tokio::time::sleep(TIDY).await;
+                tidy(&parts, &shared).await;
+            }
+        }
+    });
+}
+
+/// Writes down what must not be lost, and ends what talks to others.
+pub(super) async fn finish(parts: &Parts, shared: &Shared) {
+    tidy(parts, shared).await;
+    parts.revocations.shutdown().await;
+}
+
+async fn tidy(parts: &Parts, shared: &Shared) {
+    if let Err(error) = parts.flush_last_used().await {
+        tracing::debug!(%error, "the keys' times of last use were not written");
+    }
+    let grace = shared.live.load().config.tokens.refresh_grace;
+    if let Err(error) = parts.store.prune(parts.clock.now(), grace).await {
+        tracing::debug!(%error, "what has ended was not pruned");
+    }
+}

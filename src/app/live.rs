@@ -1,0 +1,66 @@
+//! What is made from the configuration, whole, at the start and at each reload.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::StartError;
+use super::parts::Parts;
+use crate::accounts::{self, Accounts};
+use crate::config::{Config, Environment, Report};
+use crate::credential::{BearerScheme, KeyRing, Scheme};
+use crate::endpoints::{self, EndpointState};
+use crate::policy::{self, RouteTable};
+use crate::proxy::live::Live;
+
+/// A good configuration with its routes.
+#[derive(Debug)]
+pub struct Loaded {
+    /// gateway.toml.
+    pub config: Arc<Config>,
+    /// The routes of all files.
+    pub table: RouteTable,
+    /// The warnings.
+    pub report: Report,
+}
+
+/// Reads gateway.toml at `file` and its route files.
+pub(super) fn load(file: &Path, environment: &Environment) -> Result<Loaded, Report> {
+    let everything = policy::file::load(file, environment)?;
+    Ok(Loaded { config: Arc::new(everything.config), table: everything.table, report: everything.report })
+}
+
+/// Puts together what a request needs.
+pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError> {
+    let Loaded { config, table, .. } = loaded;
+    let tokens = &config.tokens;
+    let keys = Arc::new(KeyRing::load(tokens).map_err(StartError::Keys)?);
+    let bearer = BearerScheme::new(
+        keys.clone(),
+        config.server.public_url.clone(),
+        tokens.audience.clone(),
+        tokens.leeway,
+        tokens.access_ttl,
+        parts.clock.clone(),
+    );
+    let api_keys = parts.api_keys(&config);
+    let schemes: Vec<Arc<dyn Scheme>> = vec![Arc::new(bearer), api_keys];
+    let accounts = Accounts::new(accounts::Parts {
+        store: parts.store.clone(),
+        passwords: parts.passwords.clone(),
+        limits: parts.limits.clone(),
+        revocations: parts.revocations.clone(),
+        keys: keys.clone(),
+        config: config.clone(),
+        clock: parts.clock.clone(),
+        entropy: parts.entropy.clone(),
+        metrics: parts.metrics.clone(),
+    });
+    let router = endpoints::router(Arc::new(EndpointState {
+        accounts,
+        schemes: schemes.clone(),
+        revocations: parts.revocations.clone(),
+        config: config.clone(),
+        keys,
+    }));
+    Live::new(config, table, schemes, router).map_err(StartError::Identity)
+}

@@ -1,0 +1,120 @@
+//! The admin listener: health and metrics, for machines on the inside (contract §9). Small enough to need no framework.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use pingora_core::protocols::l4::stream::Stream;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::live::Shared;
+use super::wire::{Next, Wire};
+
+/// Connections at once.
+const CONNECTIONS: usize = 64;
+/// The longest one may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Serves until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok((socket, peer)) = listener.accept().await else {
+            sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let shared = Arc::clone(&shared);
+        let mut wire = Wire::new(Box::new(Stream::from(socket)), peer);
+        tokio::spawn(async move {
+            let _ = timeout(DEADLINE, one(&mut wire, &shared)).await;
+            drop(place);
+        });
+    }
+}
+
+/// One request, one answer.
+async fn one(wire: &mut Wire, shared: &Shared) {
+    let config = Arc::clone(&shared.live.load().config);
+    if !wire.begins(DEADLINE).await {
+        return;
+    }
+    let reply = match wire.next(&config.server.limits).await {
+        Next::Closed => return,
+        Next::Refused(..) => Reply::text(400, "This is not a request.\n".into()),
+        Next::Request => match wire.request() {
+            Some(request) if ![Method::GET, Method::HEAD].contains(&request.method) => {
+                Reply::text(405, "Only GET and HEAD are taken here.\n".into())
+            }
+            Some(request) => Reply::to(&request.target, shared),
+            None => return,
+        },
+    };
+    let with_body = wire.request().is_none_or(|request| request.method != Method::HEAD);
+    let _ = wire.write_all(&reply.bytes(with_body)).await;
+    wire.linger().await;
+}
+
+struct Reply {
+    status: u16,
+    kind: &'static str,
+    body: String,
+}
+
+impl Reply {
+    fn to(target: &[u8], shared: &Shared) -> Self {
+        match target.split(|&b| b == b'?').next().unwrap_or_default() {
+            b"/livez" => Self::text(200, "ok\n".into()),
+            b"/readyz" => readiness(shared),
+            b"/metrics" => Self { status: 200, kind: "text/plain; version=0.0.4; charset=utf-8", body: shared.metrics.render() },
+            _ => Self::text(404, "There are /livez, /readyz and /metrics.\n".into()),
+        }
+    }
+
+    const fn text(status: u16, body: String) -> Self {
+        Self { status, kind: "text/plain; charset=utf-8", body }
+    }
+
+    fn bytes(&self, with_body: bool) -> Vec<u8> {
+        let reason = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+        let mut bytes = format!(
+            "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n{}\r\n",
+            self.status,
+            reason.unwrap_or_default(),
+            self.kind,
+            self.body.len(),
+            if self.status == 405 { "Allow: GET, HEAD\r\n" } else { "" }
+        )
+        .into_bytes();
+        if with_body {
+            bytes.extend_from_slice(self.body.as_bytes());
+        }
+        bytes
+    }
+}
+
+/// Ready where nothing is missing to decide. Store and backends are told, and never decide: a gateway without them still
+/// answers, and taking it out of service would help nobody.
+fn readiness(shared: &Shared) -> Reply {
+    let live = shared.live.load();
+    let revocations = shared.revocations.is_ready();
+    let draining = shared.is_draining();
+    let ready = revocations && !draining;
+    let backends: serde_json::Map<_, _> =
+        live.backends.states().map(|(name, works)| (name.to_owned(), json!(if works { "ok" } else { "failing" }))).collect();
+    let body = json!({
+        "status": if ready { "ready" } else { "not ready" },
+        // There is no state without both.
+        "checks": { "config": "ok", "keys": "ok", "revocations": word(revocations, "stale"), "draining": draining },
+        "reported": { "store": word((shared.store_is_up)(), "unreachable"), "backends": backends, "connections": shared.connections() },
+    });
+    Reply { status: if ready { 200 } else { 503 }, kind: "application/json", body: format!("{body}\n") }
+}
+
+const fn word(good: bool, otherwise: &'static str) -> &'static str {
+    if good { "ok" } else { otherwise }
+}

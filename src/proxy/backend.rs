@@ -1,0 +1,128 @@
+//! Permit to peer: whose turn it is, where that is, how long to wait.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use tokio::net::lookup_host;
+use tokio::time::{Instant, timeout};
+
+use crate::config::Backend;
+use crate::policy::RouteTable;
+
+/// How long a resolved name is believed.
+const RESOLVED: Duration = Duration::from_secs(5);
+
+/// Every backend that the routes lead to.
+#[derive(Debug, Default)]
+pub(crate) struct Backends {
+    pools: HashMap<String, Pool>,
+}
+
+/// One backend's servers.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    next: AtomicUsize,
+    servers: Vec<Server>,
+    works: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Server {
+    authority: String,
+    fixed: Option<SocketAddr>,
+    resolved: ArcSwapOption<(SocketAddr, Instant)>,
+}
+
+impl Backends {
+    /// Those of all routes.
+    pub(crate) fn of(table: &RouteTable) -> Self {
+        let backends = table.routes().iter().filter_map(|route| route.spec().backend.as_ref());
+        Self { pools: backends.map(|backend| (backend.name.clone(), Pool::of(backend))).collect() }
+    }
+
+    /// The pool of a backend.
+    pub(crate) fn pool(&self, backend: &Backend) -> Option<&Pool> {
+        self.pools.get(&backend.name)
+    }
+
+    /// Each backend's name, and whether the last call to it was answered.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.pools.iter().map(|(name, pool)| (name.as_str(), pool.works.load(Ordering::Relaxed)))
+    }
+}
+
+impl Pool {
+    fn of(backend: &Backend) -> Self {
+        let servers = backend.servers.iter().map(|authority| Server {
+            authority: authority.clone(),
+            fixed: authority.parse().ok(),
+            resolved: ArcSwapOption::empty(),
+        });
+        Self { next: AtomicUsize::new(0), servers: servers.collect(), works: AtomicBool::new(true) }
+    }
+
+    /// How many servers there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Takes a turn: the number of the server whose it is.
+    pub(crate) fn turn(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes whether a call was answered.
+    pub(crate) fn note(&self, works: bool) {
+        if self.works.load(Ordering::Relaxed) != works {
+            self.works.store(works, Ordering::Relaxed);
+        }
+    }
+
+    /// The server whose turn `turn` is, and its address; `None` when its name does not resolve in time.
+    pub(crate) async fn address(&self, turn: usize, within: Duration) -> Option<(&str, SocketAddr)> {
+        let server = self.servers.get(turn.checked_rem(self.servers.len())?)?;
+        Some((&server.authority, server.address(within).await?))
+    }
+}
+
+impl Server {
+    async fn address(&self, within: Duration) -> Option<SocketAddr> {
+        if let Some(fixed) = self.fixed {
+            return Some(fixed);
+        }
+        let known = self.resolved.load_full();
+        if let Some((address, until)) = known.as_deref()
+            && Instant::now() < *until
+        {
+            return Some(*address);
+        }
+        let found = timeout(within, lookup_host(self.authority.as_str())).await;
+        match found.ok().and_then(Result::ok).and_then(|mut addresses| addresses.next()) {
+            Some(address) => {
+                self.resolved.store(Some(Arc::new((address, Instant::now() + RESOLVED))));
+                Some(address)
+            }
+            // The resolver is away: where it was is the best guess.
+            None => known.map(|known| known.0),
+        }
+    }
+}
+
+/// How pingora reaches `address`.
+pub(crate) fn peer(backend: &Backend, address: SocketAddr, until_headers: Duration) -> HttpPeer {
+    let mut peer = HttpPeer::new(address, false, String::new());
+    let silence = until_headers.max(backend.read_timeout);
+    peer.options.connection_timeout = Some(backend.connect_timeout);
+    peer.options.total_connection_timeout = Some(backend.connect_timeout);
+    // The exact deadlines are kept by `wire::Patience`; these stand behind them.
+    peer.options.read_timeout = Some(silence.saturating_add(Duration::from_secs(1)));
+    peer.options.write_timeout = Some(silence);
+    peer.options.idle_timeout = Some(Duration::from_secs(60));
+    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    peer
+}

@@ -1,0 +1,121 @@
+//! The gateway's own endpoints: from a pingora request to the axum router in this process, and back.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use pingora_error::Result as PingoraResult;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use tokio::time::timeout;
+use tower::ServiceExt;
+
+use super::context::Ctx;
+use super::decide::unavailable;
+use super::facts::Facts;
+use super::live::Shared;
+use super::refuse::{REQUEST_ID, invite_body};
+use crate::endpoints::{ClientAddress, RequestId};
+use crate::problem::Refusal;
+
+/// The largest body that an endpoint takes (contract §17).
+const LARGEST: usize = 16 * 1024;
+/// The largest answer of an endpoint.
+const ANSWER: usize = 4 * 1024 * 1024;
+/// The longest that an endpoint may take: password checks wait in a queue of their own bounds.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Reads the body, asks the router, and keeps its whole answer.
+pub(crate) async fn ask(session: &mut Session, facts: &Facts, ctx: &Ctx, shared: &Shared) -> Result<Response<Bytes>, Refusal> {
+    let body = match timeout(ctx.live.config.server.limits.body_timeout, read_body(session)).await {
+        Ok(body) => body?,
+        Err(_) => return Err(Refusal::RequestTimeout),
+    };
+    let request = request(session.req_header(), facts, ctx, body)?;
+    // On a runtime of its own: a client that hangs up does not leave a login half done.
+    let answer = shared.runtime.spawn(call(ctx.live.router.clone(), request));
+    match timeout(DEADLINE, answer).await {
+        Ok(Ok(Some(response))) => Ok(response),
+        _ => Err(unavailable("The gateway could not finish this request.")),
+    }
+}
+
+async fn read_body(session: &mut Session) -> Result<Bytes, Refusal> {
+    let too_large = Refusal::BodyTooLarge(LARGEST as u64);
+    let length = session.get_header(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > LARGEST) {
+        return Err(too_large);
+    }
+    if session.is_body_done() {
+        return Ok(Bytes::new());
+    }
+    invite_body(session).await.map_err(|_| Refusal::RequestTimeout)?;
+    let mut body = BytesMut::new();
+    while let Some(bytes) = session.read_request_body().await.map_err(|_| Refusal::InvalidRequest("The body is broken off."))? {
+        if body.len() + bytes.len() > LARGEST {
+            return Err(too_large);
+        }
+        body.extend_from_slice(&bytes);
+    }
+    Ok(body.freeze())
+}
+
+fn request(head: &http::request::Parts, facts: &Facts, ctx: &Ctx, body: Bytes) -> Result<Request<Body>, Refusal> {
+    let path = facts.target.path.as_str();
+    let uri = match &facts.query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut request = Request::builder()
+        .method(facts.method.clone())
+        .uri(uri)
+        .body(Body::from(body))
+        .map_err(|_| Refusal::AmbiguousTarget("it is no path"))?;
+    let hop_by_hop = [CONNECTION, TRANSFER_ENCODING, EXPECT];
+    let headers = head.headers.iter().filter(|(name, _)| !hop_by_hop.contains(name));
+    *request.headers_mut() =
+        headers.map(|(name, value)| (name.clone(), value.clone())).fold(HeaderMap::new(), |mut all, (name, value)| {
+            all.append(name, value);
+            all
+        });
+    // pingora does not know it: the target was read without it.
+    if let Some(host) = facts.target.authority().and_then(|authority| HeaderValue::try_from(authority.to_string()).ok()) {
+        request.headers_mut().insert(HOST, host);
+    }
+    if let Some(client) = ctx.client() {
+        request.extensions_mut().insert(ClientAddress(client));
+    }
+    request.extensions_mut().insert(RequestId(ctx.request_id.clone()));
+    Ok(request)
+}
+
+async fn call(router: Router, request: Request<Body>) -> Option<Response<Bytes>> {
+    let response = match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let (parts, body) = response.into_parts();
+    Some(Response::from_parts(parts, to_bytes(body, ANSWER).await.ok()?))
+}
+
+/// Writes an endpoint's answer.
+pub(crate) async fn answer(session: &mut Session, ctx: &mut Ctx, response: Response<Bytes>) -> PingoraResult<()> {
+    let (parts, body) = response.into_parts();
+    let mut header = ResponseHeader::build(parts.status, Some(parts.headers.len() + 4))?;
+    for (name, value) in &parts.headers {
+        if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING && *name != CONNECTION {
+            header.append_header(name.clone(), value.clone())?;
+        }
+    }
+    header.insert_header(REQUEST_ID, ctx.request_id.as_str())?;
+    let head_only = session.req_header().method == Method::HEAD;
+    if parts.status != http::StatusCode::NO_CONTENT && !(head_only && body.is_empty()) {
+        header.insert_header(CONTENT_LENGTH, body.len())?;
+    }
+    ctx.decision = "own";
+    session.write_response_header(Box::new(header), head_only || body.is_empty()).await?;
+    session.write_response_body(Some(if head_only { Bytes::new() } else { body }), true).await
+}

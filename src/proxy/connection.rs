@@ -1,0 +1,110 @@
+//! One client connection: requests one after the other, each judged by [`Wire`] before pingora reads it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use pingora_core::apps::HttpServerApp;
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::http::ServerSession;
+use pingora_proxy::HttpProxy;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
+
+use super::Gateway;
+use super::framing::Fault;
+use super::live::Shared;
+use super::refuse::problem;
+use super::request_id;
+use super::wire::{Next, Wire};
+use crate::config::Limits;
+use crate::problem::Refusal;
+use crate::telemetry::{self, AccessRecord};
+
+/// Serves a connection until it ends.
+pub(crate) async fn run(
+    proxy: Arc<HttpProxy<Gateway>>,
+    shared: Arc<Shared>,
+    stream: Stream,
+    peer: SocketAddr,
+    mut closing: watch::Receiver<bool>,
+) {
+    let mut wire = Box::new(Wire::new(stream, peer));
+    loop {
+        let config = Arc::clone(&shared.live.load().config);
+        if !begins(&mut wire, &config.server.limits, &mut closing).await {
+            return;
+        }
+        match wire.next(&config.server.limits).await {
+            Next::Request => {}
+            Next::Closed => return,
+            Next::Refused(fault, method) => return refuse(&mut wire, &shared, fault, method).await,
+        }
+        let session = ServerSession::new_http1(wire);
+        let Some(reusable) = proxy.process_new_http(session, &closing).await else { return };
+        let (stream, _) = reusable.consume();
+        match Wire::from_stream(stream) {
+            Some(same) if same.is_between_requests() && !*closing.borrow() => wire = same,
+            _ => return,
+        }
+    }
+}
+
+/// Waits for the first byte of a request. An idle connection ends with the gateway; one that has begun to speak is heard.
+async fn begins(wire: &mut Wire, limits: &Limits, closing: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        biased;
+        begins = wire.begins(limits.keepalive_timeout) => begins,
+        _ = closing.wait_for(|closing| *closing) => false,
+    }
+}
+
+/// Answers what is no request: bare, and with the end of the connection (contract §7).
+async fn refuse(wire: &mut Wire, shared: &Shared, fault: Fault, method: Option<Method>) {
+    let id = request_id::fresh(&*shared.clock, &*shared.entropy);
+    let (status, reason, answer) = match fault {
+        Fault::Malformed(what) => {
+            tracing::debug!(request_id = %id, what, "refused what is no request");
+            (StatusCode::BAD_REQUEST, "malformed", bare(StatusCode::BAD_REQUEST, &id))
+        }
+        Fault::Connect => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", bare(StatusCode::METHOD_NOT_ALLOWED, &id)),
+        Fault::TooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout", bare(StatusCode::REQUEST_TIMEOUT, &id)),
+        Fault::TooLarge => {
+            let live = shared.live.load();
+            let refusal = Refusal::HeadersTooLarge;
+            (refusal.status(), refusal.code(), problem(&refusal, &live.config, &id, method.as_ref() == Some(&Method::HEAD)))
+        }
+    };
+    let _ = wire.write_all(&answer).await;
+    count(wire, shared, &id, status, reason, method.as_ref());
+    wire.linger().await;
+}
+
+fn count(wire: &Wire, shared: &Shared, id: &str, status: StatusCode, reason: &'static str, method: Option<&Method>) {
+    shared.metrics.request("", "deny", status.as_u16(), std::time::Duration::ZERO, None);
+    if shared.live.load().config.log.access {
+        telemetry::access(&AccessRecord {
+            request_id: id,
+            client: Some(wire.peer()),
+            method: method.map_or("-", Method::as_str),
+            path: "-",
+            route: None,
+            status: status.as_u16(),
+            decision: "deny",
+            reason: Some(reason),
+            principal: None,
+            credential: None,
+            backend: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration: std::time::Duration::ZERO,
+            upstream: None,
+        });
+    }
+}
+
+fn bare(status: StatusCode, id: &str) -> Vec<u8> {
+    let reason = status.canonical_reason().unwrap_or_default();
+    format!("HTTP/1.1 {} {reason}\r\nX-Request-Id: {id}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status.as_u16())
+        .into_bytes()
+}

@@ -1,0 +1,100 @@
+//! What one request carries from phase to phase.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_proxy::Session;
+
+use super::facts::Facts;
+use super::forwarded::Origin;
+use super::live::{Live, Shared};
+use crate::domain::CredentialKind;
+use crate::policy::Permit;
+use crate::problem::Refusal;
+use crate::telemetry::{self, AccessRecord};
+
+/// A request's context.
+#[derive(Debug)]
+pub(crate) struct Ctx {
+    /// The state that this request sees, to its end.
+    pub(crate) live: Arc<Live>,
+    pub(crate) started: Duration,
+    pub(crate) request_id: String,
+    pub(crate) origin: Option<Origin>,
+    pub(crate) facts: Option<Facts>,
+    /// Without one nothing reaches a backend.
+    pub(crate) permit: Option<Permit>,
+    pub(crate) stale_cookie: bool,
+    pub(crate) route: Option<Arc<str>>,
+    pub(crate) credential: Option<CredentialKind>,
+    pub(crate) decision: &'static str,
+    pub(crate) reason: Option<&'static str>,
+    /// A refusal found while the body streamed.
+    pub(crate) late: Option<Refusal>,
+    pub(crate) body_seen: u64,
+    pub(crate) turn: Option<usize>,
+    pub(crate) attempts: usize,
+    pub(crate) server: Option<String>,
+    pub(crate) sent_at: Option<Duration>,
+    pub(crate) upstream: Option<Duration>,
+}
+
+impl Ctx {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        Self {
+            live: shared.live.load_full(),
+            started: shared.clock.monotonic(),
+            request_id: String::new(),
+            origin: None,
+            facts: None,
+            permit: None,
+            stale_cookie: false,
+            route: None,
+            credential: None,
+            decision: "error",
+            reason: None,
+            late: None,
+            body_seen: 0,
+            turn: None,
+            attempts: 0,
+            server: None,
+            sent_at: None,
+            upstream: None,
+        }
+    }
+
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.origin.as_ref().map(|origin| origin.client)
+    }
+
+    /// One line of the access log, and the metrics.
+    pub(crate) fn record(&self, session: &Session, shared: &Shared) {
+        let status = session.response_written().map_or(499, |response| response.status.as_u16());
+        let duration = shared.clock.monotonic().saturating_sub(self.started);
+        let route = self.route.as_deref();
+        let overhead = self.upstream.map(|upstream| duration.saturating_sub(upstream));
+        shared.metrics.request(route.unwrap_or_default(), self.decision, status, duration, overhead);
+        if !self.live.config.log.access {
+            return;
+        }
+        let principal = self.permit.as_ref().and_then(Permit::principal).map(crate::domain::Principal::id);
+        telemetry::access(&AccessRecord {
+            request_id: &self.request_id,
+            client: self.client(),
+            method: session.req_header().method.as_str(),
+            path: self.facts.as_ref().map_or("-", |facts| facts.target.path.as_str()),
+            route,
+            status,
+            decision: self.decision,
+            reason: self.reason,
+            principal: principal.as_deref(),
+            credential: self.credential,
+            backend: self.permit.as_ref().and_then(|permit| Some(permit.route().spec().backend.as_ref()?.name.as_str())),
+            bytes_in: session.body_bytes_read() as u64,
+            bytes_out: session.body_bytes_sent() as u64,
+            duration,
+            upstream: self.upstream,
+        });
+    }
+}

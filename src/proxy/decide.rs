@@ -1,0 +1,133 @@
+//! From facts to a permit, or a refusal (contract §7): route, credential, revocation, policy.
+
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, EXPECT, UPGRADE};
+use http::{HeaderMap, Version};
+
+use super::context::Ctx;
+use super::facts::Facts;
+use super::live::Shared;
+use crate::credential::{Accepted, Identity, Presented, identify};
+use crate::domain::{CredentialKind, Principal};
+use crate::policy::{AuthMode, Matched, Permit};
+use crate::problem::Refusal;
+use crate::revocation::Standing;
+
+/// Decides. What it learns on its way stays in `ctx`, for the log.
+pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
+    let live = std::sync::Arc::clone(&ctx.live);
+    let matched = live.table.find(facts.target.host.as_deref(), &facts.target.path, &facts.method).into_match()?;
+    ctx.route = Some(std::sync::Arc::clone(&matched.route.spec().name));
+    let caller = match (matched.route.spec().auth, &ctx.origin) {
+        (AuthMode::None, _) | (_, None) => None,
+        (_, Some(origin)) => {
+            let presented = facts.presented(headers, origin, &live.config);
+            caller(&presented, &matched, ctx, shared).await?
+        }
+    };
+    let permit = matched.route.authorize(caller, &matched.params)?;
+    fits(headers, &permit)?;
+    Ok(permit)
+}
+
+/// Who calls: verified, and not revoked.
+async fn caller(
+    presented: &Presented<'_>,
+    matched: &Matched,
+    ctx: &mut Ctx,
+    shared: &Shared,
+) -> Result<Option<Principal>, Refusal> {
+    let spec = matched.route.spec();
+    let live = std::sync::Arc::clone(&ctx.live);
+    match identify(&live.schemes, presented, spec.credentials, spec.auth == AuthMode::Required).await {
+        Ok(Identity::Anonymous { stale_cookie }) => {
+            ctx.stale_cookie = stale_cookie;
+            Ok(None)
+        }
+        Ok(Identity::Known(accepted)) => standing(*accepted, ctx, shared).await.map(Some),
+        Err(refusal) => {
+            ctx.credential = presented_kind(&refusal);
+            ctx.stale_cookie = refusal == Refusal::InvalidSession;
+            shared.metrics.auth(ctx.credential.map_or("none", CredentialKind::as_str), outcome(&refusal));
+            // The route knows which scopes to ask for.
+            Err(match refusal {
+                Refusal::MissingCredential(None) => matched.route.authorize(None, &matched.params).err().unwrap_or(refusal),
+                other => other,
+            })
+        }
+    }
+}
+
+async fn standing(accepted: Accepted, ctx: &mut Ctx, shared: &Shared) -> Result<Principal, Refusal> {
+    let method = accepted.principal.method;
+    ctx.credential = Some(method);
+    let (outcome, result) = match shared.revocations.standing(&accepted.concern).await {
+        Standing::Live => ("accepted", Ok(accepted.principal)),
+        Standing::Revoked => ("revoked", Err(revoked(method))),
+        Standing::Unknown => ("unavailable", Err(unavailable("Whether the credential was revoked can't be told right now."))),
+    };
+    shared.metrics.auth(method.as_str(), outcome);
+    if outcome == "revoked" && method == CredentialKind::Session {
+        ctx.stale_cookie = true;
+    }
+    result
+}
+
+const fn revoked(method: CredentialKind) -> Refusal {
+    match method {
+        CredentialKind::Bearer => Refusal::InvalidToken("The token was revoked."),
+        CredentialKind::ApiKey => Refusal::InvalidApiKey,
+        CredentialKind::Session => Refusal::InvalidSession,
+    }
+}
+
+/// What is missing can be there again in a moment.
+pub(crate) const fn unavailable(detail: &'static str) -> Refusal {
+    Refusal::Unavailable { detail, retry_after: Duration::from_secs(1) }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others are not about one credential")]
+const fn presented_kind(refusal: &Refusal) -> Option<CredentialKind> {
+    match refusal {
+        Refusal::InvalidToken(_) => Some(CredentialKind::Bearer),
+        Refusal::InvalidApiKey => Some(CredentialKind::ApiKey),
+        Refusal::InvalidSession => Some(CredentialKind::Session),
+        _ => None,
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others are rejections")]
+const fn outcome(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::MissingCredential(_) => "missing",
+        Refusal::Unavailable { .. } => "unavailable",
+        _ => "rejected",
+    }
+}
+
+/// What is asked of any request before it may go on: an expectation that can be met.
+pub(crate) fn expectation(headers: &HeaderMap, version: Version) -> Result<(), Refusal> {
+    let mut fields = headers.get_all(EXPECT).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => Ok(()),
+        (Some(one), None) if version == Version::HTTP_11 && one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        _ => Err(Refusal::ExpectationFailed),
+    }
+}
+
+/// The permitted request has to fit its route: a size within its limit, and no protocol that would not be judged.
+fn fits(headers: &HeaderMap, permit: &Permit) -> Result<(), Refusal> {
+    let websocket = |value: &http::HeaderValue| {
+        value.as_bytes().split(|&b| b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    };
+    if headers.get_all(UPGRADE).iter().any(websocket) {
+        return Err(Refusal::UpgradeRefused);
+    }
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
+    match permit.route().spec() {
+        spec if spec.backend.is_none() => Err(Refusal::NoRoute),
+        spec if spec.max_body.is_some_and(|limit| length > limit) => Err(Refusal::BodyTooLarge(spec.max_body.unwrap_or(0))),
+        _ => Ok(()),
+    }
+}

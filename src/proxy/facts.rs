@@ -1,0 +1,134 @@
+//! What is to be known of a request, gathered once.
+
+use http::{HeaderMap, HeaderName, Method};
+use percent_encoding::percent_decode_str;
+
+use super::forwarded::{Claimed, Origin};
+use super::target::{self, Target};
+use super::wire::Wire;
+use crate::config::Config;
+use crate::credential::Presented;
+use crate::problem::Refusal;
+
+/// The gateway's session cookie, over HTTPS and over plain HTTP (contract §6).
+pub(crate) const COOKIES: [&str; 2] = ["__Host-portcullis", "portcullis"];
+
+/// A request whose target is one.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// Its method.
+    pub(crate) method: Method,
+    /// What it is for.
+    pub(crate) target: Target,
+    /// Values of the API key's query parameter, as they came.
+    pub(crate) query_keys: Vec<String>,
+    /// The query less that parameter.
+    pub(crate) query: Option<String>,
+}
+
+/// Where a request came from.
+pub(crate) fn origin(wire: &Wire, headers: &HeaderMap, target: Option<&Target>, config: &Config) -> Origin {
+    let own = target.and_then(Target::authority);
+    let proxies = &config.server.trusted_proxies;
+    if proxies.is_empty() {
+        return Origin::of(wire.peer(), false, own, Claimed::default(), proxies);
+    }
+    let all = |name| headers.get_all(HeaderName::from_static(name)).iter().map(http::HeaderValue::as_bytes).collect::<Vec<_>>();
+    let (r#for, proto) = (all("x-forwarded-for"), all("x-forwarded-proto"));
+    let (host, port) = (all("x-forwarded-host"), all("x-forwarded-port"));
+    Origin::of(wire.peer(), false, own, Claimed { r#for: &r#for, proto: &proto, host: &host, port: &port }, proxies)
+}
+
+impl Facts {
+    /// Reads a request, from its own bytes: pingora never saw the target.
+    pub(crate) fn read(wire: &Wire, config: &Config) -> Result<Self, Refusal> {
+        let request = wire.request().ok_or(Refusal::AmbiguousTarget("there is none"))?;
+        let hosts: Vec<&[u8]> = request.hosts.iter().map(AsRef::as_ref).collect();
+        let target = Target::read(&request.target, &hosts, request.version)?;
+        target::check_method(&request.method)?;
+        let (query, query_keys) = split_query(target.query.as_deref(), config.api_keys.query_parameter.as_deref());
+        Ok(Self { method: request.method.clone(), target, query_keys, query })
+    }
+
+    /// What the schemes look at.
+    pub(crate) fn presented<'a>(&'a self, headers: &'a HeaderMap, origin: &Origin, config: &'a Config) -> Presented<'a> {
+        let all = |name: &str| headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
+        let name = COOKIES[usize::from(!config.server.is_https())];
+        Presented {
+            authorization: all("authorization").collect(),
+            api_keys: all(&config.api_keys.header).chain(self.query_keys.iter().map(String::as_bytes)).collect(),
+            cookies: all("cookie").flat_map(|field| cookie_values(field, name)).collect(),
+            client: Some(origin.client),
+        }
+    }
+}
+
+/// The query without `parameter`, and that parameter's values; all else stays byte for byte.
+fn split_query(query: Option<&str>, parameter: Option<&str>) -> (Option<String>, Vec<String>) {
+    let (Some(text), Some(parameter)) = (query, parameter) else { return (query.map(str::to_owned), Vec::new()) };
+    let mut keys = Vec::new();
+    let others: Vec<&str> = text
+        .split('&')
+        .filter(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let is_key = percent_decode_str(name).eq(parameter.bytes());
+            if is_key {
+                keys.push(value.to_owned());
+            }
+            !is_key
+        })
+        .collect();
+    if keys.is_empty() {
+        return (Some(text.to_owned()), keys);
+    }
+    ((!others.is_empty()).then(|| others.join("&")), keys)
+}
+
+/// The values of the cookie `name` in one `Cookie` field (RFC 6265 §4.2.1).
+fn cookie_values<'a>(field: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    field.split(|&b| b == b';').filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+/// A `Cookie` field without the gateway's own cookies, the others byte for byte; `None` when it has none of ours.
+pub(crate) fn without_own_cookies(field: &[u8]) -> Option<Vec<u8>> {
+    let is_own = |pair: &&[u8]| {
+        let name = pair.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii();
+        COOKIES.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+    };
+    let pairs = || field.split(|&b| b == b';');
+    pairs().any(|pair| is_own(&pair)).then(|| {
+        let kept: Vec<&[u8]> = pairs().filter(|pair| !is_own(pair)).collect();
+        kept.join(&b';').trim_ascii_start().to_vec()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_parameter_leaves_the_query_and_nothing_else_moves() {
+        let split = |query| split_query(Some(query), Some("api_key"));
+        assert_eq!(split("a=1&api_key=K&b=%2F&&c"), (Some("a=1&b=%2F&&c".into()), vec!["K".into()]));
+        assert_eq!(split("api_key=K"), (None, vec!["K".into()]));
+        assert_eq!(split("api%5Fkey=K&x"), (Some("x".into()), vec!["K".into()]));
+        assert_eq!(split("my_api_key=K"), (Some("my_api_key=K".into()), vec![]));
+        assert_eq!(split_query(Some("api_key=K"), None), (Some("api_key=K".into()), vec![]));
+        assert_eq!(split(""), (Some(String::new()), vec![]));
+    }
+
+    #[test]
+    fn our_cookies_leave_and_the_others_stay_as_they_are() {
+        let without = |field: &str| without_own_cookies(field.as_bytes()).map(|kept| String::from_utf8(kept).unwrap());
+        assert_eq!(without("a=1; portcullis=x; b=\"2\""), Some("a=1; b=\"2\"".into()));
+        assert_eq!(without("portcullis=x;__Host-portcullis=y; a=1"), Some("a=1".into()));
+        assert_eq!(without("PORTCULLIS=x"), Some(String::new()));
+        assert_eq!(without("a=1; xportcullis=2"), None);
+    }
+
+    #[test]
+    fn cookie_values_are_found_wherever_they_stand() {
+        let found: Vec<&[u8]> = cookie_values(b"a=1; portcullis=x;portcullis=y; xportcullis=z", "portcullis").collect();
+        assert_eq!(found, [b"x", b"y"]);
+    }
+}

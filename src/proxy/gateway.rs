@@ -1,0 +1,259 @@
+//! pingora's phases. Each only says what happens in it; how is said in the modules beside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::UPGRADE;
+use pingora_core::modules::http::HttpModules;
+use pingora_core::protocols::Digest;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::ErrorType::{ConnectTimedout, InternalError, InvalidHTTPHeader, ReadTimedout, WriteTimedout};
+use pingora_error::{Error, ErrorSource, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use super::backend::{self, Pool};
+use super::context::Ctx;
+use super::facts::{self, Facts};
+use super::live::Shared;
+use super::refuse::{REQUEST_ID, invite_body, refuse};
+use super::wire::Wire;
+use super::{bridge, decide, request_id, upstream};
+use crate::config::Backend;
+use crate::endpoints::is_own;
+use crate::policy::Permit;
+use crate::problem::Refusal;
+
+/// How long a client may not take what it is sent.
+const CLIENT_WRITES: Duration = Duration::from_mins(1);
+
+/// The proxy: no state but what is shared.
+pub(crate) struct Gateway {
+    shared: Arc<Shared>,
+}
+
+impl Gateway {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Who and what: the origin is known even where the target is refused.
+    fn read(&self, session: &Session, ctx: &mut Ctx) -> Result<Facts, Refusal> {
+        let wire = Wire::of(session).ok_or(decide::unavailable("The connection is gone."))?;
+        let facts = Facts::read(wire, &ctx.live.config);
+        let headers = &session.req_header().headers;
+        let origin = facts::origin(wire, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
+        let sent = headers.get(REQUEST_ID).map(http::HeaderValue::as_bytes);
+        ctx.request_id = request_id::kept(sent, origin.trusted)
+            .unwrap_or_else(|| request_id::fresh(&*self.shared.clock, &*self.shared.entropy));
+        ctx.origin = Some(origin);
+        decide::expectation(headers, session.req_header().version)?;
+        facts
+    }
+
+    /// Own endpoints are answered here; of all others, true means that there is a permit now.
+    async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
+        let facts = self.read(session, ctx)?;
+        if is_own(&ctx.live.config, facts.target.path.as_str()) {
+            let response = bridge::ask(session, &facts, ctx, &self.shared).await;
+            ctx.facts = Some(facts);
+            let written = bridge::answer(session, ctx, response?).await;
+            return written.map(|()| false).or(Ok(false));
+        }
+        let permit = decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await;
+        ctx.facts = Some(facts);
+        ctx.permit = Some(permit?);
+        ctx.decision = "allow";
+        Ok(true)
+    }
+}
+
+/// The backend of a permit, and its servers.
+fn destination(ctx: &Ctx) -> Option<(Arc<Backend>, &Pool, &Permit)> {
+    let permit = ctx.permit.as_ref()?;
+    let backend = permit.route().spec().backend.as_ref()?;
+    Some((Arc::clone(backend), ctx.live.backends.pool(backend)?, permit))
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        Ctx::new(&self.shared)
+    }
+
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        session.set_write_timeout(Some(CLIENT_WRITES));
+        session.set_ignore_info_resp(true);
+        match self.judge(session, ctx).await {
+            Ok(false) => return Ok(true),
+            Ok(true) => {}
+            Err(refusal) => return refuse(session, ctx, &refusal, false).await.map(|()| true),
+        }
+        // Whatever it asked for besides WebSocket, it is a plain request from here on.
+        session.req_header_mut().remove_header(&UPGRADE);
+        invite_body(session).await?;
+        Ok(false)
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        let Some((backend, pool, permit)) = destination(ctx) else {
+            return Error::e_explain(InternalError, "nothing reaches a backend without a permit");
+        };
+        let until_headers = permit.route().spec().timeout.unwrap_or(backend.timeout);
+        let turn = ctx.turn.unwrap_or_else(|| pool.turn());
+        let found = pool.address(turn.wrapping_add(ctx.attempts), backend.connect_timeout).await;
+        let (server, address) =
+            found.ok_or_else(|| Error::explain(ConnectTimedout, "the backend's name does not resolve").into_up())?;
+        let server = server.to_owned();
+        ctx.turn = Some(turn);
+        ctx.server = Some(server);
+        ctx.sent_at = Some(self.shared.clock.monotonic());
+        Ok(Box::new(backend::peer(&backend, address, until_headers)))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        if let (Some(wire), Some((backend, _, permit))) = (Wire::of(session), destination(ctx)) {
+            wire.patience().set(permit.route().spec().timeout.unwrap_or(backend.timeout));
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(&self, _session: &mut Session, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
+        upstream::request(ctx, request)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        ctx.body_seen += body.as_ref().map_or(0, Bytes::len) as u64;
+        let limit = ctx.permit.as_ref().and_then(|permit| permit.route().spec().max_body);
+        match limit {
+            Some(limit) if ctx.body_seen > limit => {
+                ctx.late = Some(Refusal::BodyTooLarge(limit));
+                Err(Error::explain(InternalError, "the body is over the route's limit").into_down())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn upstream_response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::explain(InvalidHTTPHeader, "the backend upgraded what nobody asked it to").into_up());
+        }
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        ctx.upstream = ctx.sent_at.map(|sent| self.shared.clock.monotonic().saturating_sub(sent));
+        if let (Some(wire), Some((backend, pool, _))) = (Wire::of(session), destination(ctx)) {
+            wire.patience().set(backend.read_timeout);
+            pool.note(true);
+            self.shared.metrics.backend(&backend.name, "answered");
+        }
+        Ok(())
+    }
+
+    async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        if session.is_process_shutting_down() || self.shared.is_draining() {
+            session.set_keepalive(None);
+        }
+        upstream::response(ctx, response)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        _ctx: &mut Ctx,
+    ) -> Result<Option<Duration>> {
+        if let Some(wire) = Wire::of(session) {
+            wire.patience().touch();
+        }
+        Ok(None)
+    }
+
+    fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Ctx, mut error: Box<Error>) -> Box<Error> {
+        ctx.attempts += 1;
+        let again = destination(ctx).is_some_and(|(backend, pool, _)| {
+            self.shared.metrics.backend(&backend.name, "unreachable");
+            pool.note(false);
+            ctx.attempts <= usize::try_from(backend.retries).unwrap_or(0) && ctx.attempts < pool.len()
+        });
+        error.set_retry(again && session.req_header().method.is_idempotent());
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
+        let (broken, silent) = Wire::of(session).map_or((false, false), |wire| (wire.is_broken(), wire.patience().has_ended()));
+        let refusal = match (ctx.late.take(), error.esource(), error.etype()) {
+            (Some(late), ..) => Some(late),
+            _ if broken => Some(Refusal::InvalidRequest("The chunked body is malformed.")),
+            _ if silent => Some(Refusal::GatewayTimeout),
+            (_, ErrorSource::Downstream, InvalidHTTPHeader) => {
+                Some(Refusal::InvalidRequest("The header fields contradict each other."))
+            }
+            (_, ErrorSource::Downstream, ReadTimedout) => Some(Refusal::RequestTimeout),
+            (_, ErrorSource::Downstream, _) => None,
+            (_, _, ReadTimedout | WriteTimedout | ConnectTimedout) => Some(Refusal::GatewayTimeout),
+            _ => Some(Refusal::BadGateway),
+        };
+        self.note_failure(refusal.as_ref(), error, ctx);
+        if let Some(refusal) = &refusal {
+            let _ = refuse(session, ctx, refusal, true).await;
+            session.shutdown().await;
+        }
+        FailToProxy { error_code: refusal.map_or(0, |refusal| refusal.status().as_u16()), can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
+        ctx.record(session, &self.shared);
+    }
+
+    /// pingora's own lines show the client's query; ours do not.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error, _context: ProxyWarnLogContext) -> bool {
+        true
+    }
+}
+
+impl Gateway {
+    fn note_failure(&self, refusal: Option<&Refusal>, error: &Error, ctx: &mut Ctx) {
+        let outcome = match refusal {
+            Some(Refusal::GatewayTimeout) => "silent",
+            Some(Refusal::BadGateway) => "broken",
+            _ => {
+                ctx.reason.get_or_insert("client_left");
+                return;
+            }
+        };
+        if let Some((backend, pool, _)) = destination(ctx) {
+            pool.note(false);
+            self.shared.metrics.backend(&backend.name, outcome);
+            tracing::warn!(request_id = %ctx.request_id, backend = %backend.name, server = ctx.server, outcome, error = error.etype().as_str(), "a backend failed");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a request needs: [`Live`], which a reload swaps whole, and [`Shared`], which outlives reloads.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::backend::Backends;
+use super::identity::{Identity, IdentityError};
+use crate::config::Config;
+use crate::credential::Scheme;
+use crate::domain::{Clock, Entropy};
+use crate::policy::RouteTable;
+use crate::revocation::Revocations;
+use crate::telemetry::metrics::Metrics;
+
+/// One state of the configuration and all that is made from it. A request takes one at its start and keeps it.
+pub struct Live {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The routes.
+    pub table: RouteTable,
+    /// The kinds of credential that routes take.
+    pub schemes: Vec<Arc<dyn Scheme>>,
+    /// The gateway's own endpoints.
+    pub router: Router,
+    pub(crate) backends: Backends,
+    pub(crate) identity: Identity,
+}
+
+impl Live {
+    /// Puts one state together.
+    ///
+    /// # Errors
+    /// When an identity table can't be read, or `keep_client_headers` names a header that the gateway sets.
+    pub fn new(
+        config: Arc<Config>,
+        table: RouteTable,
+        schemes: Vec<Arc<dyn Scheme>>,
+        router: Router,
+    ) -> Result<Self, IdentityError> {
+        let backends = Backends::of(&table);
+        let identity = Identity::build(&table, &config.identity, &[config.api_keys.header.as_str()])?;
+        Ok(Self { config, table, schemes, router, backends, identity })
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+/// What outlives reloads.
+pub struct Shared {
+    /// The state in force; store a new one to reload.
+    pub live: ArcSwap<Live>,
+    /// What is revoked.
+    pub revocations: Arc<dyn Revocations>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for request ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// The runtime of endpoints and store calls: longer-lived than the proxy's own.
+    pub runtime: Handle,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether the store answers, for `/readyz` to report (it never decides there).
+    pub store_is_up: Box<dyn Fn() -> bool + Send + Sync>,
+    draining: AtomicBool,
+    connections: AtomicUsize,
+    turned_away: AtomicU64,
+    idle: Notify,
+}
+
+impl Shared {
+    /// Puts it together; the store counts as reachable until [`Self::store_is_up`] is replaced.
+    #[must_use]
+    pub fn new(
+        live: Live,
+        revocations: Arc<dyn Revocations>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        runtime: Handle,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            live: ArcSwap::from_pointee(live),
+            revocations,
+            clock,
+            entropy,
+            runtime,
+            metrics,
+            store_is_up: Box::new(|| true),
+            draining: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            turned_away: AtomicU64::new(0),
+            idle: Notify::new(),
+        }
+    }
+
+    /// Reloads: requests that begin from now on see `live`, those under way keep what they have.
+    pub fn replace(&self, live: Live) {
+        self.live.store(Arc::new(live));
+    }
+
+    /// Whether the end was announced: not ready any more.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Open client connections.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many connections were closed at once because there were too many.
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// A place for one connection, unless there are `limit` already.
+    pub(crate) fn admit(self: &Arc<Self>, limit: usize) -> Option<Slot> {
+        if self.connections.fetch_add(1, Ordering::AcqRel) < limit {
+            return Some(Slot(Arc::clone(self)));
+        }
+        drop(Slot(Arc::clone(self)));
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    /// Waits until no connection is open.
+    pub(crate) async fn until_idle(&self) {
+        loop {
+            let notified = self.idle.notified();
+            if self.connections() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("connections", &self.connections()).finish_non_exhaustive()
+    }
+}
+
+/// A connection's place among `limits.connections`; given back when dropped.
+pub(crate) struct Slot(Arc<Shared>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if self.0.connections.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}

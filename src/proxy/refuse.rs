@@ -1,0 +1,124 @@
+//! A refusal on its way to the client.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE};
+use http::{Method, header};
+use pingora_error::Result;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use tokio::time::timeout;
+
+use super::context::Ctx;
+use super::facts::COOKIES;
+use crate::config::Config;
+use crate::problem::{Answer, Context, Refusal};
+
+/// `X-Request-Id`
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What of an unread body is read so that the connection can go on, in bytes and time.
+const DRAIN: (usize, Duration) = (64 * 1024, Duration::from_secs(1));
+
+/// Answers with `refusal`, unless an answer is on its way already. `close` ends the connection after it.
+pub(crate) async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: &Refusal, close: bool) -> Result<()> {
+    ctx.decision = if refusal.status().is_server_error() { "error" } else { "deny" };
+    ctx.reason = Some(refusal.code());
+    if session.response_written().is_some_and(|response| !response.status.is_informational()) {
+        return Ok(());
+    }
+    if close {
+        session.set_keepalive(None);
+    } else {
+        drain(session).await;
+    }
+    let answer = refusal.answer(&context(&ctx.live.config, &ctx.request_id));
+    let cookie = ctx.stale_cookie.then(|| clearing_cookie(&ctx.live.config));
+    send(session, &ctx.request_id, answer, cookie).await
+}
+
+async fn send(session: &mut Session, id: &str, answer: Answer, cookie: Option<HeaderValue>) -> Result<()> {
+    let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 4))?;
+    for (name, value) in answer.headers {
+        header.append_header(name, value)?;
+    }
+    if let Some(cookie) = cookie {
+        header.append_header(SET_COOKIE, cookie)?;
+    }
+    header.insert_header(REQUEST_ID, id)?;
+    header.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    let head_only = session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(header), head_only).await?;
+    let body = if head_only { Bytes::new() } else { answer.body.into() };
+    session.write_response_body(Some(body), true).await
+}
+
+/// Reads a rest of the body within bounds; what is not read then ends the connection (CVE-2025-4366).
+async fn drain(session: &mut Session) {
+    // A client that waits for 100-continue has not sent its body, and now never will.
+    if session.req_header().headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let read = async {
+        let mut left = DRAIN.0;
+        while !session.is_body_done() {
+            match session.read_request_body().await {
+                Ok(Some(bytes)) if bytes.len() <= left => left -= bytes.len(),
+                Ok(None) => return,
+                _ => break,
+            }
+        }
+    };
+    let _ = timeout(DRAIN.1, read).await;
+}
+
+/// Tells a client that waits for it to send its body (RFC 9110 §10.1.1).
+pub(crate) async fn invite_body(session: &mut Session) -> Result<()> {
+    if session.get_header(header::EXPECT).is_none() || session.is_body_done() {
+        return Ok(());
+    }
+    // pingora would take it for an early answer, and end the connection after the real one.
+    session.set_close_on_response_before_downstream_finish(false);
+    let written = session.write_continue_response().await;
+    session.set_close_on_response_before_downstream_finish(true);
+    written
+}
+
+/// The bytes of a refusal where there is no session to write it.
+pub(crate) fn problem(refusal: &Refusal, config: &Config, id: &str, head_only: bool) -> Vec<u8> {
+    let answer = refusal.answer(&context(config, id));
+    let mut bytes = format!(
+        "HTTP/1.1 {} {}\r\n{REQUEST_ID}: {id}\r\n{CONTENT_LENGTH}: {}\r\n{CONNECTION}: close\r\n",
+        answer.status.as_u16(),
+        answer.status.canonical_reason().unwrap_or_default(),
+        answer.body.len()
+    )
+    .into_bytes();
+    for (name, value) in &answer.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    if !head_only {
+        bytes.extend_from_slice(&answer.body);
+    }
+    bytes
+}
+
+fn context<'a>(config: &'a Config, request_id: &'a str) -> Context<'a> {
+    Context { realm: &config.auth.realm, api_key_header: &config.api_keys.header, request_id }
+}
+
+/// `Set-Cookie` that removes a stale cookie of ours.
+pub(crate) fn clearing_cookie(config: &Config) -> HeaderValue {
+    let [secure, plain] = COOKIES;
+    if config.server.is_https() {
+        HeaderValue::try_from(format!("{secure}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"))
+    } else {
+        HeaderValue::try_from(format!("{plain}=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax"))
+    }
+    // Constants make a header value.
+    .unwrap_or_else(|_| HeaderValue::from_static(""))
+}

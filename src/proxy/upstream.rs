@@ -1,0 +1,152 @@
+//! What the backend is sent, and what of its answer the client gets (contract §8; RFC 9110 §7.6.1).
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use pingora_error::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use super::context::Ctx;
+use super::facts::{COOKIES, without_own_cookies};
+use super::refuse::REQUEST_ID;
+use crate::domain::CredentialKind;
+use crate::policy::{HeaderRule, HostRewrite};
+
+/// Fields that are for one connection only; `Transfer-Encoding` is pingora's business.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    UPGRADE,
+    HeaderName::from_static("http2-settings"),
+];
+
+/// Turns the client's request into the one that the permit allows: the judged path, the judged caller.
+pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
+    let (Some(permit), Some(facts), Some(origin)) = (&ctx.permit, &ctx.facts, &ctx.origin) else {
+        return Error::e_explain(ErrorType::InternalError, "nothing reaches a backend without a permit");
+    };
+    let spec = permit.route().spec();
+    let path = match &facts.query {
+        Some(query) => format!("{}?{query}", permit.upstream_path()),
+        None => permit.upstream_path().to_owned(),
+    };
+    request.set_raw_path(path.as_bytes())?;
+    strip(ctx, request);
+    if permit.principal().is_some_and(|caller| caller.method == CredentialKind::Bearer) && !spec.forward_credential {
+        request.remove_header(&AUTHORIZATION);
+    }
+    cookies(request)?;
+    match &spec.host {
+        // The client's own, in the spelling that was judged.
+        HostRewrite::Preserve => {
+            if let Some(authority) = facts.target.authority() {
+                request.insert_header(HOST, authority.to_string())?;
+            }
+        }
+        HostRewrite::Backend => {
+            if let Some(server) = &ctx.server {
+                request.insert_header(HOST, server.as_str())?;
+            }
+        }
+        HostRewrite::Name(name) => request.insert_header(HOST, name.clone())?,
+    }
+    for (name, value) in origin.headers().into_iter().chain(ctx.live.identity.emit(permit)) {
+        request.insert_header(name, value)?;
+    }
+    request.insert_header(REQUEST_ID, ctx.request_id.as_str())?;
+    for rule in &spec.request_headers {
+        match &rule.value {
+            Some(value) => request.insert_header(rule.name.clone(), value.clone())?,
+            None => drop(request.remove_header(&rule.name)),
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is between client and gateway only, and what could be taken for the gateway's own words.
+fn strip(ctx: &Ctx, request: &mut RequestHeader) {
+    let te_trailers = request.headers.get(TE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let goes =
+        |name: &HeaderName| HOP_BY_HOP.contains(name) || *name == EXPECT || ctx.live.identity.removes(name.as_str().as_bytes());
+    let names: Vec<HeaderName> = request.headers.keys().filter(|name| goes(name)).cloned().collect();
+    for name in names {
+        request.remove_header(&name);
+    }
+    // pingora drops trailers, so there is nothing to ask for.
+    let _ = te_trailers;
+}
+
+fn cookies(request: &mut RequestHeader) -> Result<()> {
+    let fields: Vec<HeaderValue> = request.headers.get_all(COOKIE).iter().cloned().collect();
+    if fields.iter().all(|field| without_own_cookies(field.as_bytes()).is_none()) {
+        return Ok(());
+    }
+    request.remove_header(&COOKIE);
+    for field in fields {
+        match without_own_cookies(field.as_bytes()) {
+            None => drop(request.append_header(COOKIE, field)?),
+            Some(rest) if rest.is_empty() => {}
+            Some(rest) => {
+                if let Ok(rest) = HeaderValue::from_bytes(&rest) {
+                    request.append_header(COOKIE, rest)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Turns the backend's answer into the client's.
+pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
+    let nominated: Vec<HeaderName> = response
+        .headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|field| field.as_bytes().split(|&b| b == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        // A backend's slip must not cost the answer its framing.
+        .filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name))
+        .collect();
+    for name in nominated.iter().chain(&HOP_BY_HOP) {
+        response.remove_header(name);
+    }
+    keep_our_cookies(response)?;
+    if let Some(permit) = &ctx.permit {
+        for HeaderRule { name, value } in &permit.route().spec().response_headers {
+            match value {
+                Some(value) => response.insert_header(name.clone(), value.clone())?,
+                None => drop(response.remove_header(name)),
+            }
+        }
+    }
+    if ctx.stale_cookie {
+        response.append_header(SET_COOKIE, super::refuse::clearing_cookie(&ctx.live.config))?;
+    }
+    response.insert_header(REQUEST_ID, ctx.request_id.as_str())
+}
+
+/// Backends neither set nor clear the gateway's cookies.
+fn keep_our_cookies(response: &mut ResponseHeader) -> Result<()> {
+    let touches = |value: &HeaderValue| {
+        // Browsers send `=name=value` as `name=value`.
+        let text = value.as_bytes().trim_ascii_start();
+        let text = text.strip_prefix(b"=").unwrap_or(text);
+        let name = text.split(|&b| b == b'=' || b == b';').next().unwrap_or_default().trim_ascii();
+        COOKIES.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+    };
+    if !response.headers.get_all(SET_COOKIE).iter().any(touches) {
+        return Ok(());
+    }
+    let kept: Vec<HeaderValue> = response.headers.get_all(SET_COOKIE).iter().filter(|value| !touches(value)).cloned().collect();
+    response.remove_header(&SET_COOKIE);
+    for value in kept {
+        response.append_header(SET_COOKIE, value)?;
+    }
+    Ok(())
+}

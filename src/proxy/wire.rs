@@ -1,0 +1,479 @@
+//! The client's connection as pingora sees it: one judged request at a time, never a byte of the next.
+//!
+//! [`Wire`] reads a head strictly ([`super::framing`]), hands pingora the plain form of it, and then exactly the body
+//! that the head announced. What was read beyond stays here until the next request begins, so that a request that
+//! was refused, or a backend that answers early, can't shift the place where the next one starts.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes, BytesMut};
+use http::{Method, Version};
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::{SslDigest, TlsRef};
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::chunked::Chunks;
+use super::framing::{Delimiter, Fault, Head, HeadReader};
+use crate::config::Limits;
+
+/// What is read ahead of the request in hand, at most.
+const INBOX: usize = 64 * 1024;
+/// What is written together, at most.
+const OUTBOX: usize = 8 * 1024;
+/// How long a client that has closed its side still gets its answer.
+const HALF_CLOSED: Duration = Duration::from_secs(10);
+
+/// The request in hand, as it came.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// Its method.
+    pub(crate) method: Method,
+    /// Its target, byte for byte.
+    pub(crate) target: Bytes,
+    /// Its version.
+    pub(crate) version: Version,
+    /// Its `Host` fields.
+    pub(crate) hosts: Vec<Bytes>,
+}
+
+/// What came of waiting for a request.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// There is one, and pingora may read it.
+    Request,
+    /// The client left, or said nothing for too long.
+    Closed,
+    /// What came is none.
+    Refused(Fault, Option<Method>),
+}
+
+#[derive(Debug)]
+enum Body {
+    Length(u64),
+    Chunked(Chunks),
+    Broken,
+}
+
+/// A client's connection.
+pub(crate) struct Wire {
+    stream: Stream,
+    peer: SocketAddr,
+    /// Read, and not judged.
+    inbox: BytesMut,
+    /// Judged, for pingora.
+    ready: BytesMut,
+    /// From pingora, for the client.
+    outbox: BytesMut,
+    body: Body,
+    request: Option<Request>,
+    client_left: bool,
+    broken: AtomicBool,
+    patience: Patience,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Wire {
+    /// Takes a connection over.
+    pub(crate) fn new(stream: Stream, peer: SocketAddr) -> Self {
+        Self {
+            stream,
+            peer,
+            inbox: BytesMut::new(),
+            ready: BytesMut::new(),
+            outbox: BytesMut::new(),
+            body: Body::Length(0),
+            request: None,
+            client_left: false,
+            broken: AtomicBool::new(false),
+            patience: Patience::new(),
+            alarm: None,
+        }
+    }
+
+    /// The wire that a session of ours runs on.
+    pub(crate) fn of(session: &pingora_proxy::Session) -> Option<&Self> {
+        session.as_downstream().stream()?.as_any().downcast_ref()
+    }
+
+    /// The wire in a stream that pingora gives back.
+    pub(crate) fn from_stream(stream: Stream) -> Option<Box<Self>> {
+        stream.into_any().downcast().ok()
+    }
+
+    /// The request in hand.
+    pub(crate) const fn request(&self) -> Option<&Request> {
+        self.request.as_ref()
+    }
+
+    /// Who connected; IPv4-mapped IPv6 is IPv4.
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.peer.ip().to_canonical()
+    }
+
+    /// How long the backend may be silent.
+    pub(crate) const fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    /// Whether the body in hand turned out to be malformed.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Whether the next request may be read: pingora has had all of this one.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        self.ready.is_empty() && self.body_is_done() && !self.client_left_for_good()
+    }
+
+    fn body_is_done(&self) -> bool {
+        match &self.body {
+            Body::Length(left) => *left == 0,
+            Body::Chunked(chunks) => chunks.is_done() && self.ready.is_empty(),
+            Body::Broken => false,
+        }
+    }
+
+    fn client_left_for_good(&self) -> bool {
+        self.client_left && self.inbox.is_empty()
+    }
+
+    /// Waits at most `limit` for a request's first byte; false when the client leaves or stays silent.
+    pub(crate) async fn begins(&mut self, limit: Duration) -> bool {
+        self.patience.clear();
+        self.request = None;
+        !self.inbox.is_empty() || (!self.client_left && matches!(timeout(limit, self.fill()).await, Ok(Ok(1..))))
+    }
+
+    /// Reads a request that has begun, within `header_timeout` for all of its head.
+    pub(crate) async fn next(&mut self, limits: &Limits) -> Next {
+        let mut reader = HeadReader::default();
+        let head = match timeout(limits.header_timeout, self.read_head(&mut reader, limits)).await {
+            Err(_) => return Next::Refused(Fault::TooSlow, None),
+            Ok(Err(fault)) => return Next::Refused(fault, reader.method()),
+            Ok(Ok(None)) => return Next::Closed,
+            Ok(Ok(Some(head))) => head,
+        };
+        let method = head.method.clone();
+        match self.begin(head).await {
+            Ok(()) => Next::Request,
+            Err(fault) => Next::Refused(fault, Some(method)),
+        }
+    }
+
+    async fn read_head(&mut self, reader: &mut HeadReader, limits: &Limits) -> Result<Option<Head>, Fault> {
+        loop {
+            if let Some((head, length)) = reader.advance(&self.inbox, limits)? {
+                self.inbox.advance(length);
+                return Ok(Some(head));
+            }
+            if !matches!(self.fill().await, Ok(1..)) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Makes a head the request in hand. What came of a chunked body along with it is judged first, so that a body
+    /// that is wrong from the start reaches no backend.
+    async fn begin(&mut self, head: Head) -> Result<(), Fault> {
+        self.ready = head.wire;
+        self.body = match head.body {
+            Delimiter::Length(length) => Body::Length(length),
+            Delimiter::Chunked => Body::Chunked(Chunks::new()),
+        };
+        if head.body == Delimiter::Chunked && !head.expects {
+            // Head and body often come in two segments: the second gets a moment.
+            while self.inbox.is_empty() && matches!(timeout(Duration::from_millis(20), self.fill()).await, Ok(Ok(1..))) {}
+            self.decode()?;
+        }
+        self.request = Some(Request { method: head.method, target: head.target, version: head.version, hosts: head.hosts });
+        Ok(())
+    }
+
+    fn decode(&mut self) -> Result<(), Fault> {
+        let Body::Chunked(chunks) = &mut self.body else { return Ok(()) };
+        chunks.advance(&mut self.inbox, &mut self.ready, INBOX).inspect_err(|_| {
+            self.body = Body::Broken;
+            self.broken.store(true, Ordering::Relaxed);
+        })
+    }
+
+    async fn fill(&mut self) -> io::Result<usize> {
+        self.inbox.reserve(4096);
+        let count = self.stream.read_buf(&mut self.inbox).await?;
+        self.client_left |= count == 0;
+        Ok(count)
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.inbox.reserve(16 * 1024);
+        let count = ready!(pin!(self.stream.read_buf(&mut self.inbox)).poll(cx))?;
+        self.client_left |= count == 0;
+        Poll::Ready(Ok(count))
+    }
+
+    /// Nothing more belongs to this request: waits for the client to leave, or for patience to end.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // pingora waits: what it wrote so far has to be on its way.
+        if !self.outbox.is_empty()
+            && let Poll::Ready(Err(error)) = self.poll_send(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        while !self.client_left && self.inbox.len() < INBOX {
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break,
+            }
+        }
+        if self.client_left {
+            self.patience.cap(HALF_CLOSED);
+        }
+        self.poll_alarm(cx)
+    }
+
+    /// Ready when patience has ended. The timer is left where it stands while it rings early enough: one is set in
+    /// many requests, not in each.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let Some(deadline) = self.patience.deadline() else { return Poll::Pending };
+            if Instant::now() >= deadline {
+                self.patience.end();
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            match &mut self.alarm {
+                None => self.alarm = Some(Box::pin(sleep_until(deadline))),
+                Some(alarm) if alarm.is_elapsed() || alarm.deadline() > deadline => alarm.as_mut().reset(deadline),
+                Some(_) => {}
+            }
+            let Some(alarm) = &mut self.alarm else { return Poll::Pending };
+            ready!(alarm.as_mut().poll(cx));
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.outbox))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outbox.advance(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the connection in a way that lets a client that still sends read its answer: closes our side, then reads
+    /// and drops what comes, within bounds (RFC 9112 §9.6).
+    pub(crate) async fn linger(&mut self) {
+        let _ = self.flush().await;
+        let drain = async {
+            let mut left = 1_usize << 20;
+            if AsyncWriteExt::shutdown(&mut self.stream).await.is_err() {
+                return;
+            }
+            while left > 0 {
+                self.inbox.clear();
+                match self.fill().await {
+                    Ok(count @ 1..) => left = left.saturating_sub(count),
+                    _ => return,
+                }
+            }
+        };
+        let _ = timeout(Duration::from_secs(1), drain).await;
+    }
+}
+
+/// How long a silent backend is waited for: a span since the last sign of life.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    base: Instant,
+    /// Milliseconds; 0 is for ever.
+    span: AtomicU64,
+    /// The same, where the client has closed its side.
+    cap: AtomicU64,
+    since: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self {
+            base: Instant::now(),
+            span: AtomicU64::new(0),
+            cap: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits for `span` from now on.
+    pub(crate) fn set(&self, span: Duration) {
+        self.span.store(millis(span).max(1), Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Something came: begins anew.
+    pub(crate) fn touch(&self) {
+        self.since.store(millis(self.base.elapsed()), Ordering::Relaxed);
+    }
+
+    /// Waits for ever.
+    pub(crate) fn clear(&self) {
+        self.span.store(0, Ordering::Relaxed);
+        self.ended.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it ended before something came.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// From the first call on, waits no longer than `span`, whatever is set.
+    fn cap(&self, span: Duration) {
+        if self.cap.swap(millis(span), Ordering::Relaxed) == 0 {
+            self.touch();
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let (span, cap) = (self.span.load(Ordering::Relaxed), self.cap.load(Ordering::Relaxed));
+        let span = match (span, cap) {
+            (0, 0) => return None,
+            (0, one) | (one, 0) => one,
+            (span, cap) => span.min(cap),
+        };
+        Some(self.base + Duration::from_millis(self.since.load(Ordering::Relaxed).saturating_add(span)))
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let wire = &mut *self;
+        loop {
+            if !wire.ready.is_empty() {
+                let count = wire.ready.len().min(buf.remaining());
+                buf.put_slice(&wire.ready.split_to(count));
+                wire.patience.touch();
+                return Poll::Ready(Ok(()));
+            }
+            if wire.body_is_done() {
+                return wire.poll_idle(cx);
+            }
+            if let Body::Length(left) = &mut wire.body
+                && !wire.inbox.is_empty()
+            {
+                let count = wire.inbox.len().min(buf.remaining()).min(usize::try_from(*left).unwrap_or(usize::MAX));
+                buf.put_slice(&wire.inbox.split_to(count));
+                *left -= count as u64;
+                wire.patience.touch();
+                return Poll::Ready(Ok(()));
+            }
+            if wire.decode().is_err() || matches!(wire.body, Body::Broken) {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            if wire.ready.is_empty() && ready!(wire.poll_fill(cx))? == 0 {
+                // The client left in the middle of a body.
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.outbox.len() + buf.len() <= OUTBOX {
+            self.outbox.extend_from_slice(buf);
+            return Poll::Ready(Ok(buf.len()));
+        }
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What clients send stays out of logs.
+        f.debug_struct("Wire").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Wire {
+    async fn shutdown(&mut self) {
+        // pingora closes here while a client may still send: it gets a chance to read what it was told.
+        self.linger().await;
+        Shutdown::shutdown(&mut *self.stream).await;
+    }
+}
+
+impl UniqueID for Wire {
+    fn id(&self) -> UniqueIDType {
+        self.stream.id()
+    }
+}
+
+impl Ssl for Wire {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.stream.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.stream.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Wire {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for Wire {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.stream.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Wire {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream.get_socket_digest()
+    }
+}
+
+impl Peek for Wire {}

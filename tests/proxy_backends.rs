@@ -1,0 +1,94 @@
+//! Several servers a backend: turns, failures, what is tried again and what is not.
+
+#[path = "support/backend.rs"]
+#[expect(dead_code, reason = "shared by tests that each use a part")]
+mod backend;
+#[path = "support/gateway.rs"]
+#[expect(dead_code, reason = "shared by tests that each use a part")]
+mod gateway;
+
+use std::collections::BTreeMap;
+
+use backend::{Backend, Script};
+use gateway::{Gateway, route, routes};
+use portcullis::policy::AuthMode;
+
+const GET: &str = "GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n";
+const POST: &str = "POST /open/x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+
+/// An address where nobody listens.
+async fn nobody() -> String {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_take_turns() {
+    let (a, b, c) = (Backend::start("a").await, Backend::start("b").await, Backend::start("c").await);
+    let gateway = Gateway::start(routes(&[&a.address, &b.address, &c.address])).await;
+    let mut counts = BTreeMap::new();
+    for _ in 0..9 {
+        *counts.entry(gateway.send(GET).await.text()).or_insert(0) += 1;
+    }
+    assert_eq!(counts, BTreeMap::from([("a".into(), 3), ("b".into(), 3), ("c".into(), 3)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_is_tried_for_idempotent_calls_only() {
+    let (dead, alive) = (nobody().await, Backend::start("alive").await);
+    let gateway = Gateway::start(routes(&[&dead, &alive.address])).await;
+    for _ in 0..4 {
+        assert_eq!(gateway.send(GET).await.text(), "alive");
+    }
+    let mut posts = Vec::new();
+    for _ in 0..4 {
+        posts.push(gateway.send(POST).await.status);
+    }
+    posts.sort_unstable();
+    assert_eq!(posts, [200, 200, 502, 502]);
+    let ready = gateway.admin("/readyz").await;
+    assert_eq!(ready.status, 200, "backends are reported and decide nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_is_down_or_breaks_is_a_bad_gateway() {
+    let gateway = Gateway::start(routes(&[&nobody().await])).await;
+    let answer = gateway.send(GET).await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "bad_gateway"));
+    assert_eq!(gateway.send(POST).await.status, 502);
+    let backend = Backend::start("b").await;
+    let gateway = Gateway::start(routes(&[&backend.address])).await;
+    for script in [
+        Script::Close,
+        Script::Bytes(b"nonsense\r\n\r\n".to_vec()),
+        Script::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_vec()),
+    ] {
+        backend.answer(script.clone());
+        let answer = gateway.send(GET).await;
+        assert_eq!((answer.status, answer.code().as_str()), (502, "bad_gateway"), "{script:?}");
+    }
+    backend.answer(Script::Ok);
+    assert_eq!(gateway.send(GET).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_resolved() {
+    let backend = Backend::start("b").await;
+    let port = backend.address.rsplit(':').next().unwrap();
+    let gateway = Gateway::start(routes(&[&format!("localhost:{port}")])).await;
+    // `localhost` may be IPv6 first, where nobody listens here.
+    assert!([200, 502].contains(&gateway.send(GET).await.status));
+    let gateway = Gateway::start(vec![route("x", "/**", AuthMode::None, gateway::backend(&["nowhere.invalid:80"]))]).await;
+    assert!([502, 504].contains(&gateway.send(GET).await.status));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_a_backend_are_used_again_by_different_callers_without_mixing() {
+    let backend = Backend::start("b").await;
+    let gateway = Gateway::start(routes(&[&backend.address])).await;
+    for name in ["alice", "bob", "carol"] {
+        let answer = gateway.send(format!("GET /items/1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {name}\r\n\r\n")).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(backend.last().headers("x-auth-user"), [name]);
+    }
+    assert_eq!(backend.connections(), 1);
+}
