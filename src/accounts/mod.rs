@@ -82,6 +82,12 @@ impl Accounts {
         Self { parts: Arc::new(parts), audit }
     }
 
+    /// What is counted: credentials at our own endpoints, too.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.parts.metrics
+    }
+
     /// Until when a revocation made now has to be kept (contract §11).
     fn revoke_until(&self, now: Timestamp) -> Timestamp {
         now.plus(self.parts.config.tokens.revocation_ttl())

@@ -187,3 +187,48 @@ impl<'de> Deserialize<'de> for Members {
         deserializer.deserialize_map(Reader)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::secret::ExposeSecret;
+
+    fn read(kind: &'static str, body: &[u8]) -> Result<Fields, Refusal> {
+        Fields::read(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]), body)
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_arrives_as_it_was_sent(text in any::<String>()) {
+            let json = serde_json::json!({ "a": text }).to_string();
+            let form = format!("b=&a={}", utf8_percent_encode(&text, NON_ALPHANUMERIC));
+            for (kind, body) in [("application/json", json), ("application/x-www-form-urlencoded", form)] {
+                let read = read(kind, body.as_bytes()).expect("read").required("a").expect("there");
+                prop_assert_eq!(read.expose_secret(), &text);
+            }
+        }
+
+        #[test]
+        fn whatever_arrives_is_fields_or_a_wrong_body(body in any::<Vec<u8>>()) {
+            for kind in ["application/json", "application/x-www-form-urlencoded"] {
+                if let Err(refusal) = read(kind, &body) {
+                    prop_assert_eq!(refusal.code(), "invalid_body");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_flag_is_a_boolean_in_json_and_a_word_in_a_form() {
+        let flag = |kind, body: &str| read(kind, body.as_bytes()).expect("read").flag("a");
+        let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+        assert_eq!(flag(json, r#"{"a": true}"#), Ok(Some(true)));
+        assert_eq!(flag(json, r#"{"a": null}"#), Ok(None));
+        assert_eq!((flag(form, "a=true"), flag(form, "a=false"), flag(form, "b=1")), (Ok(Some(true)), Ok(Some(false)), Ok(None)));
+        assert!(flag(json, r#"{"a": "true"}"#).is_err() && flag(form, "a=1").is_err());
+    }
+}

@@ -66,7 +66,7 @@ async fn standing(state: &EndpointState, accepted: Accepted) -> Result<Accepted,
             ("unavailable", Err(Refusal::Unavailable { detail, retry_after: Duration::from_secs(1) }))
         }
     };
-    state.metrics.auth(kind.as_str(), outcome);
+    state.accounts.metrics().auth(kind.as_str(), outcome);
     answer
 }
 
@@ -88,7 +88,7 @@ fn rejected(state: &EndpointState, refusal: Refusal) -> Refusal {
         None
     };
     if let Some(kind) = kind {
-        state.metrics.auth(kind.as_str(), "rejected");
+        state.accounts.metrics().auth(kind.as_str(), "rejected");
     }
     refusal
 }

@@ -22,7 +22,6 @@ use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::revocation::Revocations;
-use crate::telemetry::metrics::Metrics;
 
 /// What the endpoints work with; made anew by a reload.
 #[expect(missing_debug_implementations, reason = "trait objects and keys have nothing to print")]
@@ -37,8 +36,6 @@ pub struct EndpointState {
     pub config: Arc<Config>,
     /// What the JWKS shows.
     pub keys: Arc<KeyRing>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
 }
 
 /// Who connects, as far as trusted proxies say. A request without one counts as from `::`.

@@ -101,7 +101,7 @@ impl Gate {
             entropy: Arc::new(SystemEntropy),
             actor: "cli".to_owned(),
         };
-        let state = EndpointState { accounts, schemes, revocations: shared, config, keys, metrics: metrics.clone() };
+        let state = EndpointState { accounts, schemes, revocations: shared, config, keys };
         Self { router: router(Arc::new(state)), admin, store, passwords, revocations, clock, metrics, _folder: folder }
     }
 

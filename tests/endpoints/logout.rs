@@ -116,6 +116,21 @@ async fn an_api_key_has_no_session_to_end() {
 }
 
 #[tokio::test]
+async fn an_api_key_does_not_spoil_a_valid_refresh_token() {
+    let gate = Gate::new().await;
+    gate.user("alice", &[], "orders").await;
+    let (tokens, key) = (gate.login("alice").await, gate.key("alice", "orders").await);
+    let send = async |refresh: &str| {
+        let request = Request::post("/auth/logout").header("x-api-key", &key).header("content-type", "application/json");
+        let body = Body::from(json!({"refresh_token": refresh}).to_string());
+        gate.send(request.body(body).expect("a request")).await
+    };
+    assert_eq!(send("ptr_no").await.problem(), (403, "forbidden"));
+    assert_eq!(send(&tokens.refresh).await.status, 204);
+    assert_eq!(gate.me(&tokens.access).await.problem(), (401, "invalid_token"));
+}
+
+#[tokio::test]
 async fn nothing_presented_is_a_missing_credential() {
     let gate = Gate::new().await;
     let answer = with_body(&gate, None, json!({})).await;
