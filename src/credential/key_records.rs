@@ -1,6 +1,7 @@
 //! What is known of API keys: read from the store once for all who ask at the same time, and kept in bounded memory.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,9 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const MAX_KNOWN: usize = 10_000;
 /// Questions that the store is asked at once. Who has a well-formed key can make up ids; nobody can make up more work than this.
 const MAX_ASKED: usize = 256;
+
+/// How often the log hears that the store does not answer.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// A key and its owner as the store had them.
 #[derive(Debug)]
@@ -109,11 +113,26 @@ struct Shared {
     known: Cache<KeyId, Arc<Known>>,
     /// Questions under way; held for map operations only.
     asked: Mutex<HashMap<KeyId, Answer>>,
+    /// When the log was last told that the store does not answer.
+    complained_at: AtomicU64,
+}
+
+impl Shared {
+    /// Tells the log, but not once a call: anybody can cause calls.
+    fn complain(&self, why: &dyn fmt::Display) {
+        let now = millis(self.clock.monotonic()).saturating_add(1);
+        let last = self.complained_at.load(Ordering::Relaxed);
+        if last == 0 || now.saturating_sub(last) >= millis(COMPLAIN_EVERY) {
+            self.complained_at.store(now, Ordering::Relaxed);
+            tracing::warn!(%why, "API keys can't be looked up");
+        }
+    }
 }
 
 impl KeyRecords {
     pub(super) fn new(store: Arc<dyn ApiKeys>, clock: Arc<dyn Clock>, runtime: Handle) -> Self {
-        let shared = Shared { store, clock, known: Cache::new(MAX_KNOWN), asked: Mutex::default() };
+        let shared =
+            Shared { store, clock, known: Cache::new(MAX_KNOWN), asked: Mutex::default(), complained_at: AtomicU64::new(0) };
         Self { shared: Arc::new(shared), runtime }
     }
 
@@ -190,11 +209,11 @@ impl Question {
                 Found::Nothing
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "an API key could not be looked up");
+                self.shared.complain(&error);
                 Found::Unavailable
             }
             Err(_) => {
-                tracing::warn!("an API key could not be looked up in time");
+                self.shared.complain(&"the store does not answer in time");
                 Found::Unavailable
             }
         }
