@@ -19,6 +19,9 @@ mod refresh;
 #[path = "store_contract/sessions.rs"]
 mod sessions;
 #[cfg(test)]
+#[path = "store_contract/sqlite_file.rs"]
+mod sqlite_file;
+#[cfg(test)]
 #[path = "store_contract/users.rs"]
 mod users;
 
@@ -62,6 +65,7 @@ macro_rules! contract {
             log::entries_come_back_in_order_by_page,
             log::the_same_thing_revoked_again_is_a_new_entry,
             log::a_follower_misses_nothing_that_commits_late,
+            log::a_session_that_goes_on_forgets_tokens_that_ended_long_ago,
             log::what_nobody_needs_is_forgotten,
             audit::the_latest_event_comes_first,
         }

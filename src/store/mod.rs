@@ -3,7 +3,8 @@
 //! Rules that hold for every method: it runs in one transaction; when it returns `Ok` the change is durable; when it
 //! returns `Err` nothing was changed. A change that revokes something writes its [`Entry`] in the same transaction and
 //! returns it, numbered in commit order.
-//! A future that is dropped leaves the change done or undone, never half done.
+//! A future that is dropped leaves the change done or undone, never half done; so does a commit that gives no answer in
+//! time, which is [`StoreError::Unavailable`] too.
 
 mod error;
 mod fold;
@@ -205,7 +206,9 @@ pub trait RevocationLog: Send + Sync {
     async fn revocations_after(&self, seq: i64, limit: u32) -> StoreResult<Vec<Entry>>;
     /// The number of the last entry ever written, 0 when there was none.
     async fn last_revocation(&self) -> StoreResult<i64>;
-    /// Forgets entries that ended before `now`, sealed successors older than `grace`, and dead sessions and their tokens.
+    /// Forgets entries that ended before `now`, sealed successors older than `grace`, sessions and refresh tokens that have
+    /// been dead for a day, and networks not seen for 30 days; says how many. In several short transactions, so that nobody
+    /// waits long behind it.
     async fn prune(&self, now: Timestamp, grace: Duration) -> StoreResult<u64>;
 }
 

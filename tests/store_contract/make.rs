@@ -1,5 +1,6 @@
 //! An empty database, and things to put into it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,26 +15,32 @@ use tempfile::TempDir;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
-pub(crate) const TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const TTL: Duration = Duration::from_hours(7 * 24);
 /// Until when what these tests revoke is kept.
 pub(crate) const UNTIL: Timestamp = Timestamp::from_secs(1_800_001_000);
 
 /// An empty database, gone when this is dropped.
 pub(crate) struct Place {
-    url: SecretString,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Place {
     pub(crate) fn sqlite() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let url = format!("sqlite://{}/data/portcullis.db", folder.path().display()).into();
-        Self { url, _folder: folder }
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// Where SQLite keeps it: in a folder that is not there yet.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("data/portcullis.db")
+    }
+
+    pub(crate) fn url(&self) -> SecretString {
+        format!("sqlite://{}", self.path().display()).into()
     }
 
     /// Opens it, once more if it is open already, as another replica would.
     pub(crate) async fn open(&self) -> Arc<dyn Store> {
-        store::open(&self.url).await.expect("opened")
+        store::open(&self.url()).await.expect("opened")
     }
 }
 
@@ -119,7 +126,7 @@ pub(crate) async fn rotate(store: &dyn Store, presented: &RefreshToken, now: Tim
 pub(crate) async fn refreshed(store: &dyn Store, presented: &RefreshToken, now: Timestamp) -> RefreshToken {
     match rotate(store, presented, now).await {
         Rotated::Live { refresh, .. } => refresh,
-        other => panic!("{other:?}"),
+        other @ (Rotated::Reused { .. } | Rotated::Refused) => panic!("{other:?}"),
     }
 }
 

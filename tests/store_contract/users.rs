@@ -95,7 +95,7 @@ pub(crate) async fn a_change_of_rights_raises_the_generation_once_and_revokes_wh
     let store = place.open().await;
     let anna = saved_user(&*store, "anna").await;
     let tenant = json!({ "tenant": "b2" }).as_object().cloned();
-    let changes = [
+    let all = [
         UserChange { roles: Some(vec!["admin".to_owned()]), ..UserChange::default() },
         UserChange { scopes: Some(scopes("orders")), ..UserChange::default() },
         UserChange { attributes: tenant, ..UserChange::default() },
@@ -103,7 +103,7 @@ pub(crate) async fn a_change_of_rights_raises_the_generation_once_and_revokes_wh
         UserChange { password: Some(NewPassword { hash: "$argon2id$new".into(), keep: None }), ..UserChange::default() },
         UserChange { roles: Some(vec![]), scopes: Some(scopes("")), disabled: Some(false), ..UserChange::default() },
     ];
-    for (below, change) in (anna.generation + 1..).zip(changes) {
+    for (below, change) in (anna.generation + 1..).zip(all) {
         let (changed, entries) = store.change_user(anna.id, change, NOW, UNTIL).await.unwrap();
         assert_eq!(changed.generation, below);
         assert_eq!(what(&entries), [Revoked::Generation { subject: anna.id, below }]);
