@@ -17,7 +17,11 @@ fn every_metric_is_documented_with_its_type_and_labels_and_no_other_is() {
         let row = format!("| `{}` | {} | {} |", metric.name, metric.kind.as_str(), labels.join(", "));
         assert!(text.contains(&row), "docs/metrics.md lacks: {row}");
     }
-    assert_eq!(text.lines().filter(|line| line.starts_with("| `portcullis_")).count(), ALL.len(), "a metric too many is documented");
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("| `portcullis_")).count(),
+        ALL.len(),
+        "a metric too many is documented"
+    );
 }
 
 #[test]
