@@ -31,7 +31,8 @@ const ENGINES: [(&str, &[&str]); 13] = [
     ("pingora_proxy", &["proxy", "app"]),
     ("pingora_http", &["proxy", "app"]),
     ("pingora_error", &["proxy", "app"]),
-    ("axum", &["endpoints", "proxy/bridge", "app"]),
+    // proxy/live carries the router to the bridge.
+    ("axum", &["endpoints", "proxy/bridge", "proxy/live", "app"]),
     ("clap", &["cli"]),
     ("rpassword", &["cli"]),
     ("jsonwebtoken", &["credential"]),

@@ -62,7 +62,7 @@ fn fill(args: &Init) -> Result<String, Failure> {
         password: Some(password.clone()),
         ..NewUser::default()
     };
-    manage::with_admin_of(config, async |admin| Ok(drop(admin.create_user(new).await?)))?;
+    manage::with_admin_of(config, async |admin| Ok(admin.create_user(new).await?))?;
     move_into(stage.path(), dir).map_err(|error| failed(dir, &error))?;
 
     let place = dir.display();

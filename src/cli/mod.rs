@@ -89,11 +89,11 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Init(args) => init::init(&args),
         Command::Check(args) => {
             let format = args.format.format.into();
-            report(check::check(&args.config.config, format, args.strict, colors, &Environment::of_process()))
+            report(&check::check(&args.config.config, format, args.strict, colors, &Environment::of_process()))
         }
         Command::Routes(args) => {
             let format = args.format.format.into();
-            report(routes::routes(&args.config.config, format, colors, &Environment::of_process()))
+            report(&routes::routes(&args.config.config, format, colors, &Environment::of_process()))
         }
         Command::User(command) => manage::user(command),
         Command::Key(command) => manage::key(command),
@@ -102,7 +102,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 }
 
 /// Prints what a command that only reads has to say.
-fn report(outcome: check::Outcome) -> Result<(), Failure> {
+fn report(outcome: &check::Outcome) -> Result<(), Failure> {
     output::put(&outcome.out)?;
     eprint!("{}", outcome.err);
     match outcome.code {
