@@ -75,10 +75,12 @@ async fn names_are_resolved() {
     let backend = Backend::start("b").await;
     let port = backend.address.rsplit(':').next().unwrap();
     let gateway = Gateway::start(routes(&[&format!("localhost:{port}")])).await;
-    // `localhost` may be IPv6 first, where nobody listens here.
-    assert!([200, 502].contains(&gateway.send(GET).await.status));
+    // `localhost` may be IPv6 first, where nobody listens here: that costs no call, whatever its method.
+    for request in [POST, GET] {
+        assert_eq!(gateway.send(request).await.status, 200);
+    }
     let gateway = Gateway::start(vec![route("x", "/**", AuthMode::None, gateway::backend(&["nowhere.invalid:80"]))]).await;
-    assert!([502, 504].contains(&gateway.send(GET).await.status));
+    assert_eq!(gateway.send(GET).await.status, 502);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,11 +57,17 @@ async fn pipelined_requests_with_bodies_stay_in_step() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_1_0_is_answered_and_closed() {
-    let (_backend, gateway) = world().await;
+    let (backend, gateway) = world().await;
     let mut client = gateway.connect().await;
     client.write("GET /open/x HTTP/1.0\r\n\r\n").await;
     assert_eq!(client.answer().await.status, 200);
     assert!(client.rest().await.is_empty());
+    // It does not know chunks.
+    backend.answer(Script::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n".to_vec()));
+    let mut client = gateway.connect().await;
+    client.write("GET /open/x HTTP/1.0\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert_eq!((answer.header("transfer-encoding"), answer.text().as_str()), (None, "ok"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
