@@ -147,7 +147,7 @@ pub(crate) fn peer(backend: &Backend, address: SocketAddr, until_headers: Durati
     // The exact deadlines are kept by `wire::Patience`; these stand behind them.
     peer.options.read_timeout = Some(silence.saturating_add(Duration::from_secs(1)));
     peer.options.write_timeout = Some(silence);
-    peer.options.idle_timeout = Some(Duration::from_secs(60));
+    peer.options.idle_timeout = Some(Duration::from_mins(1));
     peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     peer
 }

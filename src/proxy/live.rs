@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use axum::Router;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::backend::Backends;
+use super::bridge::Router;
 use super::identity::{Identity, IdentityError};
 use crate::config::Config;
 use crate::credential::Scheme;
