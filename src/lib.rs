@@ -1,4 +1,6 @@
 //! Portcullis: an authentication gateway for services that have no login of their own.
+//!
+#![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod accounts;
 pub mod cli;

@@ -32,11 +32,8 @@ impl AuditLog {
         let mut event = AuditEvent {
             at: self.clock.now(),
             kind,
-            actor: match kind {
-                // A failure proves nobody: whom it was aimed at is its subject.
-                AuditKind::LoginFailed | AuditKind::LoginLimited | AuditKind::RefreshReplay => None,
-                _ => subject.clone(),
-            },
+            // A failure proves nobody: whom it was aimed at is its subject.
+            actor: matches!(kind, AuditKind::LoginOk | AuditKind::Logout).then(|| subject.clone()).flatten(),
             subject,
             address: Some(origin.address.to_canonical().to_string()),
             request_id: Some(origin.request_id.clone()),

@@ -89,9 +89,7 @@ impl Accounts {
 }
 
 /// Runs `work` to its end, whether or not the caller goes on waiting for it.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-) -> Result<T, Refusal> {
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T, Refusal>> + Send + 'static) -> Result<T, Refusal> {
     match tokio::spawn(work).await {
         Ok(done) => done,
         Err(error) => {

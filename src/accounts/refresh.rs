@@ -2,8 +2,8 @@
 
 use super::{Accounts, Origin, Tokens, store_is_down, to_the_end};
 use crate::domain::refresh::RefreshToken;
-use crate::domain::{AuditKind, SecretString};
 use crate::domain::secret::ExposeSecret;
+use crate::domain::{AuditKind, SecretString};
 use crate::problem::Refusal;
 use crate::store::{Rotated, Rotation};
 

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// An authentication gateway for services that have no login of their own.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "portcullis", version, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -42,7 +42,14 @@ pub enum Command {
 #[derive(Args, Clone, Debug)]
 pub struct ConfigArg {
     /// The configuration file.
-    #[arg(short = 'c', long = "config", value_name = "FILE", env = "PORTCULLIS_CONFIG", default_value = "./gateway.toml")]
+    #[arg(
+        short = 'c',
+        long = "config",
+        value_name = "FILE",
+        env = "PORTCULLIS_CONFIG",
+        hide_env_values = true,
+        default_value = "./gateway.toml"
+    )]
     pub config: PathBuf,
 }
 
@@ -165,7 +172,7 @@ pub struct UserAdd {
     /// The full name.
     #[arg(long, value_name = "N")]
     pub full_name: Option<String>,
-    /// Roles, comma-separated [default: accounts.default_role].
+    /// Roles, comma-separated; without any, the default role of the configuration.
     #[arg(long, value_name = "A,B")]
     pub roles: Option<String>,
     /// Scopes beside the roles', separated by spaces.

@@ -1,14 +1,22 @@
 //! Floor 6: the command line (contract §2). Results go to stdout, errors to stderr with a way to mend them.
 
 use std::fmt;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 pub mod args;
+pub mod check;
 mod demo;
+mod init;
+mod manage;
+mod output;
+mod password;
+pub mod routes;
 mod run;
 
+use crate::config::Environment;
 use args::{Cli, Command};
 
 /// How a command ended (contract §2).
@@ -74,9 +82,40 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<(), Failure> {
+    let colors = std::io::stdout().is_terminal();
     match command {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::demo(&args),
-        _ => Err(Failure::could_not("not there yet")),
+        Command::Init(args) => init::init(&args),
+        Command::Check(args) => {
+            let format = args.format.format.into();
+            report(check::check(&args.config.config, format, args.strict, colors, &Environment::of_process()))
+        }
+        Command::Routes(args) => {
+            let format = args.format.format.into();
+            report(routes::routes(&args.config.config, format, colors, &Environment::of_process()))
+        }
+        Command::User(command) => manage::user(command),
+        Command::Key(command) => manage::key(command),
+        Command::Session(command) => manage::session(command),
+    }
+}
+
+/// Prints what a command that only reads has to say.
+fn report(outcome: check::Outcome) -> Result<(), Failure> {
+    output::put(&outcome.out)?;
+    eprint!("{}", outcome.err);
+    match outcome.code {
+        0 => Ok(()),
+        _ => Err(Failure { exit: Exit::Wrong, message: String::new() }),
+    }
+}
+
+impl From<args::Format> for check::Format {
+    fn from(format: args::Format) -> Self {
+        match format {
+            args::Format::Text => Self::Text,
+            args::Format::Json => Self::Json,
+        }
     }
 }

@@ -1,5 +1,21 @@
 //! Floor 1: gateway.toml (contract §3). This is the checked form: holding a [`Config`] means that every value is good.
 
+pub(crate) mod backends;
+pub(crate) mod document;
+mod environment;
+pub(crate) mod identity;
+mod interpolate;
+pub(crate) mod load;
+mod overrides;
+mod raw;
+pub(crate) mod report;
+pub(crate) mod roles;
+pub(crate) mod schema;
+mod server;
+mod storage;
+mod tokens;
+pub(crate) mod values;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,6 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+pub use environment::Environment;
+pub use load::{Loaded, load};
+pub use report::{Diagnostic, Report, Severity};
 
 use crate::domain::{IdentityTable, Scope, ScopeSet, SecretString};
 
@@ -303,4 +323,9 @@ pub struct Log {
     pub json: bool,
     /// Whether there is an access log.
     pub access: bool,
+}
+
+/// The keys of `[cors]`, which routes have too.
+pub(crate) fn cors_keys() -> Vec<&'static schema::Key> {
+    raw::Cors::KEYS.iter().collect()
 }

@@ -1,26 +1,41 @@
-//! API keys against the store, with what is known of them kept for a while (contract §6, §16).
+//! API keys against the store (contract §6, §16).
+//!
+//! A key's record is taken as it was read for five seconds; then the store is asked again. Where it can't be, the record goes
+//! on being good for `api_keys.cache_ttl`: what may have changed meanwhile (the key, its owner's rights) is in the
+//! revocation list, which each call asks, and which also drops records of an older generation here.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 
-use super::{Outcome, Presented, Scheme};
+use super::key_records::{Found, KeyRecords, Known};
+use super::{Accepted, ApiKey, Outcome, Presented, Scheme};
 use crate::config::Roles;
-use crate::domain::{Clock, CredentialKind};
+use crate::domain::{
+    ApiKeyRecord, Clock, Concern, CredentialKind, Hash256, Issuer, KeyId, Principal, Scope, ScopeSet, Timestamp, User,
+};
 use crate::problem::Refusal;
 use crate::revocation::Revocations;
 use crate::store::{ApiKeys, StoreResult};
 
+/// How precisely the time of the last use is known.
+const TOUCH_EVERY: Duration = Duration::from_secs(30);
+/// Keys whose last use is still to be told; what is beyond is told after a later use.
+const MAX_TOUCHED: usize = 10_000;
+
 /// Accepts API keys.
 pub struct ApiKeyScheme {
-    store: Arc<dyn ApiKeys>,
+    records: Arc<KeyRecords>,
+    uses: Arc<Uses>,
     revocations: Arc<dyn Revocations>,
     roles: Arc<Roles>,
     cache_ttl: Duration,
     clock: Arc<dyn Clock>,
-    runtime: Handle,
 }
 
 impl ApiKeyScheme {
@@ -34,19 +49,97 @@ impl ApiKeyScheme {
         clock: Arc<dyn Clock>,
         runtime: Handle,
     ) -> Self {
-        Self { store, revocations, roles, cache_ttl, clock, runtime }
+        let uses = Arc::new(Uses { store: store.clone(), pending: Mutex::default() });
+        let records = Arc::new(KeyRecords::new(store, clock.clone(), runtime));
+        Self { records, uses, revocations, roles, cache_ttl, clock }
     }
 
     /// The same with other settings, and with all that this one knows: for a reload.
     #[must_use]
     pub fn reloaded(&self, roles: Arc<Roles>, cache_ttl: Duration) -> Self {
-        Self::new(self.store.clone(), self.revocations.clone(), roles, cache_ttl, self.clock.clone(), self.runtime.clone())
+        Self {
+            records: self.records.clone(),
+            uses: self.uses.clone(),
+            revocations: self.revocations.clone(),
+            roles,
+            cache_ttl,
+            clock: self.clock.clone(),
+        }
     }
 
     /// Tells the store when keys were last used; to be called about every minute, and before the end.
     pub async fn flush_last_used(&self) -> StoreResult<()> {
-        Ok(())
+        self.uses.flush().await
     }
+
+    async fn judge(&self, presented: &[u8], client: Option<IpAddr>) -> Result<Accepted, Refusal> {
+        let key = ApiKey::parse(presented).ok_or(Refusal::InvalidApiKey)?;
+        let outdated = |owner: &User| self.revocations.is_outdated(owner.id, owner.generation);
+        let found = self.records.find(key.id(), self.cache_ttl, outdated).await;
+        let known = match found {
+            Found::Known(known) => Some(known),
+            Found::Nothing => None,
+            Found::Unavailable => {
+                return Err(Refusal::Unavailable {
+                    detail: "The API key can't be checked right now.",
+                    retry_after: Duration::from_secs(1),
+                });
+            }
+        };
+        // An unknown id costs the comparison too.
+        let stored = known.as_ref().map_or_else(|| Hash256::from_bytes([0; 32]), |known| known.record.hash);
+        let is_right = key.hash().matches(&stored);
+        let now = self.clock.now();
+        match known {
+            Some(known) if is_right && is_usable(&known.record, &known.owner, now) && known.networks.admit(client) => {
+                self.uses.note(&known, now);
+                Ok(self.accept(&known))
+            }
+            _ => Err(Refusal::InvalidApiKey),
+        }
+    }
+
+    fn accept(&self, known: &Known) -> Accepted {
+        let Known { record, owner, .. } = known;
+        Accepted {
+            principal: Principal {
+                issuer: Issuer::Own,
+                subject: owner.id.to_string(),
+                username: Some(owner.username.clone()),
+                full_name: owner.full_name.clone(),
+                email: owner.email.clone().filter(|_| owner.email_verified),
+                roles: owner.roles.clone(),
+                scopes: self.scopes_of(owner).narrowed_to(&record.scopes),
+                method: CredentialKind::ApiKey,
+                session: None,
+                key: Some(record.id.clone()),
+                attributes: owner.attributes.clone(),
+                claims: serde_json::Map::new(),
+            },
+            concern: Concern {
+                token: None,
+                session: None,
+                account: Some((owner.id, owner.generation)),
+                key: Some(record.id.clone()),
+            },
+            expires_at: record.expires_at,
+        }
+    }
+
+    /// All that the owner has now. Our own two scopes are among it, and a key gets them where it names them (contract §9).
+    fn scopes_of(&self, owner: &User) -> ScopeSet {
+        let mut scopes = owner.scopes.union(&self.roles.scopes_of(&owner.roles));
+        let mut add = |own: &str| own.parse().into_iter().for_each(|scope| scopes.insert(scope));
+        add(Scope::ACCOUNT);
+        if self.roles.grants(&owner.roles, "admin") {
+            add(Scope::ADMIN);
+        }
+        scopes
+    }
+}
+
+fn is_usable(record: &ApiKeyRecord, owner: &User, now: Timestamp) -> bool {
+    record.revoked_at.is_none() && !owner.disabled && record.expires_at.is_none_or(|end| now < end)
 }
 
 #[async_trait]
@@ -55,7 +148,54 @@ impl Scheme for ApiKeyScheme {
         CredentialKind::ApiKey
     }
 
-    async fn authenticate(&self, _presented: &Presented<'_>) -> Outcome {
-        Outcome::Rejected(Refusal::InvalidApiKey)
+    async fn authenticate(&self, presented: &Presented<'_>) -> Outcome {
+        match presented.api_keys.as_slice() {
+            [] => Outcome::NotPresented,
+            [one] => match self.judge(one, presented.client).await {
+                Ok(accepted) => Outcome::Accepted(Box::new(accepted)),
+                Err(refusal) => Outcome::Rejected(refusal),
+            },
+            _ => Outcome::Rejected(Refusal::InvalidRequest("Send one API key only.")),
+        }
+    }
+}
+
+/// When keys were used, until the store was told.
+struct Uses {
+    store: Arc<dyn ApiKeys>,
+    pending: Mutex<HashMap<KeyId, Timestamp>>,
+}
+
+impl Uses {
+    fn note(&self, known: &Known, now: Timestamp) {
+        // Looked at without a lock: most calls end here.
+        let last = known.noted.load(Ordering::Relaxed);
+        if now.since(Timestamp::from_millis(last)) < TOUCH_EVERY {
+            return;
+        }
+        known.noted.store(now.as_millis(), Ordering::Relaxed);
+        self.put(known.record.id.clone(), now);
+    }
+
+    fn put(&self, id: KeyId, at: Timestamp) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if pending.len() < MAX_TOUCHED || pending.contains_key(&id) {
+            pending.entry(id).and_modify(|known| *known = at.max(*known)).or_insert(at);
+        }
+    }
+
+    async fn flush(&self) -> StoreResult<()> {
+        let seen: Vec<(KeyId, Timestamp)> =
+            std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
+        if seen.is_empty() {
+            return Ok(());
+        }
+        let told = self.store.touch_keys(&seen).await;
+        if told.is_err() {
+            for (id, at) in seen {
+                self.put(id, at);
+            }
+        }
+        told
     }
 }

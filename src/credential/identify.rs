@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bearer::Authorization;
 use super::{Accepted, Outcome, Presented, Scheme};
 use crate::domain::{CredentialKind, CredentialKinds};
 use crate::problem::Refusal;
@@ -35,7 +36,8 @@ pub async fn identify(
     if kinds.api_key && presented.api_keys.len() > 1 {
         return Err(Refusal::InvalidRequest("Send one API key only."));
     }
-    let bearer = kinds.bearer && presented.authorization.first().is_some_and(|value| super::bearer::is_bearer(value));
+    let bearer =
+        kinds.bearer && presented.authorization.first().is_some_and(|value| Authorization::read(value) != Authorization::Other);
     let api_key = kinds.api_key && !presented.api_keys.is_empty();
     let explicit = match (bearer, api_key) {
         (true, true) => return Err(Refusal::InvalidRequest("Send a bearer token or an API key, not both.")),
@@ -76,4 +78,141 @@ async fn ask(schemes: &[Arc<dyn Scheme>], kind: CredentialKind, presented: &Pres
         }
     }
     Outcome::NotPresented
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::domain::{Concern, Issuer, Principal, ScopeSet};
+
+    /// Answers as it is told to whatever is presented.
+    struct Fixed(CredentialKind, fn() -> Outcome);
+
+    #[async_trait]
+    impl Scheme for Fixed {
+        fn kind(&self) -> CredentialKind {
+            self.0
+        }
+
+        async fn authenticate(&self, _: &Presented<'_>) -> Outcome {
+            (self.1)()
+        }
+    }
+
+    fn accepted(method: CredentialKind) -> Outcome {
+        let principal = Principal {
+            issuer: Issuer::Own,
+            subject: "ann".into(),
+            username: None,
+            full_name: None,
+            email: None,
+            roles: Vec::new(),
+            scopes: ScopeSet::default(),
+            method,
+            session: None,
+            key: None,
+            attributes: serde_json::Map::new(),
+            claims: serde_json::Map::new(),
+        };
+        let concern = Concern { token: None, session: None, account: None, key: None };
+        Outcome::Accepted(Box::new(Accepted { principal, concern, expires_at: None }))
+    }
+
+    fn schemes() -> Vec<Arc<dyn Scheme>> {
+        vec![
+            Arc::new(Fixed(CredentialKind::Bearer, || accepted(CredentialKind::Bearer))),
+            Arc::new(Fixed(CredentialKind::ApiKey, || accepted(CredentialKind::ApiKey))),
+        ]
+    }
+
+    fn presented(authorization: &[&'static str], api_keys: &[&'static str], cookies: &[&'static str]) -> Presented<'static> {
+        let bytes = |values: &[&'static str]| values.iter().map(|value| value.as_bytes()).collect();
+        Presented { authorization: bytes(authorization), api_keys: bytes(api_keys), cookies: bytes(cookies), client: None }
+    }
+
+    /// What comes of it in a word, on a required and on an optional route.
+    async fn outcome(schemes: &[Arc<dyn Scheme>], presented: &Presented<'_>, kinds: CredentialKinds) -> [String; 2] {
+        let mut words = [String::new(), String::new()];
+        for (word, required) in words.iter_mut().zip([true, false]) {
+            *word = match identify(schemes, presented, kinds, required).await {
+                Ok(Identity::Known(accepted)) => accepted.principal.method.to_string(),
+                Ok(Identity::Anonymous { stale_cookie: false }) => "anonymous".into(),
+                Ok(Identity::Anonymous { stale_cookie: true }) => "anonymous, stale".into(),
+                Err(refusal) => refusal.code().into(),
+            };
+        }
+        words
+    }
+
+    type Values = &'static [&'static str];
+    type Case = (Values, Values, Values, [&'static str; 2]);
+
+    const ALL: CredentialKinds = CredentialKinds::ALL;
+
+    #[tokio::test]
+    async fn each_combination_has_one_meaning() {
+        // Authorization, API keys, cookies; on a required route, on an optional one.
+        let cases: [Case; 15] = [
+            (&[], &[], &[], ["missing_credential", "anonymous"]),
+            (&["Bearer a"], &[], &[], ["bearer", "bearer"]),
+            (&[], &["k"], &[], ["api_key", "api_key"]),
+            (&["Bearer a", "Bearer a"], &[], &[], ["invalid_request", "invalid_request"]),
+            (&["Bearer a", "Basic b"], &[], &[], ["invalid_request", "invalid_request"]),
+            (&["Basic b", "Basic b"], &[], &[], ["invalid_request", "invalid_request"]),
+            (&[], &["k", "k"], &[], ["invalid_request", "invalid_request"]),
+            (&["Bearer a"], &["k"], &[], ["invalid_request", "invalid_request"]),
+            (&["bearer"], &["k"], &[], ["invalid_request", "invalid_request"]),
+            (&["Basic b"], &[], &[], ["missing_credential", "anonymous"]),
+            (&["Basic b"], &["k"], &[], ["api_key", "api_key"]),
+            (&["Basic b"], &[], &["c"], ["invalid_session", "anonymous, stale"]),
+            (&[], &[], &["c"], ["invalid_session", "anonymous, stale"]),
+            (&["Bearer a"], &[], &["c"], ["bearer", "bearer"]),
+            (&[], &["k"], &["c", "d"], ["api_key", "api_key"]),
+        ];
+        for (authorization, api_keys, cookies, expected) in cases {
+            let presented = presented(authorization, api_keys, cookies);
+            assert_eq!(outcome(&schemes(), &presented, ALL).await, expected, "{authorization:?} {api_keys:?} {cookies:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn kinds_that_a_route_does_not_list_are_not_looked_at() {
+        let bearer = CredentialKinds { bearer: true, api_key: false, session: false };
+        let api_key = CredentialKinds { bearer: false, api_key: true, session: false };
+        let both = presented(&["Bearer a", "Bearer b"], &["k"], &["c"]);
+        assert_eq!(outcome(&schemes(), &both, api_key).await, ["api_key", "api_key"]);
+        let both = presented(&["Bearer a"], &["k", "l"], &["c"]);
+        assert_eq!(outcome(&schemes(), &both, bearer).await, ["bearer", "bearer"]);
+        let other = presented(&["Bearer a"], &[], &["c"]);
+        assert_eq!(outcome(&schemes(), &other, api_key).await, ["missing_credential", "anonymous"]);
+    }
+
+    #[tokio::test]
+    async fn an_explicit_credential_that_is_rejected_is_never_anonymous_nor_replaced_by_a_cookie() {
+        let reject: Vec<Arc<dyn Scheme>> = vec![
+            Arc::new(Fixed(CredentialKind::Bearer, || Outcome::Rejected(Refusal::InvalidToken("Bad.")))),
+            Arc::new(Fixed(CredentialKind::ApiKey, || Outcome::Rejected(Refusal::InvalidApiKey))),
+            Arc::new(Fixed(CredentialKind::Session, || accepted(CredentialKind::Session))),
+        ];
+        let deaf: Vec<Arc<dyn Scheme>> = vec![Arc::new(Fixed(CredentialKind::Bearer, || Outcome::NotPresented))];
+        for schemes in [&reject, &deaf, &Vec::new()] {
+            let bearer = presented(&["Bearer a"], &[], &["c"]);
+            assert_eq!(outcome(schemes, &bearer, ALL).await, ["invalid_token", "invalid_token"]);
+            let api_key = presented(&[], &["k"], &["c"]);
+            assert_eq!(outcome(schemes, &api_key, ALL).await, ["invalid_api_key", "invalid_api_key"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_counts_alone_and_one_that_cannot_be_judged_is_not_stale() {
+        let cookie = presented(&[], &[], &["c"]);
+        let good: Vec<Arc<dyn Scheme>> = vec![Arc::new(Fixed(CredentialKind::Session, || accepted(CredentialKind::Session)))];
+        assert_eq!(outcome(&good, &cookie, ALL).await, ["session", "session"]);
+        let unknown: Vec<Arc<dyn Scheme>> = vec![Arc::new(Fixed(CredentialKind::Session, || {
+            Outcome::Rejected(Refusal::Unavailable { detail: "", retry_after: std::time::Duration::from_secs(1) })
+        }))];
+        assert_eq!(outcome(&unknown, &cookie, ALL).await, ["unavailable", "unavailable"]);
+    }
 }

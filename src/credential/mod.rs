@@ -7,6 +7,7 @@ pub mod claims;
 mod compact;
 pub mod identify;
 mod key_files;
+mod key_records;
 pub mod keys;
 mod strict_json;
 

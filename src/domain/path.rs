@@ -9,88 +9,30 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// Oddities of a path: those that a target has, or that a route takes (§5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AllowInPath(pub u8);
-
-impl AllowInPath {
-    /// `%2F`
-    pub const ENCODED_SLASH: Self = Self(1);
-    /// `;` or `%3B`
-    pub const SEMICOLON: Self = Self(2);
-    /// `//`
-    pub const EMPTY_SEGMENT: Self = Self(4);
-    /// `%252e`, `%252f`, `%255c`, `%2500`, `%253b`
-    pub const DOUBLE_ENCODING: Self = Self(8);
-    /// A segment that ends in a dot or a space.
-    pub const TRAILING_DOT: Self = Self(16);
-
-    /// Each with the name it has in route files.
-    pub const NAMES: [(&'static str, Self); 5] = [
-        ("encoded_slash", Self::ENCODED_SLASH),
-        ("semicolon", Self::SEMICOLON),
-        ("empty_segment", Self::EMPTY_SEGMENT),
-        ("double_encoding", Self::DOUBLE_ENCODING),
-        ("trailing_dot", Self::TRAILING_DOT),
-    ];
-
-    /// Both together.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Those of `self` that `allowed` does not have.
-    #[must_use]
-    pub const fn without(self, allowed: Self) -> Self {
-        Self(self.0 & !allowed.0)
-    }
-
-    /// The first of them, by its name in route files.
-    #[must_use]
-    pub fn first_name(self) -> Option<&'static str> {
-        Self::NAMES.iter().find(|(_, one)| one.without(self).is_empty()).map(|(name, _)| *name)
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
+use super::oddity::AllowInPath;
 
 /// Why a path is always refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathFault {
     /// It does not start with `/`.
-    #[error("it does not start with a slash")]
     NoSlash,
     /// `.` or `..`, in any encoding, with a `;parameter` or behind an encoded slash too.
-    #[error("it has a dot segment")]
     DotSegment,
     /// `\` or `%5C`.
-    #[error("it has a backslash")]
     Backslash,
     /// A control character, raw or escaped.
-    #[error("it has a control character")]
     Control,
     /// A raw space.
-    #[error("it has a space")]
     Space,
     /// A raw byte outside ASCII.
-    #[error("it has raw characters outside ASCII")]
     NonAscii,
     /// Escapes that decode to something else than UTF-8, overlong forms among it.
-    #[error("its escapes are not UTF-8")]
     NotUtf8,
     /// `%` without two hexadecimal digits.
-    #[error("it has a malformed escape")]
     Escape,
     /// `#`
-    #[error("it has a fragment")]
     Fragment,
     /// A raw `?`, which would end the path for whoever reads it next.
-    #[error("it has a question mark")]
     Query,
 }
 
@@ -112,6 +54,14 @@ impl PathFault {
         }
     }
 }
+
+impl fmt::Display for PathFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for PathFault {}
 
 /// A path in its canonical form, with the oddities that it has. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,20 +262,22 @@ fn hides_an_escape(text: &str) -> bool {
             return false;
         }
         let mut more = false;
-        for (i, _) in layer.iter().enumerate().filter(|&(_, byte)| *byte == b'%') {
-            match layer.get(i + 1..).unwrap_or_default() {
-                [b'u' | b'U', digits @ ..] if digits.len() >= 4 && digits.iter().take(4).all(u8::is_ascii_hexdigit) => {
+        for i in memchr::memchr_iter(b'%', &layer) {
+            let behind = layer.get(i + 1..).unwrap_or_default();
+            if let [b'u' | b'U', digits @ ..] = behind
+                && digits.len() >= 4
+                && digits.iter().take(4).all(u8::is_ascii_hexdigit)
+            {
+                return true;
+            }
+            if let [high, low, ..] = *behind
+                && let (Some(high), Some(low)) = (hex(high), hex(low))
+            {
+                // The last two begin overlong forms of ASCII.
+                if matches!(high << 4 | low, 0..0x20 | 0x7f | b'.' | b'/' | b'\\' | b';' | 0xc0 | 0xc1) {
                     return true;
                 }
-                [high, low, ..] => match (hex(*high), hex(*low)) {
-                    (Some(high), Some(low)) => match high << 4 | low {
-                        // The last two begin overlong forms of ASCII.
-                        0..0x20 | 0x7f | b'.' | b'/' | b'\\' | b';' | 0xc0 | 0xc1 => return true,
-                        _ => more = true,
-                    },
-                    _ => {}
-                },
-                _ => {}
+                more = true;
             }
         }
         if !more {

@@ -82,15 +82,9 @@ fn written(refusal: &Refusal, state: &EndpointState, id: &RequestId) -> Response
     });
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = answer.status;
-    response.headers_mut().extend(answer.headers.into_iter().map(|(name, value)| (Some(name), value)).fold(
-        axum::http::HeaderMap::new(),
-        |mut map, (name, value)| {
-            if let Some(name) = name {
-                map.append(name, value);
-            }
-            map
-        },
-    ));
+    for (name, value) in answer.headers {
+        response.headers_mut().append(name, value);
+    }
     // For the access log: why it was refused.
     response.extensions_mut().insert(refusal.clone());
     response

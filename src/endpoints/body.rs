@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::answer::Refused;
-use crate::domain::{SecretString, ScopeSet};
+use crate::domain::{ScopeSet, SecretString};
 use crate::problem::Refusal;
 
 /// The largest body of an own endpoint (contract §17).

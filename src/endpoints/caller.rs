@@ -1,5 +1,6 @@
 //! Who calls an own endpoint: the same schemes and the same revocation list as on routes (contract §6).
 
+use axum::http::HeaderValue;
 use axum::http::request::Parts;
 
 use super::{ClientAddress, EndpointState};
@@ -69,7 +70,7 @@ async fn standing(state: &EndpointState, accepted: Accepted) -> Result<Accepted,
 
 fn presented<'a>(state: &EndpointState, parts: &'a Parts) -> Presented<'a> {
     let config = &state.config;
-    let all = |name: &str| parts.headers.get_all(name).iter().map(|value| value.as_bytes()).collect::<Vec<_>>();
+    let all = |name: &str| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
     let mut api_keys = all(&config.api_keys.header);
     if let (Some(parameter), Some(query)) = (&config.api_keys.query_parameter, parts.uri.query()) {
         let value = |pair: &'a str| pair.split_once('=').filter(|(name, _)| name == parameter).map(|(_, value)| value.as_bytes());

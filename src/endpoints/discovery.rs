@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
 use axum::http::HeaderName;
+use axum::http::header::CACHE_CONTROL;
 use serde_json::Value;
 
 use super::EndpointState;

@@ -2,11 +2,11 @@
 //!
 //! The proxy puts [`ClientAddress`] and [`RequestId`] into each request's extensions, and `X-Request-Id` onto each answer.
 
+mod account;
 mod answer;
 mod body;
 mod caller;
 mod discovery;
-mod account;
 mod login;
 mod logout;
 
@@ -59,7 +59,6 @@ const JWKS: &str = "/.well-known/jwks.json";
 pub const ENDPOINTS: [(&str, &str); 4] = [("POST", "/login"), ("POST", "/refresh"), ("POST", "/logout"), ("GET,HEAD", "/me")];
 
 /// All endpoints.
-#[must_use]
 pub fn router(state: Arc<EndpointState>) -> Router {
     let at = |path: &str| literal(&format!("{}{path}", state.config.auth.prefix));
     Router::new()

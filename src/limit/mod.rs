@@ -1,10 +1,16 @@
 //! Floor 2: how often somebody may try (contract §12).
 
+mod bucket;
+mod cells;
+mod logins;
+
 use std::net::IpAddr;
 
 use async_trait::async_trait;
 
 use crate::problem::Quota;
+
+pub use logins::Logins;
 
 /// Limits logins: attempts by address, failures by account.
 #[async_trait]

@@ -1,5 +1,6 @@
 //! Floor 2: password hashes, made and checked on threads of their own.
 
+mod argon;
 pub mod pool;
 pub mod strength;
 

@@ -29,9 +29,10 @@ impl Condition {
 
 impl ConditionValue {
     fn is(&self, held: &Value, params: &Params) -> bool {
-        match held {
-            Value::Array(items) => items.iter().any(|item| self.is_one(item, params)),
-            one => self.is_one(one, params),
+        if let Value::Array(items) = held {
+            items.iter().any(|item| self.is_one(item, params))
+        } else {
+            self.is_one(held, params)
         }
     }
 

@@ -18,8 +18,8 @@ pub(super) struct Tree {
 
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<Box<str>, Node>,
-    param: Option<Box<Node>>,
+    literals: HashMap<Box<str>, Self>,
+    param: Option<Box<Self>>,
     /// Patterns that end here.
     here: Vec<Arc<Route>>,
     /// Patterns that end here in `**`.

@@ -91,7 +91,7 @@ impl Methods {
             (Self::All, Self::These(these)) | (Self::These(these), Self::All) => {
                 these.iter().any(|method| Self::All.take(method))
             }
-            (Self::These(these), Self::These(those)) => these.iter().any(|method| those.contains(method)),
+            (Self::These(these), Self::These(other)) => these.iter().any(|method| other.contains(method)),
         }
     }
 

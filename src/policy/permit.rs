@@ -39,21 +39,16 @@ pub enum RouteError {
 }
 
 impl Route {
-    pub(super) fn new(spec: RouteSpec, index: usize, roles: Arc<Roles>) -> Result<Self, (RouteSpec, RouteError)> {
-        let made = Pattern::parse(&spec.path, spec.allow_in_path).map_err(RouteError::from).and_then(|pattern| {
-            let stranger = spec.conditions.iter().find_map(|condition| match &condition.value {
-                ConditionValue::Parameter(name) if !pattern.has_param(name) => Some(name.clone()),
-                ConditionValue::Parameter(_) | ConditionValue::Literal(_) => None,
-            });
-            match stranger {
-                Some(name) => Err(RouteError::Parameter(name)),
-                None => Ok((Rewrite::new(&spec, &pattern)?, pattern)),
+    pub(super) fn new(spec: RouteSpec, index: usize, roles: Arc<Roles>) -> Result<Self, RouteError> {
+        let pattern = Pattern::parse(&spec.path, spec.allow_in_path)?;
+        for condition in &spec.conditions {
+            if let ConditionValue::Parameter(name) = &condition.value
+                && !pattern.has_param(name)
+            {
+                return Err(RouteError::Parameter(name.clone()));
             }
-        });
-        let (rewrite, pattern) = match made {
-            Ok(made) => made,
-            Err(error) => return Err((spec, error)),
-        };
+        }
+        let rewrite = Rewrite::new(&spec, &pattern)?;
         let asked: Vec<&str> = spec.scopes.iter().chain(&spec.any_scopes).map(Scope::as_str).collect();
         let asked = (!asked.is_empty()).then(|| asked.join(" "));
         let methods = Methods::new(spec.methods.as_deref());

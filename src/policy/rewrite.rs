@@ -40,7 +40,7 @@ impl Rewrite {
                 continue;
             }
             match CanonicalPath::parse(plain.as_bytes()) {
-                Ok(path) if path.oddities().is_empty() => add.push_str(path.as_str()),
+                Ok(path) if path.oddities().is_empty() && !plain.ends_with('/') => add.push_str(path.as_str()),
                 _ => return Err(RewriteError::Add(prefix.to_owned())),
             }
         }

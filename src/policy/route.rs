@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method};
 use crate::config::Backend;
 use crate::domain::{CredentialKinds, IdentityTable, Scope};
 
-pub use crate::domain::path::AllowInPath;
+pub use crate::domain::AllowInPath;
 
 /// Where in a file something stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

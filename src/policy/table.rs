@@ -131,6 +131,7 @@ impl Found {
     }
 }
 
+/// What is odd, to follow "The request target is refused:".
 fn explain(oddity: &'static str) -> &'static str {
     match oddity {
         "encoded_slash" => "it has an encoded slash",
@@ -151,13 +152,13 @@ impl RouteTable {
         let mut names: HashMap<Arc<str>, Place> = HashMap::new();
         for spec in specs {
             let (name, place) = (Arc::clone(&spec.name), spec.place.clone());
+            match Route::new(spec, table.routes.len(), Arc::clone(&roles)) {
+                Ok(route) => conflicts.extend(table.insert(Arc::new(route))),
+                Err(error) => conflicts.push(Conflict::Route { route: (Arc::clone(&name), place.clone()), error }),
+            }
             match names.get(&name) {
                 Some(other) => conflicts.push(Conflict::Name { name, place, other: other.clone() }),
                 None => _ = names.insert(name, place),
-            }
-            match Route::new(spec, table.routes.len(), Arc::clone(&roles)) {
-                Ok(route) => conflicts.extend(table.insert(Arc::new(route))),
-                Err((spec, error)) => conflicts.push(Conflict::Route { route: (spec.name, spec.place), error }),
             }
         }
         if conflicts.is_empty() { Ok(table) } else { Err(conflicts) }

@@ -101,25 +101,19 @@ impl Origin {
 
     /// RFC 7239 §4: the first element is the client's, and says what the client asked for.
     fn forwarded(&self, proto: &str, host: Option<&str>) -> String {
-        let mut text = String::new();
-        for (i, address) in self.chain.iter().enumerate() {
-            if i > 0 {
-                text.push_str(", ");
+        let element = |address: &IpAddr| match address {
+            IpAddr::V4(address) => format!("for={address}"),
+            IpAddr::V6(address) => format!("for=\"[{address}]\""),
+        };
+        let mut elements: Vec<String> = self.chain.iter().map(element).collect();
+        if let Some(first) = elements.first_mut() {
+            if let Some(host) = host {
+                // Quoted: a port or an IPv6 address is no token.
+                first.extend([";host=\"", host, "\""]);
             }
-            match address {
-                IpAddr::V4(address) => text.push_str(&format!("for={address}")),
-                IpAddr::V6(address) => text.push_str(&format!("for=\"[{address}]\"")),
-            }
-            if i == 0 {
-                if let Some(host) = host {
-                    // Quoted: a port or an IPv6 address is no token.
-                    text.push_str(&format!(";host=\"{host}\""));
-                }
-                text.push_str(";proto=");
-                text.push_str(proto);
-            }
+            first.extend([";proto=", proto]);
         }
-        text
+        elements.join(", ")
     }
 }
 

@@ -127,15 +127,12 @@ impl StripSet {
         }
         let mut short = [0; SHORT];
         let long;
-        let folded = match short.get_mut(..name.len()) {
-            Some(buffer) => {
-                buffer.iter_mut().zip(name).for_each(|(to, from)| *to = fold_byte(*from));
-                &*buffer
-            }
-            None => {
-                long = fold(name);
-                &*long
-            }
+        let folded = if let Some(buffer) = short.get_mut(..name.len()) {
+            buffer.iter_mut().zip(name).for_each(|(to, from)| *to = fold_byte(*from));
+            &*buffer
+        } else {
+            long = fold(name);
+            &*long
         };
         let bare = without_http(folded);
         let listed = bare.starts_with(AUTH_REQUEST) || self.names.contains(bare) || self.names.contains(folded);
@@ -214,13 +211,13 @@ impl Identity {
         let mut emitters = Vec::with_capacity(table.routes().len());
         for route in table.routes() {
             let own = &route.spec().identity;
-            let emitter = match known.iter().find(|(other, _)| Arc::ptr_eq(other, own) || *other == own) {
-                Some((_, emitter)) => Arc::clone(emitter),
-                None => {
-                    let emitter = Arc::new(Emitter::new(own)?);
-                    known.push((own, Arc::clone(&emitter)));
-                    emitter
-                }
+            let same = known.iter().find(|(other, _)| Arc::ptr_eq(other, own) || *other == own);
+            let emitter = if let Some((_, emitter)) = same {
+                Arc::clone(emitter)
+            } else {
+                let emitter = Arc::new(Emitter::new(own)?);
+                known.push((own, Arc::clone(&emitter)));
+                emitter
             };
             emitters.push(emitter);
         }

@@ -117,31 +117,19 @@ impl Authority {
     #[must_use]
     pub fn parse(raw: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(raw).ok()?;
-        let (host, rest) = match text.strip_prefix('[') {
-            Some(inner) => {
-                let (address, rest) = inner.split_once(']')?;
-                (format!("[{}]", address.parse::<Ipv6Addr>().ok()?), rest)
-            }
-            None => {
-                let end = text.find(':').unwrap_or(text.len());
-                let (name, rest) = text.split_at_checked(end)?;
-                let name = name.strip_suffix('.').unwrap_or(name);
-                let label = |label: &str| {
-                    !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-                };
-                if name.len() > 253 || !name.split('.').all(label) {
-                    return None;
-                }
-                (name.to_ascii_lowercase(), rest)
-            }
+        let (host, rest) = if let Some(inner) = text.strip_prefix('[') {
+            let (address, rest) = inner.split_once(']')?;
+            (format!("[{}]", address.parse::<Ipv6Addr>().ok()?), rest)
+        } else {
+            let (name, rest) = text.split_at_checked(text.find(':').unwrap_or(text.len()))?;
+            (host_name(name)?, rest)
         };
         let port = match rest.strip_prefix(':') {
             Some(digits) if (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Some(digits.parse().ok().filter(|port| *port > 0)?)
             }
-            Some(_) => return None,
             None if rest.is_empty() => None,
-            None => return None,
+            _ => return None,
         };
         Some(Self { host, port })
     }
@@ -149,4 +137,12 @@ impl Authority {
     fn port_or(&self, default: u16) -> u16 {
         self.port.unwrap_or(default)
     }
+}
+
+/// A name in lower case, without its final dot; IPv4 addresses are names too.
+fn host_name(name: &str) -> Option<String> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    (name.len() <= 253 && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
 }

@@ -3,7 +3,16 @@
 //! Rules that hold for every method: it runs in one transaction; when it returns `Ok` the change is durable; when it
 //! returns `Err` nothing was changed. A change that revokes something writes its [`Entry`] in the same transaction and
 //! returns it, numbered in commit order.
+//! A future that is dropped leaves the change done or undone, never half done; so does a commit that gives no answer in
+//! time, which is [`StoreError::Unavailable`] too.
 
+mod error;
+mod fold;
+mod rows;
+mod sql;
+mod sqlite;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +41,23 @@ pub enum StoreError {
 
 /// What a store method gives.
 pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Opens the store at `url` (`sqlite://PATH`), makes it where there is none, and brings its schema up to date.
+///
+/// A file that is made has mode 0600, its folder 0700.
+pub async fn open(url: &SecretString) -> StoreResult<Arc<dyn Store>> {
+    let store = sqlite::Sqlite::new(url)?;
+    store.ensure_open().await?;
+    Ok(Arc::new(store))
+}
+
+/// A store that opens itself at its first use, and tries again at the next as long as that fails (contract §9: with the
+/// store down at start the gateway listens all the same).
+///
+/// Errors only where no waiting would help: `url` is not one of a store.
+pub fn open_lazily(url: &SecretString) -> StoreResult<Arc<dyn Store>> {
+    Ok(Arc::new(sqlite::Sqlite::new(url)?))
+}
 
 /// What of a user changes; `None` leaves it.
 #[derive(Clone, Debug, Default)]
@@ -180,7 +206,9 @@ pub trait RevocationLog: Send + Sync {
     async fn revocations_after(&self, seq: i64, limit: u32) -> StoreResult<Vec<Entry>>;
     /// The number of the last entry ever written, 0 when there was none.
     async fn last_revocation(&self) -> StoreResult<i64>;
-    /// Forgets entries that ended before `now`, sealed successors older than `grace`, and dead sessions and their tokens.
+    /// Forgets entries that ended before `now`, sealed successors older than `grace`, sessions and refresh tokens that have
+    /// been dead for a day, and networks not seen for 30 days; says how many. In several short transactions, so that nobody
+    /// waits long behind it.
     async fn prune(&self, now: Timestamp, grace: Duration) -> StoreResult<u64>;
 }
 

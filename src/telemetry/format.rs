@@ -108,6 +108,14 @@ fn is_hidden(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
+/// `text` with everything escaped that could steer a terminal or hide what stands beside it.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    text.chars().for_each(|c| escape(&mut shown, c, false));
+    shown
+}
+
 /// A character as a JSON string writes it (RFC 8259 §7).
 fn escape(out: &mut String, c: char, quoted: bool) {
     let _ = match c {

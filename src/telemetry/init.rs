@@ -25,7 +25,7 @@ const QUEUE: usize = 32_768;
 /// Writes what still waits when it is dropped; lives as long as the process serves.
 #[must_use = "without it the log ends at once"]
 pub struct Guard {
-    workers: Vec<WorkerGuard>,
+    _workers: Vec<WorkerGuard>,
     dropped: Vec<ErrorCounter>,
 }
 
@@ -39,7 +39,7 @@ impl Guard {
 
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guard").field("workers", &self.workers.len()).field("dropped_lines", &self.dropped_lines()).finish()
+        f.debug_struct("Guard").field("dropped_lines", &self.dropped_lines()).finish_non_exhaustive()
     }
 }
 
@@ -53,7 +53,7 @@ pub fn init(log: &Log) -> Guard {
     let clock = Arc::new(SystemClock::default());
     // It fails where somebody else logs already: that stays as it is.
     let _ = dispatch(*log, &level, clock, access, rest).try_init();
-    Guard { workers: vec![access_worker, rest_worker], dropped }
+    Guard { _workers: vec![access_worker, rest_worker], dropped }
 }
 
 /// A bounded queue before `file`. Where there is no such file, lines go nowhere.
@@ -91,4 +91,197 @@ fn operational<S: tracing::Subscriber>(level: &str) -> impl tracing_subscriber::
     let capped =
         FilterFn::new(|metadata: &Metadata<'_>| metadata.target() != ACCESS && *metadata.level() <= cap(metadata.target()));
     asked.or(audit).and(capped)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::clock::ManualClock;
+    use crate::domain::{AuditEvent, AuditKind, CredentialKind, Timestamp};
+    use crate::telemetry::{AccessRecord, access, audit};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no writer panics").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("no writer panics").clone()).expect("UTF-8")
+        }
+    }
+
+    /// What `work` writes: the access log, and the rest.
+    fn logged(log: Log, level: &str, work: impl FnOnce()) -> (String, String) {
+        let (first, second) = (Lines::default(), Lines::default());
+        let (to_first, to_second) = (first.clone(), second.clone());
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_360_503_042)));
+        let guard = dispatch(log, level, clock, move || to_first.clone(), move || to_second.clone()).set_default();
+        work();
+        drop(guard);
+        (first.text(), second.text())
+    }
+
+    const TEXT: Log = Log { json: false, access: true };
+    const JSON: Log = Log { json: true, access: true };
+
+    fn record(path: &str) -> AccessRecord<'_> {
+        AccessRecord {
+            request_id: "0191",
+            client: Some([192, 0, 2, 7].into()),
+            method: "GET",
+            path,
+            route: Some("orders"),
+            status: 403,
+            decision: "deny",
+            reason: Some("insufficient_scope"),
+            principal: Some("0190"),
+            credential: Some(CredentialKind::Bearer),
+            backend: None,
+            bytes_in: 0,
+            bytes_out: 180,
+            duration: Duration::from_micros(1234),
+            upstream: None,
+        }
+    }
+
+    #[test]
+    fn a_request_is_one_line_of_text() {
+        let (line, rest) = logged(TEXT, "", || access(&record("/api/orders")));
+        assert_eq!(
+            line,
+            "2026-11-22T15:15:03.042Z INFO access request_id=0191 client=192.0.2.7 method=GET path=/api/orders route=orders \
+             status=403 decision=deny reason=insufficient_scope principal=0190 credential=bearer bytes_in=0 bytes_out=180 \
+             duration_ms=1.234\n"
+        );
+        assert_eq!(rest, "");
+    }
+
+    #[test]
+    fn a_request_is_one_json_object() {
+        let (line, _) = logged(JSON, "", || access(&record("/a\"b")));
+        let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(
+            value,
+            serde_json::json!({
+                "time": "2026-11-22T15:15:03.042Z", "level": "INFO", "target": "access", "request_id": "0191",
+                "client": "192.0.2.7", "method": "GET", "path": "/a\"b", "route": "orders", "status": 403, "decision": "deny",
+                "reason": "insufficient_scope", "principal": "0190", "credential": "bearer", "bytes_in": 0, "bytes_out": 180,
+                "duration_ms": 1.234
+            })
+        );
+    }
+
+    #[test]
+    fn the_access_log_can_be_off_and_does_not_depend_on_the_level() {
+        let (line, rest) = logged(Log { access: false, ..TEXT }, "trace", || access(&record("/")));
+        assert_eq!((line.as_str(), rest.as_str()), ("", ""));
+        let (line, _) = logged(TEXT, "error", || access(&record("/")));
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn the_audit_log_does_not_depend_on_the_level() {
+        let event = AuditEvent {
+            at: Timestamp::from_secs(1_795_360_503),
+            kind: AuditKind::LoginFailed,
+            actor: None,
+            subject: Some("ann".into()),
+            address: Some("192.0.2.7".into()),
+            request_id: Some("0191".into()),
+            detail: None,
+        };
+        let (_, line) = logged(TEXT, "off", || audit(&event));
+        assert_eq!(
+            line,
+            "2026-11-22T15:15:03.042Z INFO audit event=login_failed at=2026-11-22T15:15:03.000Z subject=ann client=192.0.2.7 \
+             request_id=0191\n"
+        );
+    }
+
+    #[test]
+    fn nothing_in_a_value_forges_a_line_or_a_field() {
+        let evil = "/a\r\n2026 INFO access status=200 \u{1b}[31m\u{2028}\u{202e}\0 \"";
+        for log in [TEXT, JSON] {
+            let (line, _) = logged(log, "", || access(&record(evil)));
+            assert_eq!(line.matches('\n').count(), 1, "{line}");
+            let odd = |c: char| c.is_control() && c != '\n' || "\u{2028}\u{202e}".contains(c);
+            assert!(!line.contains(odd), "{line}");
+        }
+        let (line, _) = logged(TEXT, "", || access(&record(evil)));
+        assert!(
+            line.contains("path=\"/a\\r\\n2026 INFO access status=200 \\u001b[31m\\u2028\\u202e\\u0000 \\\"\" route="),
+            "{line}"
+        );
+        let (line, _) = logged(JSON, "", || access(&record(evil)));
+        let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(value["path"], evil);
+        let (_, line) = logged(TEXT, "", || tracing::warn!(target: "portcullis::x", "broken {}", "a\nb"));
+        assert_eq!(line, "2026-11-22T15:15:03.042Z WARN portcullis::x: broken a\\nb\n");
+    }
+
+    #[test]
+    fn a_long_value_is_cut() {
+        let (line, rest) = logged(JSON, "", || {
+            access(&record(&"/ä".repeat(100_000)));
+            tracing::info!(target: "portcullis::x", list = ?vec!["x"; 100_000]);
+        });
+        assert!(line.len() < 5000 && line.contains('…'), "{}", line.len());
+        assert!(rest.len() < 5000 && rest.contains('…'), "{}", rest.len());
+        serde_json::from_str::<serde_json::Value>(&line).expect("JSON");
+    }
+
+    #[test]
+    fn credentials_are_cut_out_of_paths_and_messages() {
+        let token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln";
+        let (line, rest) = logged(TEXT, "", || {
+            access(&record(&format!("/reset/{token}")));
+            tracing::error!(target: "portcullis::x", error = %format!("can't reach redis://u:hunter2@h/: {token}"), "gone");
+        });
+        assert!(line.contains("path=/reset/eyJ*** "), "{line}");
+        assert!(!rest.contains("hunter2") && !rest.contains(token), "{rest}");
+    }
+
+    #[test]
+    fn dependencies_cannot_print_requests_at_any_level() {
+        let (line, rest) = logged(TEXT, "trace,pingora_proxy=trace,h2=trace,pingora_core=trace", || {
+            log::error!(target: "pingora_proxy", "Fail to proxy: /a?access_token=hunter2");
+            log::error!(target: "pingora_core::apps::http_app", "hunter2");
+            tracing::trace!(target: "h2::codec", "hunter2");
+            tracing::warn!(target: "sqlx::query", "hunter2");
+            log::info!(target: "pingora_core::server", "SIGTERM received");
+            log::debug!(target: "pingora_core::server", "hunter2");
+            tracing::trace!(target: "portcullis::proxy", "ours");
+        });
+        assert_eq!(line, "");
+        assert_eq!(
+            rest,
+            "2026-11-22T15:15:03.042Z INFO pingora_core::server: SIGTERM received\n\
+             2026-11-22T15:15:03.042Z TRACE portcullis::proxy: ours\n"
+        );
+    }
+
+    #[test]
+    fn the_level_is_info_unless_asked_otherwise() {
+        let work = || {
+            tracing::info!(target: "portcullis::x", "one");
+            tracing::debug!(target: "portcullis::x", "two");
+            tracing::warn!(target: "portcullis::y", "three");
+        };
+        // As everywhere with `RUST_LOG`, a list of modules silences the others.
+        let lines = |level| logged(TEXT, level, work).1.lines().count();
+        assert_eq!((lines(""), lines("warn"), lines("portcullis::x=debug"), lines("off")), (2, 1, 2, 0));
+    }
 }

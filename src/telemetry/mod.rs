@@ -14,6 +14,7 @@ pub mod metrics;
 mod redact;
 mod targets;
 
+pub use format::printable;
 pub use init::{Guard, init};
 pub use redact::scrub;
 

@@ -16,7 +16,7 @@ const FOREIGN: [(&str, LevelFilter); 4] = [
     ("pingora_core::server", LevelFilter::INFO),
     ("pingora_core::services", LevelFilter::WARN),
     ("pingora_core::listeners", LevelFilter::WARN),
-    ("rustls", LevelFilter::WARN),
+    ("rustls", LevelFilter::ERROR),
 ];
 
 /// The most that `target` may say.

@@ -22,7 +22,10 @@ fn invalid<T>(text: String) -> AdminResult<T> {
 pub(super) fn username(name: &str) -> AdminResult<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-+@".contains(c);
     if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
-        return invalid(format!("`{}` is no username: use 1 to 64 of the letters a-z, digits and . _ - + @", name.escape_debug()));
+        return invalid(format!(
+            "`{}` is no username: use 1 to 64 of the letters a-z, digits and . _ - + @",
+            name.escape_debug()
+        ));
     }
     Ok(name.to_owned())
 }
@@ -55,11 +58,11 @@ pub(super) fn roles(names: &[String], known: &Roles) -> AdminResult<Vec<String>>
     for name in names {
         if !known.0.contains_key(name) {
             let mut text = format!("there is no role `{}`", name.escape_debug());
-            if let Some(near) = known.0.keys().max_by(|a, b| {
-                strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
-            }) && strsim::jaro_winkler(near, name) > 0.8
+            if let Some(near) =
+                known.0.keys().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
+                && strsim::jaro_winkler(near, name) > 0.8
             {
-                text.push_str(&format!(" (did you mean `{near}`?)"));
+                text = format!("{text} (did you mean `{near}`?)");
             }
             let all = known.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return invalid(format!("{text}: use {all}, or declare it in [roles] of gateway.toml"));

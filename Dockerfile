@@ -1,0 +1,31 @@
+# syntax=docker/dockerfile:1
+# Small and not root: the binary, certificates of public authorities, and nothing that a shell would need.
+
+FROM rust:1.95-bookworm AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends cmake \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --locked --release --bin portcullis \
+ && cp target/release/portcullis /portcullis \
+ && mkdir -p /etc/portcullis/routes /var/lib/portcullis
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /portcullis /usr/local/bin/portcullis
+# gateway.toml and routes/ are mounted at /etc/portcullis; what the gateway writes is a volume of its own.
+COPY --from=build --chown=nonroot:nonroot /etc/portcullis /etc/portcullis
+COPY --from=build --chown=nonroot:nonroot --chmod=700 /var/lib/portcullis /var/lib/portcullis
+ENV PORTCULLIS_CONFIG=/etc/portcullis/gateway.toml
+WORKDIR /etc/portcullis
+VOLUME /var/lib/portcullis
+EXPOSE 8080
+USER nonroot
+# Orchestrators ask /readyz on the admin listener; SIGTERM drains, SIGHUP reloads.
+HEALTHCHECK NONE
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["portcullis"]
+CMD ["run"]

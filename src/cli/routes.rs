@@ -1,0 +1,131 @@
+//! `portcullis routes`: the resolved route table.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::check::{Format, Outcome, refused};
+use crate::config::Environment;
+use crate::policy::file::load;
+use crate::policy::{AuthMode, Condition, ConditionSubject, ConditionValue, HostPattern, RouteSpec};
+
+const COLUMNS: [&str; 7] = ["METHODS", "HOST", "PATH", "NAME", "BACKEND", "AUTH", "ASKS"];
+
+/// Prints the routes that the configuration at `path` makes.
+#[must_use]
+pub fn routes(path: &Path, format: Format, colors: bool, env: &Environment) -> Outcome {
+    let everything = match load(path, env) {
+        Ok(everything) => everything,
+        Err(report) if format == Format::Json => {
+            return Outcome { code: 1, out: format!("{:#}\n", report.to_json()), err: String::new() };
+        }
+        Err(report) => return Outcome { code: 1, out: String::new(), err: refused(path, &report, colors) },
+    };
+    let specs: Vec<&RouteSpec> = everything.table.routes().iter().map(|route| route.spec()).collect();
+    let out = match format {
+        Format::Json => format!("{:#}\n", Value::Array(specs.into_iter().map(as_json).collect())),
+        Format::Text => aligned(specs.into_iter().map(as_row)),
+    };
+    Outcome { code: 0, out, err: String::new() }
+}
+
+fn as_row(spec: &RouteSpec) -> [String; 7] {
+    let dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+    [
+        spec.methods.as_ref().map_or_else(|| "*".to_owned(), |_| methods(spec).join(",")),
+        if spec.hosts.is_empty() { "*".to_owned() } else { hosts(spec).join(",") },
+        spec.path.clone(),
+        spec.name.to_string(),
+        dash(spec.backend.as_ref().map(|backend| backend.name.clone()).unwrap_or_default()),
+        auth(spec).to_owned(),
+        dash(asks(spec)),
+    ]
+}
+
+fn as_json(spec: &RouteSpec) -> Value {
+    let texts = |scopes: &[crate::domain::Scope]| scopes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "name": &*spec.name,
+        "file": &*spec.place.file,
+        "line": spec.place.line,
+        "methods": spec.methods.as_ref().map(|_| methods(spec)),
+        "hosts": hosts(spec),
+        "path": spec.path,
+        "backend": spec.backend.as_ref().map(|backend| &backend.name),
+        "auth": auth(spec),
+        "credentials": credentials(spec),
+        "scopes": texts(&spec.scopes),
+        "any_scopes": texts(&spec.any_scopes),
+        "roles": spec.roles,
+        "where": spec.conditions.iter().map(condition).collect::<Vec<_>>(),
+    })
+}
+
+fn methods(spec: &RouteSpec) -> Vec<&str> {
+    spec.methods.iter().flatten().map(http::Method::as_str).collect()
+}
+
+fn hosts(spec: &RouteSpec) -> Vec<String> {
+    let text = |host: &HostPattern| match host {
+        HostPattern::Exact(host) => host.clone(),
+        HostPattern::Wildcard(suffix) => format!("*{suffix}"),
+    };
+    spec.hosts.iter().map(text).collect()
+}
+
+const fn auth(spec: &RouteSpec) -> &'static str {
+    match spec.auth {
+        AuthMode::Required => "required",
+        AuthMode::Optional => "optional",
+        AuthMode::None => "none",
+    }
+}
+
+fn credentials(spec: &RouteSpec) -> Vec<&'static str> {
+    use crate::domain::CredentialKind::{ApiKey, Bearer, Session};
+    [Bearer, ApiKey, Session].into_iter().filter(|kind| spec.credentials.contains(*kind)).map(|kind| kind.as_str()).collect()
+}
+
+/// What a caller must have, in one line.
+fn asks(spec: &RouteSpec) -> String {
+    let mut asks: Vec<String> = spec.scopes.iter().map(ToString::to_string).collect();
+    if !spec.any_scopes.is_empty() {
+        asks.push(spec.any_scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join("|"));
+    }
+    if !spec.roles.is_empty() {
+        asks.push(format!("role:{}", spec.roles.join("|")));
+    }
+    asks.extend(spec.conditions.iter().map(condition));
+    if spec.auth != AuthMode::None && spec.credentials != crate::domain::CredentialKinds::ALL {
+        asks.push(format!("by:{}", credentials(spec).join("|")));
+    }
+    asks.join(" ")
+}
+
+fn condition(condition: &Condition) -> String {
+    let subject = match &condition.subject {
+        ConditionSubject::Subject => "subject".to_owned(),
+        ConditionSubject::Username => "username".to_owned(),
+        ConditionSubject::Claim(path) => format!("claims.{}", path.join(".")),
+        ConditionSubject::Attribute(path) => format!("attributes.{}", path.join(".")),
+    };
+    match &condition.value {
+        ConditionValue::Parameter(name) => format!("{subject}={{{name}}}"),
+        ConditionValue::Literal(value) => format!("{subject}={value}"),
+    }
+}
+
+fn aligned(rows: impl Iterator<Item = [String; 7]>) -> String {
+    let rows: Vec<[String; 7]> = std::iter::once(COLUMNS.map(str::to_owned)).chain(rows).collect();
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &[String; 7]| {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}

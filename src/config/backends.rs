@@ -1,0 +1,227 @@
+//! `[[backends]]`, and the URL that a route may name instead of one.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::document::{Node, Value, parse_default};
+use super::report::{Finding, Report, Span};
+use super::schema::{At, FromNode};
+use super::values::string;
+use super::{Backend, raw};
+
+impl FromNode for raw::BackendServer {
+    const TAKES: &'static str = "\"host:port\", or { address = \"host:port\" }";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        if let Value::Table(table) = &node.value {
+            let address = raw::WeightedServer::read(node, report)?.address;
+            let span = table.get("address").map_or(node.span, |node| node.span);
+            return address.value.0.map(|value| Self(At { value, span, set: true }));
+        }
+        string(node, Self::TAKES, report).map(|(text, _)| Self(At { value: text.to_owned(), span: node.span, set: true }))
+    }
+}
+
+/// Checks `[[backends]]`.
+pub(crate) fn checked(raw: &[At<raw::Backend>], report: &mut Report) -> BTreeMap<String, Arc<Backend>> {
+    let mut backends = BTreeMap::new();
+    let mut places: BTreeMap<String, Span> = BTreeMap::new();
+    for At { value: entry, span, .. } in raw {
+        let servers = servers(entry, report);
+        let Some(name) = &entry.name.value.0 else { continue };
+        if !is_name(name) {
+            let finding = Finding::new(format!("`{name}` can't be the name of a backend"));
+            report.error(entry.name.span, finding.help("1 to 64 letters, digits, `-`, `_` and `.`"));
+        }
+        if let Some(first) = places.insert(name.clone(), *span) {
+            let finding = Finding::new(format!("there are two backends named `{name}`")).also(first, "the first one");
+            report.error(entry.name.span, finding.help("give each a name of its own"));
+        }
+        let backend = Backend {
+            name: name.clone(),
+            servers,
+            base_path: String::new(),
+            connect_timeout: entry.connect_timeout.value.0,
+            timeout: entry.timeout.value.0,
+            read_timeout: entry.read_timeout.value.0,
+            retries: entry.retries.value.0,
+        };
+        backends.insert(name.clone(), Arc::new(backend));
+    }
+    backends
+}
+
+fn servers(entry: &raw::Backend, report: &mut Report) -> Vec<String> {
+    let Some(servers) = &entry.servers.value.0 else {
+        return Vec::new();
+    };
+    if servers.is_empty() && !report.may_hide(entry.servers.span, &["servers"]) {
+        report.error(entry.servers.span, Finding::new("a backend has one server at least").help("write [\"127.0.0.1:9000\"]"));
+    }
+    let mut addresses = Vec::new();
+    for At { value: raw::BackendServer(server), .. } in servers {
+        match host_and_port(&server.value) {
+            Ok((host, _)) => {
+                warn_of_remote(&host, server.span, report);
+                addresses.push(server.value.to_ascii_lowercase());
+            }
+            Err(wrong) => {
+                let bare = server.value.split_once("://").map_or(server.value.as_str(), |(_, rest)| rest);
+                let bare = bare.split('/').next().unwrap_or_default();
+                let help =
+                    if host_and_port(bare).is_ok() { format!("write \"{bare}\"") } else { "write \"127.0.0.1:9000\"".to_owned() };
+                report.error(server.span, Finding::new(format!("`{}` {wrong}", server.value)).help(help));
+            }
+        }
+    }
+    addresses
+}
+
+/// Warns that what goes to `host` can be read on the way.
+fn warn_of_remote(host: &str, span: Span, report: &mut Report) {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let local =
+        address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| address.to_canonical().is_loopback());
+    if !local {
+        report.warning(
+            span,
+            Finding::new(format!("no TLS to the remote backend `{host}`: what passes can be read and changed on the way"))
+                .help("make sure that the network between is yours alone"),
+        );
+    }
+}
+
+/// Takes `host:port` apart.
+fn host_and_port(text: &str) -> Result<(String, u16), &'static str> {
+    if text.contains("://") || text.contains('/') {
+        return Err("is a URL, and a server is only \"host:port\"");
+    }
+    let (host, port) = text.rsplit_once(':').ok_or("has no port")?;
+    if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return Err("has no port, or an IPv6 address without brackets");
+    }
+    let port = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit())).and_then(|port| port.parse().ok());
+    let port = port.filter(|port| *port != 0).ok_or("has no port from 1 to 65535")?;
+    if !is_host(host) {
+        return Err("names no host");
+    }
+    Ok((host.to_ascii_lowercase(), port))
+}
+
+/// Whether `host` is a name, an IPv4 address or an IPv6 address in brackets.
+pub(crate) fn is_host(host: &str) -> bool {
+    if let Some(v6) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return v6.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    // What looks like an address must be one: `1.2.3` and `256.0.0.1` are read differently by everybody.
+    let numeric = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    host.len() <= 253 && host.split('.').all(label) && (!numeric || host.parse::<std::net::Ipv4Addr>().is_ok())
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// A backend made of the URL that stands in a route at `span`.
+pub(crate) fn inline(url: &str, span: Span, report: &mut Report) -> Option<Backend> {
+    match parse_inline(url) {
+        Ok((server, base_path)) => {
+            let host = server.rsplit_once(':').map_or(server.as_str(), |(host, _)| host);
+            warn_of_remote(host, span, report);
+            let defaults = defaults(span, report)?;
+            Some(Backend {
+                name: server.clone(),
+                servers: vec![server],
+                base_path,
+                connect_timeout: defaults.connect_timeout.value.0,
+                timeout: defaults.timeout.value.0,
+                read_timeout: defaults.read_timeout.value.0,
+                retries: defaults.retries.value.0,
+            })
+        }
+        Err(finding) => {
+            report.error(span, finding);
+            None
+        }
+    }
+}
+
+fn defaults(span: Span, report: &mut Report) -> Option<raw::Backend> {
+    let node = parse_default("{ name = \"inline\", servers = [] }", span, "backend", report);
+    raw::Backend::read(&node, report)
+}
+
+fn parse_inline(url: &str) -> Result<(String, String), Finding> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    if matches!(scheme, "https" | "h2c") {
+        return Err(Finding::new(format!("`backend = \"{scheme}://…\"` is not available yet")).help("write \"http://…\""));
+    }
+    if scheme != "http" {
+        return Err(Finding::new(format!("`{url}` is not the URL of a backend")).help("write \"http://127.0.0.1:9000\""));
+    }
+    let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+    let server =
+        if authority.contains(':') && !authority.ends_with(']') { authority.to_owned() } else { format!("{authority}:80") };
+    if host_and_port(&server).is_err() {
+        return Err(Finding::new(format!("`{url}` names no host and port")).help("write \"http://127.0.0.1:9000\""));
+    }
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if !is_plain_path(path) {
+        return Err(Finding::new(format!("`{path}` can't be put before a path"))
+            .help("segments of letters, digits and `-._~`, without query or escapes"));
+    }
+    Ok((server.to_ascii_lowercase(), path.to_owned()))
+}
+
+/// Whether `path` is empty, or `/segments` that every backend reads alike.
+pub(crate) fn is_plain_path(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte);
+    let segment = |segment: &str| !segment.is_empty() && !segment.ends_with('.') && segment.bytes().all(plain);
+    path.is_empty() || path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_host_with_a_port() {
+        for good in ["127.0.0.1:9000", "[::1]:9000", "backend:80", "a.b-c.example:65535"] {
+            assert!(host_and_port(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "127.0.0.1",
+            "::1:9000",
+            "backend:",
+            "backend:0",
+            "backend:65536",
+            ":80",
+            "a b:80",
+            "1.2.3:80",
+            "u@h:80",
+            "a..b:1",
+            "a:+1",
+        ] {
+            assert!(host_and_port(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_inline_url_gives_its_server_and_base_path() {
+        let parts = |url| parse_inline(url).ok();
+        assert_eq!(parts("http://127.0.0.1:9000"), Some(("127.0.0.1:9000".into(), String::new())));
+        assert_eq!(parts("http://Legacy/base/"), Some(("legacy:80".into(), "/base".into())));
+        assert_eq!(parts("http://[::1]/"), Some(("[::1]:80".into(), String::new())));
+        for bad in
+            ["https://a", "http://", "http://a/..", "http://a//b", "http://a/?q", "http://u@a", "http://a/%2e", "http://a#b"]
+        {
+            assert_eq!(parts(bad), None, "{bad}");
+        }
+    }
+}

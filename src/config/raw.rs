@@ -1,0 +1,568 @@
+//! gateway.toml as it is written (contract §3): every key with its type, its default and what it is for.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::Rate;
+use super::identity::IdentityWish;
+use super::schema::{At, section};
+use super::server::Listen;
+use super::values::{Count, Later, LaterSection, Named, Required, Secret, Size, Version, Wait, words};
+use crate::domain::Scope;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+section! {
+    /// gateway.toml
+    pub(crate) struct Gateway {
+        /// The version of this file's form.
+        _version as "version": Version = "1",
+        /// The addresses the gateway listens on, and its limits.
+        server: Server = "{}",
+        /// Where the routes are.
+        routes: Routes = "{}",
+        /// What routes lead to.
+        backends: Vec<At<Backend>> = "[]",
+        /// The gateway's own endpoints.
+        auth: Auth = "{}",
+        /// The gateway's own tokens.
+        tokens: Tokens = "{}",
+        /// Browser sessions.
+        _session as "session": Session = "{}",
+        /// Whose tokens are accepted beside the gateway's own.
+        _issuers as "issuers": LaterSection<Issuer, true> = "",
+        /// Sign-in at another provider.
+        _oidc as "oidc": Later = "[]",
+        /// API keys.
+        api_keys: ApiKeys = "{}",
+        /// Named sets of scopes; written ones replace those of the same name, the others stay.
+        roles: Vec<Named<Role>> = "{}",
+        /// The scopes there are, with a description each.
+        scopes: Vec<Named<String>> = "{}",
+        /// Logging in.
+        login: Login = "{}",
+        /// Passwords and what checking one costs.
+        passwords: Passwords = "{}",
+        /// Accounts.
+        accounts: Accounts = "{}",
+        /// Sending mail.
+        _mail as "mail": LaterSection<Mail, false> = "",
+        /// Where accounts, sessions, keys and revocations are kept.
+        store: Store = "{}",
+        /// A Redis that carries revocations and limits between replicas.
+        redis: Option<Redis> = "",
+        /// Revocation.
+        revocation: Revocation = "{}",
+        /// What backends learn about who is calling.
+        identity: Identity = "{}",
+        /// CORS for all routes.
+        _cors as "cors": Cors = "{}",
+        /// Logs.
+        log: Log = "{}",
+        /// Traces.
+        _telemetry as "telemetry": Telemetry = "{}",
+    }
+}
+
+section! {
+    /// `[server]`
+    pub(crate) struct Server {
+        /// Addresses to listen on.
+        listen: Vec<At<Listen>> = r#"["127.0.0.1:8080"]"#,
+        /// Health and metrics; never public.
+        admin_listen: SocketAddr = r#""127.0.0.1:9901""#,
+        /// The URL clients reach the gateway at: the issuer of its tokens. HTTPS makes cookies Secure.
+        public_url: String = r#""http://127.0.0.1:8080""#,
+        /// Whose X-Forwarded-For and -Proto are believed, walked from right to left.
+        trusted_proxies: Vec<At<IpNet>> = "[]",
+        /// Threads that serve traffic; 0 is one a core.
+        threads: Count<0, 1024> = "0",
+        /// After SIGTERM: not ready, still serving.
+        drain_delay: Duration = r#""0s""#,
+        /// Then: no new connections, exit when idle, at most this.
+        drain_timeout: Duration = r#""30s""#,
+        /// TLS.
+        _tls as "tls": Tls = "{}",
+        /// What a request may be at most.
+        limits: Limits = "{}",
+    }
+}
+
+section! {
+    /// `[server.tls]`
+    pub(crate) struct Tls {
+        /// Certificates, chosen by SNI.
+        _certificates as "certificates": LaterSection<Certificate, true> = "",
+        /// The oldest version that is spoken.
+        _min_version as "min_version": Later = r#""1.2""#,
+        /// A file with the authorities of client certificates, which are then required.
+        _client_ca as "client_ca": Later = r#""""#,
+    }
+}
+
+section! {
+    /// `[[server.tls.certificates]]`
+    pub(crate) struct Certificate {
+        /// The chain, a PEM file.
+        _certificate as "certificate": Option<String> = "",
+        /// The key, a PEM file.
+        _key as "key": Option<String> = "",
+    }
+}
+
+section! {
+    /// `[server.limits]`
+    pub(crate) struct Limits {
+        /// The request line.
+        request_line: Size<256, { 64 * KIB }> = r#""8KiB""#,
+        /// One header field.
+        header: Size<256, MIB> = r#""16KiB""#,
+        /// All header fields together.
+        headers: Size<256, MIB> = r#""64KiB""#,
+        /// How many header fields.
+        header_count: Count<1, 256> = "100",
+        /// Until the header is complete, from its first byte.
+        header_timeout: Wait = r#""10s""#,
+        /// Until the body of a call to an own endpoint is complete.
+        body_timeout: Wait = r#""10s""#,
+        /// How long an idle connection stays open.
+        keepalive_timeout: Wait = r#""60s""#,
+        /// Connections at once; more are refused.
+        connections: Count<1, 10_000_000> = "10000",
+        /// Streams of one HTTP/2 connection at once.
+        _h2_streams as "h2_streams": Later = "100",
+    }
+}
+
+section! {
+    /// `[routes]`
+    pub(crate) struct Routes {
+        /// Route files, as globs.
+        include: Vec<At<String>> = r#"["routes/*.toml"]"#,
+    }
+}
+
+section! {
+    /// `[[backends]]`
+    pub(crate) struct Backend {
+        /// The name that routes use.
+        name: Required<String> = "",
+        /// Its servers, as `"host:port"`.
+        servers: Required<Vec<At<BackendServer>>> = "",
+        /// How they are spoken to.
+        _scheme as "scheme": Scheme = r#""http""#,
+        /// TLS towards them.
+        _tls as "tls": BackendTls = "{}",
+        /// How one of them is chosen.
+        _balance as "balance": Balance = r#""round_robin""#,
+        /// Until connected.
+        connect_timeout: Wait = r#""2s""#,
+        /// Until the response's header.
+        timeout: Wait = r#""60s""#,
+        /// Between two reads of the response.
+        read_timeout: Wait = r#""60s""#,
+        /// How many other servers an idempotent call is tried on.
+        retries: Count<0, 10> = "1",
+        /// Health checks.
+        _health as "health": Health = "{}",
+    }
+}
+
+/// An element of `servers`: its address.
+#[derive(Clone, Debug)]
+pub(crate) struct BackendServer(pub(crate) At<String>);
+
+section! {
+    /// An element of `servers` as a table.
+    pub(crate) struct WeightedServer {
+        /// `"host:port"`
+        address: Required<String> = "",
+        /// How much of the traffic it takes.
+        _weight as "weight": Later = "1",
+    }
+}
+
+section! {
+    /// `[backends].tls`
+    pub(crate) struct BackendTls {
+        /// The name that its certificate must have.
+        _server_name as "server_name": Later = r#""""#,
+        /// A file with the authorities that may have signed it.
+        _ca as "ca": Later = r#""""#,
+        /// The gateway's certificate towards it.
+        _certificate as "certificate": Later = r#""""#,
+        /// And its key.
+        _key as "key": Later = r#""""#,
+    }
+}
+
+section! {
+    /// `[backends].health`
+    pub(crate) struct Health {
+        /// The path that is asked; empty asks none.
+        _path as "path": Later = r#""""#,
+        /// How often.
+        _interval as "interval": Later = r#""5s""#,
+        /// After how many failures a server is left out.
+        _unhealthy_after as "unhealthy_after": Later = "3",
+        /// After how many successes it is back.
+        _healthy_after as "healthy_after": Later = "2",
+    }
+}
+
+words! {
+    /// `backends.scheme`
+    pub(crate) enum Scheme {
+        /// Plain HTTP/1.1.
+        Http = "http",
+    } later ["https", "h2c"]
+}
+
+words! {
+    /// `backends.balance`
+    pub(crate) enum Balance {
+        /// One after the other.
+        RoundRobin = "round_robin",
+    } later ["random", "least_connections", "hash:ip", "hash:user"]
+}
+
+section! {
+    /// `[auth]`
+    pub(crate) struct Auth {
+        /// Where the gateway's own endpoints live.
+        prefix: String = r#""/auth""#,
+        /// The realm of challenges.
+        realm: String = r#""portcullis""#,
+        /// Who may use the password grant.
+        _password_grant as "password_grant": PasswordGrant = r#""open""#,
+        /// Other paths of own endpoints.
+        _aliases as "aliases": Later = "{}",
+        /// Other gateways' forward-auth paths.
+        _compat as "compat": Later = "[]",
+    }
+}
+
+words! {
+    /// `auth.password_grant`
+    pub(crate) enum PasswordGrant {
+        /// Everybody.
+        Open = "open",
+    } later ["clients", "off"]
+}
+
+section! {
+    /// `[tokens]`
+    pub(crate) struct Tokens {
+        /// What own tokens are signed with.
+        algorithm: Algorithm = r#""ES256""#,
+        /// The folder of the key files.
+        keys: String = r#""keys/""#,
+        /// The key of HS256, 32 bytes at least.
+        secret: Secret = r#""""#,
+        /// A new key verifies and is published at once, and signs after this.
+        activate_after: Duration = r#""60s""#,
+        /// The audience of own tokens.
+        audience: String = r#""portcullis""#,
+        /// How long an access token lives.
+        access_ttl: Wait = r#""15m""#,
+        /// How long a login lives without a refresh.
+        refresh_ttl: Wait = r#""7d""#,
+        /// How long a replay of a refresh token still gives its unused successor.
+        refresh_grace: Duration = r#""10s""#,
+        /// How far clocks may differ.
+        leeway: Duration = r#""30s""#,
+    }
+}
+
+words! {
+    /// `tokens.algorithm`
+    pub(crate) enum Algorithm {
+        /// ECDSA on P-256.
+        Es256 = "ES256",
+        /// HMAC with SHA-256.
+        Hs256 = "HS256",
+    } later ["EdDSA", "RS256"]
+}
+
+section! {
+    /// `[session]`
+    pub(crate) struct Session {
+        /// Ends a browser session that is not used.
+        _idle as "idle": Later = r#""24h""#,
+        /// Ends every browser session.
+        _absolute as "absolute": Later = r#""7d""#,
+    }
+}
+
+section! {
+    /// `[[issuers]]`
+    pub(crate) struct Issuer {
+        /// Its name for the backend.
+        _name as "name": Option<String> = "",
+        /// The `iss` of its tokens.
+        _issuer as "issuer": Option<String> = "",
+        /// The `aud` of its tokens.
+        _audience as "audience": Option<Vec<At<String>>> = "",
+        /// What its tokens are signed with.
+        _algorithms as "algorithms": Option<Vec<At<String>>> = "",
+        /// The `typ` of its tokens.
+        _typ as "typ": Option<Vec<At<String>>> = "",
+        /// How long its tokens may live.
+        _max_lifetime as "max_lifetime": Option<Wait> = "",
+        /// Where its keys are.
+        _jwks_url as "jwks_url": Option<String> = "",
+        /// Or a file with them.
+        _jwks_file as "jwks_file": Option<String> = "",
+        /// Or whether its metadata says where.
+        _discovery as "discovery": Option<bool> = "",
+        /// Or the key of HS256.
+        _secret as "secret": Option<Secret> = "",
+        /// Which claims are the username, the scopes and the roles.
+        _claims as "claims": Option<IssuerClaims> = "",
+        /// Which of its scopes count.
+        _scopes as "scopes": Option<IssuerScopes> = "",
+        /// Which of its roles count.
+        _roles as "roles": Option<IssuerRoles> = "",
+        /// Whether its subjects are passed on as they are.
+        _trust_subject as "trust_subject": Option<bool> = "",
+    }
+}
+
+section! {
+    /// `[issuers].claims`
+    pub(crate) struct IssuerClaims {
+        /// The username.
+        _username as "username": Option<String> = "",
+        /// The scopes.
+        _scopes as "scopes": Option<String> = "",
+        /// The roles.
+        _roles as "roles": Option<String> = "",
+    }
+}
+
+section! {
+    /// `[issuers].scopes`
+    pub(crate) struct IssuerScopes {
+        /// Those that count.
+        _allow as "allow": Option<Vec<At<String>>> = "",
+        /// What is put before each.
+        _prefix as "prefix": Option<String> = "",
+    }
+}
+
+section! {
+    /// `[issuers].roles`
+    pub(crate) struct IssuerRoles {
+        /// Theirs to ours.
+        _map as "map": Option<Vec<Named<String>>> = "",
+    }
+}
+
+section! {
+    /// `[api_keys]`
+    pub(crate) struct ApiKeys {
+        /// The header an API key comes in.
+        header: String = r#""X-API-Key""#,
+        /// The query parameter it may come in; empty is none.
+        query_parameter: String = r#""""#,
+        /// How long a known key goes on without the store.
+        cache_ttl: Duration = r#""15m""#,
+    }
+}
+
+section! {
+    /// An entry of `[roles]`.
+    pub(crate) struct Role {
+        /// The roles it includes.
+        includes: Vec<At<String>> = "[]",
+        /// The scopes it gives itself.
+        scopes: Vec<At<Scope>> = "[]",
+    }
+}
+
+section! {
+    /// `[login]`
+    pub(crate) struct Login {
+        /// Attempts a client address: an IPv4 address, an IPv6 /64.
+        rate_limit: Rate = r#""5/1m""#,
+        /// Failures an account.
+        account_rate_limit: Rate = r#""20/15m""#,
+        /// Password checks at once; 0 is half the cores, at least 1.
+        concurrency: Count<0, 1024> = "0",
+        /// How many may wait for one.
+        queue: Count<0, 100_000> = "64",
+    }
+}
+
+section! {
+    /// `[passwords]`
+    pub(crate) struct Passwords {
+        /// In code points.
+        min_length: Count<1, 1024> = "15",
+        /// In bytes.
+        max_length: Size<64, { 16 * KIB }> = r#""256B""#,
+        /// Kinds of characters that must be there.
+        _require as "require": Later = "[]",
+        /// Passwords that are refused.
+        _blocklist as "blocklist": Later = r#""builtin""#,
+        /// What a new hash costs.
+        argon2: Argon2 = "{}",
+    }
+}
+
+section! {
+    /// `[passwords].argon2`
+    pub(crate) struct Argon2 {
+        /// Memory.
+        memory: Size<{ 8 * KIB }, { 4096 * MIB }> = r#""64MiB""#,
+        /// Passes over it.
+        iterations: Count<1, 64> = "3",
+        /// Lanes.
+        parallelism: Count<1, 64> = "4",
+    }
+}
+
+section! {
+    /// `[accounts]`
+    pub(crate) struct Accounts {
+        /// Whether people make their own accounts.
+        _registration as "registration": Later = "false",
+        /// The role of an account that is made without one.
+        default_role: String = r#""viewer""#,
+    }
+}
+
+section! {
+    /// `[mail]`
+    pub(crate) struct Mail {
+        /// The server that takes mail.
+        _smtp as "smtp": Option<Secret> = "",
+        /// The sender.
+        _from as "from": Option<String> = "",
+    }
+}
+
+section! {
+    /// `[store]`
+    pub(crate) struct Store {
+        /// Where it is.
+        url: Secret = r#""sqlite://data/portcullis.db""#,
+    }
+}
+
+section! {
+    /// `[redis]`
+    pub(crate) struct Redis {
+        /// Where it is.
+        url: Required<Secret> = "",
+        /// What every key of ours begins with.
+        key_prefix: String = r#""portcullis""#,
+    }
+}
+
+section! {
+    /// `[revocation]`
+    pub(crate) struct Revocation {
+        /// Whether each call is confirmed with Redis.
+        check: RevocationCheck = r#""replica""#,
+        /// How old the list in memory may be.
+        max_staleness: Wait = r#""2s""#,
+        /// What becomes of calls when it is older.
+        when_unavailable: WhenUnavailable = r#""deny""#,
+    }
+}
+
+words! {
+    /// `revocation.check`
+    pub(crate) enum RevocationCheck {
+        /// The list in memory.
+        Replica = "replica",
+        /// And a confirmation.
+        Strict = "strict",
+    } later []
+}
+
+words! {
+    /// `revocation.when_unavailable`
+    pub(crate) enum WhenUnavailable {
+        /// 503.
+        Deny = "deny",
+        /// They pass.
+        Allow = "allow",
+    } later []
+}
+
+section! {
+    /// `[identity]`
+    pub(crate) struct Identity {
+        /// The headers that name the caller: a preset, or a table of names and templates.
+        headers: IdentityWish = r#""x-auth""#,
+        /// Names that are not stripped from clients' requests.
+        keep_client_headers: Vec<At<String>> = "[]",
+        /// Whether a consumed bearer token is passed on.
+        forward_credential: bool = "false",
+        /// A signed statement about the caller.
+        _assertion as "assertion": Assertion = "{}",
+    }
+}
+
+section! {
+    /// `[identity].assertion`
+    pub(crate) struct Assertion {
+        /// Whether it is sent.
+        _enabled as "enabled": Later = "false",
+        /// Its header.
+        _header as "header": Later = r#""X-Auth-Assertion""#,
+        /// How long it lives.
+        _ttl as "ttl": Later = r#""60s""#,
+    }
+}
+
+section! {
+    /// `[cors]`
+    pub(crate) struct Cors {
+        /// Origins that may call.
+        _allow_origins as "allow_origins": Later = "[]",
+        /// Methods; empty is the route's.
+        _allow_methods as "allow_methods": Later = "[]",
+        /// Request headers; empty is Authorization, Content-Type and the API key header.
+        _allow_headers as "allow_headers": Later = "[]",
+        /// Response headers that scripts may read.
+        _expose_headers as "expose_headers": Later = "[]",
+        /// Whether cookies come along.
+        _allow_credentials as "allow_credentials": Later = "false",
+        /// How long a preflight is remembered.
+        _max_age as "max_age": Later = r#""10m""#,
+    }
+}
+
+section! {
+    /// `[log]`
+    pub(crate) struct Log {
+        /// The form of the logs.
+        format: LogFormat = r#""text""#,
+        /// Whether there is an access log.
+        access: bool = "true",
+    }
+}
+
+words! {
+    /// `log.format`
+    pub(crate) enum LogFormat {
+        /// For people.
+        Text = "text",
+        /// One object a line.
+        Json = "json",
+    } later []
+}
+
+section! {
+    /// `[telemetry]`
+    pub(crate) struct Telemetry {
+        /// Where traces are sent.
+        _otlp_endpoint as "otlp_endpoint": Later = r#""""#,
+    }
+}

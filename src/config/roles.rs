@@ -1,0 +1,110 @@
+//! `[roles]` and `[scopes]`, checked.
+
+use std::collections::BTreeMap;
+
+use super::report::{Finding, Report, Span};
+use super::schema::{At, did_you_mean};
+use super::values::Named;
+use super::{Role, Roles, raw};
+use crate::domain::Scope;
+
+/// The roles that are there without being written down (contract §3).
+fn built_in() -> Roles {
+    let role = |includes: &[&str], scopes: &str| Role {
+        includes: includes.iter().map(|&name| name.to_owned()).collect(),
+        scopes: scopes.parse().unwrap_or_default(),
+    };
+    Roles(BTreeMap::from([
+        ("admin".to_owned(), role(&["user"], "*")),
+        ("user".to_owned(), role(&["viewer"], "")),
+        ("viewer".to_owned(), role(&[], "")),
+    ]))
+}
+
+/// Checks `[roles]`: what it names replaces what is built in, the others stay.
+pub(crate) fn checked(raw: &At<Vec<Named<raw::Role>>>, report: &mut Report) -> Roles {
+    let mut roles = built_in();
+    for Named { name, value } in &raw.value {
+        if !is_role(&name.value) {
+            let finding = Finding::new(format!("`{}` can't be the name of a role", name.value));
+            report.error(name.span, finding.help("1 to 64 letters, digits, `-`, `_`, `.` and `:`"));
+        }
+        let role = Role {
+            includes: value.value.includes.value.iter().map(|include| include.value.clone()).collect(),
+            scopes: value.value.scopes.value.iter().map(|scope| scope.value.clone()).collect(),
+        };
+        roles.0.insert(name.value.clone(), role);
+    }
+    for Named { value, .. } in &raw.value {
+        for include in &value.value.includes.value {
+            refuse_unknown_role(&roles, &include.value, include.span, report);
+        }
+    }
+    refuse_cycles(&roles, &raw.value, report);
+    roles
+}
+
+/// Files that there is no role `name`, with the nearest one.
+pub(crate) fn refuse_unknown_role(roles: &Roles, name: &str, span: Span, report: &mut Report) {
+    if !roles.0.contains_key(name) {
+        let names: Vec<_> = roles.0.keys().map(String::as_str).collect();
+        report.error(span, Finding::new(format!("there is no role `{name}`")).help(did_you_mean(name, &names)));
+    }
+}
+
+/// Files each cycle once, where its first role by name is written.
+fn refuse_cycles(roles: &Roles, written: &[Named<raw::Role>], report: &mut Report) {
+    for start in roles.0.keys() {
+        let Some(cycle) = cycle_from(roles, start) else { continue };
+        if cycle.iter().min() != Some(&start.as_str()) {
+            continue;
+        }
+        let place = written
+            .iter()
+            .find(|role| role.name.value == *start)
+            .or_else(|| written.iter().find(|role| cycle.contains(&role.name.value.as_str())));
+        if let Some(role) = place {
+            let path = cycle.iter().chain([&start.as_str()]).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" → ");
+            let finding = Finding::new(format!("roles include each other in a circle: {path}"));
+            report.error(role.value.value.includes.span, finding.help("take one `includes` out of it"));
+        }
+    }
+}
+
+/// The shortest way along `includes` from `start` back to it, without its end.
+fn cycle_from<'a>(roles: &'a Roles, start: &'a str) -> Option<Vec<&'a str>> {
+    let mut ways: std::collections::VecDeque<Vec<&str>> = [vec![start]].into();
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(way) = ways.pop_front() {
+        let includes = way.last().and_then(|last| roles.0.get(*last)).map_or(&[][..], |role| &role.includes);
+        for include in includes {
+            if include == start {
+                return Some(way);
+            }
+            if seen.insert(include.as_str()) {
+                let mut longer = way.clone();
+                longer.push(include);
+                ways.push_back(longer);
+            }
+        }
+    }
+    None
+}
+
+fn is_role(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+}
+
+/// Checks `[scopes]`.
+pub(crate) fn scopes(raw: &[Named<String>], report: &mut Report) -> BTreeMap<Scope, String> {
+    let mut scopes = BTreeMap::new();
+    for Named { name, value } in raw {
+        match name.value.parse() {
+            Ok(scope) => {
+                scopes.insert(scope, value.value.clone());
+            }
+            Err(error) => report.error(name.span, format!("`{}` is not a scope: {error}", name.value)),
+        }
+    }
+    scopes
+}

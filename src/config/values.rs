@@ -1,0 +1,443 @@
+//! The types that keys have: numbers, durations, sizes, addresses, words. Each says what it takes.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::Rate;
+use super::document::{Node, Table, Value};
+use super::report::{Finding, Report, Span};
+use super::schema::{At, FromNode, Shape, did_you_mean, not_available, quoted_list};
+use crate::domain::{Scope, SecretString};
+
+/// Files that `node` is of another type than `takes`.
+pub(crate) fn refuse(node: &Node, takes: &str, report: &mut Report) {
+    let finding = Finding::new(format!("`{}` takes {takes}, not {}", node.name, node.value.kind()));
+    let wants_string = takes.contains('"') || takes == String::TAKES;
+    report.error(
+        node.span,
+        match node.value {
+            Value::String { .. } if !wants_string => finding.help("write it without quotes"),
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime if wants_string => {
+                finding.help(format!("put it in quotes: {takes}"))
+            }
+            _ => finding.help(format!("write {takes}")),
+        },
+    );
+}
+
+/// `node` as a table.
+pub(crate) fn table<'n>(node: &'n Node, takes: &str, report: &mut Report) -> Option<&'n Table> {
+    if let Value::Table(table) = &node.value {
+        return Some(table);
+    }
+    refuse(node, takes, report);
+    None
+}
+
+/// `node` as a string, and whether it stands in the file as it is.
+pub(crate) fn string<'n>(node: &'n Node, takes: &str, report: &mut Report) -> Option<(&'n str, bool)> {
+    match (&node.value, &node.verbatim) {
+        (Value::String { text, literal }, _) => Some((text, *literal)),
+        (Value::Array(_) | Value::Table(_) | Value::Broken, _) | (_, None) => {
+            refuse(node, takes, report);
+            None
+        }
+        (_, Some(text)) => Some((text, false)),
+    }
+}
+
+/// Reads a string with `parse`, which says what is wrong with it.
+pub(crate) fn parsed<T>(
+    node: &Node,
+    takes: &str,
+    report: &mut Report,
+    parse: impl FnOnce(&str) -> Result<T, Finding>,
+) -> Option<T> {
+    let (text, _) = string(node, takes, report)?;
+    parse(text).map_err(|finding| report.error(node.span, finding)).ok()
+}
+
+impl FromNode for bool {
+    const TAKES: &'static str = "`true` or `false`";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        if let Value::Boolean(value) = node.value {
+            return Some(value);
+        }
+        refuse(node, Self::TAKES, report);
+        None
+    }
+}
+
+impl FromNode for String {
+    const TAKES: &'static str = "a string";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        string(node, Self::TAKES, report).map(|(text, _)| text.to_owned())
+    }
+}
+
+/// A string that is not shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Secret {
+    /// The string.
+    pub(crate) value: SecretString,
+    /// Whether it stands in the file as it is.
+    pub(crate) literal: bool,
+}
+
+impl FromNode for Secret {
+    const TAKES: &'static str = "a string";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        // An interpolated one shows only the name of its variable. An override's text is the secret itself.
+        if !matches!(node.value, Value::String { literal: false, .. }) || report.is_environment(node.span) {
+            report.hide(node.span);
+        }
+        let (text, literal) = string(node, Self::TAKES, report)?;
+        Some(Self { value: text.into(), literal })
+    }
+}
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count<const MIN: u32, const MAX: u32>(pub(crate) u32);
+
+impl<const MIN: u32, const MAX: u32> Count<MIN, MAX> {
+    /// As a size in memory.
+    pub(crate) const fn size(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> FromNode for Count<MIN, MAX> {
+    const TAKES: &'static str = "a whole number";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let Value::Integer(number) = node.value else {
+            refuse(node, Self::TAKES, report);
+            return None;
+        };
+        let number = number.and_then(|number| u32::try_from(number).ok()).filter(|number| (MIN..=MAX).contains(number));
+        if number.is_none() {
+            report.error(node.span, format!("`{}` takes a whole number from {MIN} to {MAX}", node.name));
+        }
+        number.map(Self)
+    }
+}
+
+/// The version of a file's form.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Version;
+
+impl FromNode for Version {
+    const TAKES: &'static str = "1";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        if !matches!(node.value, Value::Integer(Some(1))) {
+            report.error(node.span, Finding::new("this release reads version 1 of this file").help("write `version = 1`"));
+        }
+        Some(Self)
+    }
+}
+
+impl FromNode for Duration {
+    const TAKES: &'static str = "a duration such as \"15m\", \"7d\" or \"500ms\"";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        parsed(node, Self::TAKES, report, |text| {
+            let span = humantime::parse_duration(text).map_err(|error| {
+                Finding::new(format!("`{text}` is not a duration: {error}")).help(format!("write {}", Self::TAKES))
+            })?;
+            // Ten years: beyond, sums of moments could leave the calendar.
+            if span > Self::from_secs(3650 * 86400) {
+                return Err("a duration is at most 3650 days".into());
+            }
+            Ok(span)
+        })
+    }
+}
+
+/// A duration that is not zero.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait(pub(crate) Duration);
+
+impl FromNode for Wait {
+    const TAKES: &'static str = Duration::TAKES;
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let span = Duration::read(node, report)?;
+        if span.is_zero() {
+            report.error(node.span, Finding::new(format!("`{}` is more than zero", node.name)));
+            return None;
+        }
+        Some(Self(span))
+    }
+}
+
+/// A number of bytes from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size<const MIN: u64, const MAX: u64>(pub(crate) u64);
+
+impl<const MIN: u64, const MAX: u64> Size<MIN, MAX> {
+    /// As a size in memory.
+    pub(crate) fn size(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> FromNode for Size<MIN, MAX> {
+    const TAKES: &'static str = "a size such as \"16KiB\" or \"256B\"";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        parsed(node, Self::TAKES, report, |text| {
+            let size: bytesize::ByteSize = text.parse().map_err(|error| {
+                Finding::new(format!("`{text}` is not a size: {error}")).help(format!("write {}", Self::TAKES))
+            })?;
+            if !(MIN..=MAX).contains(&size.as_u64()) {
+                let show = |bytes| bytesize::ByteSize(bytes).display().iec().to_string();
+                return Err(Finding::new(format!("`{}` is from {} to {}", node.name, show(MIN), show(MAX))));
+            }
+            Ok(Self(size.as_u64()))
+        })
+    }
+}
+
+impl FromNode for Rate {
+    const TAKES: &'static str = "a rate such as \"5/1m\"";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        parsed(node, Self::TAKES, report, |text| {
+            let rate = text.split_once('/').and_then(|(count, period)| {
+                let count = count.trim().parse().ok().filter(|count| *count > 0)?;
+                let period = humantime::parse_duration(period.trim()).ok()?;
+                (!period.is_zero() && period <= Duration::from_secs(366 * 86400)).then_some(Self { count, period })
+            });
+            rate.ok_or_else(|| {
+                Finding::new(format!("`{text}` is not a rate")).help("write how many a period: \"5/1m\" is five a minute")
+            })
+        })
+    }
+}
+
+impl FromNode for IpNet {
+    const TAKES: &'static str = "an address range such as \"10.0.0.0/8\"";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        parsed(node, Self::TAKES, report, |text| {
+            let net = text.parse::<Self>().ok().or_else(|| text.parse::<IpAddr>().ok().map(Self::from));
+            net.map(|net| net.trunc()).ok_or_else(|| {
+                Finding::new(format!("`{text}` is not an address range"))
+                    .help("write \"10.0.0.0/8\", or one address: \"10.1.2.3\"")
+            })
+        })
+    }
+}
+
+impl FromNode for SocketAddr {
+    const TAKES: &'static str = "an address with a port such as \"127.0.0.1:8080\"";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        parsed(node, Self::TAKES, report, |text| {
+            text.parse().map_err(|_| {
+                let finding = Finding::new(format!("`{text}` is not an address with a port"));
+                match text.rsplit_once(':') {
+                    Some(("", port)) => {
+                        finding.help(format!("write \"0.0.0.0:{port}\" for every address, or \"127.0.0.1:{port}\""))
+                    }
+                    Some(("localhost", port)) => finding.help(format!("write \"127.0.0.1:{port}\"")),
+                    _ => finding.help("write \"127.0.0.1:8080\" or \"[::]:8080\""),
+                }
+            })
+        })
+    }
+}
+
+impl FromNode for Scope {
+    const TAKES: &'static str = "a scope such as \"items:read\"";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        parsed(node, Self::TAKES, report, |text| {
+            text.parse().map_err(|error| {
+                let finding = Finding::new(format!("`{text}` is not a scope: {error}"));
+                if text.contains(' ') { finding.help("write each scope as a string of its own") } else { finding }
+            })
+        })
+    }
+}
+
+/// A key that must be there.
+#[derive(Clone, Debug)]
+pub(crate) struct Required<T>(pub(crate) Option<T>);
+
+impl<T: FromNode> FromNode for Required<T> {
+    const TAKES: &'static str = T::TAKES;
+    const SHAPE: Shape = T::SHAPE;
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        T::read(node, report).map(|value| Self(Some(value)))
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self(None))
+    }
+
+    fn missing(name: &str, section: Span, report: &mut Report) {
+        report.error(section, Finding::new(format!("`{name}` is missing")).help(format!("add `{name}`: {}", T::TAKES)));
+    }
+}
+
+impl<T: FromNode> FromNode for Option<T> {
+    const TAKES: &'static str = T::TAKES;
+    const SHAPE: Shape = T::SHAPE;
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        T::read(node, report).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+/// An array; each element keeps its place.
+impl<T: FromNode> FromNode for Vec<At<T>> {
+    const TAKES: &'static str = "an array";
+    const SHAPE: Shape = match T::SHAPE {
+        Shape::Section(keys) => Shape::Entries(keys),
+        _ => Shape::Value,
+    };
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let Value::Array(items) = &node.value else {
+            let finding = Finding::new(format!("`{}` takes an array, not {}", node.name, node.value.kind()));
+            report.error(node.span, finding.help("put it in brackets: [ … ]"));
+            return None;
+        };
+        // Elements that are wrong were filed; the others are looked at further.
+        Some(items.iter().filter_map(|item| read_at(item, report)).collect())
+    }
+}
+
+fn read_at<T: FromNode>(node: &Node, report: &mut Report) -> Option<At<T>> {
+    if matches!(node.value, Value::Broken) {
+        return None;
+    }
+    T::read(node, report).map(|value| At { value, span: node.span, set: true })
+}
+
+/// A table whose names the operator chooses.
+#[derive(Clone, Debug)]
+pub(crate) struct Named<T> {
+    /// A name of the table.
+    pub(crate) name: At<String>,
+    /// What stands behind it.
+    pub(crate) value: At<T>,
+}
+
+impl<T: FromNode> FromNode for Vec<Named<T>> {
+    const TAKES: &'static str = "a table";
+    const SHAPE: Shape = Shape::Free;
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let entries = &table(node, Self::TAKES, report)?.entries;
+        Some(
+            entries
+                .iter()
+                .filter_map(|entry| {
+                    let name = At { value: entry.key.clone(), span: entry.key_span, set: true };
+                    read_at(&entry.node, report).map(|value| Named { name, value })
+                })
+                .collect(),
+        )
+    }
+}
+
+/// A key whose feature is not built yet: only its default is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Later;
+
+impl FromNode for Later {
+    const TAKES: &'static str = "its default only";
+    const LATER: bool = true;
+
+    fn read(_: &Node, _: &mut Report) -> Option<Self> {
+        Some(Self)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self)
+    }
+}
+
+/// A `[section]` or `[[section]]` whose feature is not built yet; its unknown keys are named all the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaterSection<S, const LIST: bool>(std::marker::PhantomData<S>);
+
+impl<S: FromNode, const LIST: bool> FromNode for LaterSection<S, LIST> {
+    const TAKES: &'static str = "its default only";
+    const SHAPE: Shape = match S::SHAPE {
+        Shape::Section(keys) if LIST => Shape::Entries(keys),
+        shape => shape,
+    };
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        match &node.value {
+            Value::Array(items) if LIST => items.iter().for_each(|item| later(S::read(item, report), item, report)),
+            Value::Table(_) if !LIST => later(S::read(node, report), node, report),
+            _ => refuse(node, if LIST { "an array of tables" } else { "a table" }, report),
+        }
+        None
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self(std::marker::PhantomData))
+    }
+}
+
+fn later<S>(_read: Option<S>, node: &Node, report: &mut Report) {
+    report.error(node.span, not_available(&node.name, ""));
+}
+
+/// Files that `word` is none of `words`; those of `later` are not available yet.
+pub(crate) fn refuse_word(name: &str, word: &str, words: &[&str], later: &[&str]) -> Finding {
+    if later.contains(&word) {
+        return Finding::new(format!("`{name} = \"{word}\"` is not available yet")).help(format!("take {}", one_of(words)));
+    }
+    let all: Vec<_> = words.iter().chain(later).copied().collect();
+    let finding = Finding::new(format!("`{name}` is {}, not `{word}`", one_of(&all)));
+    if super::schema::nearest(word, &all).is_some() { finding.help(did_you_mean(word, &all)) } else { finding }
+}
+
+fn one_of(words: &[&str]) -> String {
+    if words.len() == 1 { quoted_list(words) } else { format!("one of {}", quoted_list(words)) }
+}
+
+/// Declares a type of words: each variant with how it is written, then those that are not available yet.
+macro_rules! words {
+    ($(#[doc = $doc:literal])+ $vis:vis enum $type:ident { $( $(#[doc = $about:literal])+ $variant:ident = $word:literal ),+ $(,)? } later [ $($later:literal),* ]) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $vis enum $type { $( $(#[doc = $about])+ $variant ),+ }
+
+        $crate::config::values::words!(@read $type { $($variant = $word),+ } later [ $($later),* ]);
+    };
+    (@read $type:ty { $( $variant:ident = $word:literal ),+ } later [ $($later:literal),* ]) => {
+        impl $crate::config::schema::FromNode for $type {
+            const TAKES: &'static str = concat!("one of" $(, " \"", $word, "\"")+);
+
+            fn read(
+                node: &$crate::config::document::Node,
+                report: &mut $crate::config::report::Report,
+            ) -> Option<Self> {
+                $crate::config::values::parsed(node, Self::TAKES, report, |text| match text {
+                    $( $word => Ok(Self::$variant), )+
+                    _ => Err($crate::config::values::refuse_word(&node.name, text, &[$($word),+], &[$($later),*])),
+                })
+            }
+        }
+    };
+}
+pub(crate) use words;

@@ -1,0 +1,91 @@
+//! One limit: a rate, and the cells that it counts in.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
+use governor::{Quota as Pace, RateLimiter};
+
+use super::cells::{Cells, Key, View};
+use crate::config::Rate;
+use crate::domain::Clock;
+use crate::problem::Quota;
+
+/// The house's clock as governor reads it.
+#[derive(Clone)]
+struct Ticks(Arc<dyn Clock>);
+
+impl GovernorClock for Ticks {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.monotonic()
+    }
+}
+
+/// A GCRA limit of `N/period` with burst N.
+pub(super) struct Bucket {
+    policy: &'static str,
+    rate: Rate,
+    counting: RateLimiter<Key, View, Ticks, NoOpMiddleware<Duration>>,
+    looking: RateLimiter<Key, View, Ticks, NoOpMiddleware<Duration>>,
+    cells: Arc<Cells>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Bucket {
+    pub(super) fn new(policy: &'static str, rate: Rate, cells: &Arc<Cells>, clock: &Arc<dyn Clock>) -> Self {
+        let limiter = |counts| {
+            let origin = clock.monotonic();
+            let view = View { cells: Arc::clone(cells), origin, counts, clock: Arc::clone(clock) };
+            RateLimiter::new(pace(rate), view, Ticks(Arc::clone(clock)))
+        };
+        Self {
+            policy,
+            rate,
+            counting: limiter(true),
+            looking: limiter(false),
+            cells: Arc::clone(cells),
+            clock: Arc::clone(clock),
+        }
+    }
+
+    /// Counts one, if one is left.
+    pub(super) fn take(&self, key: Key) -> Result<(), Quota> {
+        self.counting.check_key(&key).map_err(|refused| self.quota(refused.wait_time_from(self.clock.monotonic())))
+    }
+
+    /// Whether one is left, without counting.
+    pub(super) fn look(&self, key: Key) -> Result<(), Quota> {
+        self.looking.check_key(&key).map_err(|refused| self.quota(refused.wait_time_from(self.clock.monotonic())))
+    }
+
+    /// Counts one even when none is left: it happened, and is waited for, up to one more period.
+    pub(super) fn charge(&self, key: Key) {
+        if self.counting.check_key(&key).is_err() {
+            self.cells.charge(key, self.weight(), self.clock.monotonic(), self.rate.period.saturating_mul(2));
+        }
+    }
+
+    /// What is answered to somebody who has to wait.
+    pub(super) const fn quota(&self, retry_after: Duration) -> Quota {
+        Quota { policy: self.policy, limit: self.rate.count, window: self.rate.period, retry_after }
+    }
+
+    pub(super) const fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    fn weight(&self) -> Duration {
+        self.rate.period / self.rate.count.max(1)
+    }
+}
+
+fn pace(rate: Rate) -> Pace {
+    let burst = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
+    // A period of nothing would be no limit; the configuration has none.
+    let weight = (rate.period / burst.get()).max(Duration::from_nanos(1));
+    Pace::with_period(weight).unwrap_or(Pace::per_hour(NonZeroU32::MIN)).allow_burst(burst)
+}

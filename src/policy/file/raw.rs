@@ -1,0 +1,361 @@
+//! A route file as it is written (contract §4): every key with its type, its default and what it is for.
+
+use crate::config::Rate;
+use crate::config::document::{Entry, Node, Table, Value};
+use crate::config::identity::IdentityWish;
+use crate::config::report::{Finding, Report};
+use crate::config::schema::{At, FromNode, Key, Shape, did_you_mean, refuse_unknown, section};
+use crate::config::values::{Later, LaterSection, Named, Required, Secret, Size, Version, Wait, table, words};
+use crate::domain::{CredentialKind, Scope};
+use crate::policy::{AllowInPath, AuthMode, Case, ConditionSubject, ConditionValue, TrailingSlash};
+
+section! {
+    /// A route file.
+    pub(crate) struct File {
+        /// The version of this file's form.
+        _version as "version": Version = "1",
+        /// What the routes of this file say where they say nothing.
+        defaults: Defaults = "{}",
+        /// The routes.
+        route: Vec<At<Route>> = "[]",
+        /// Policy tests.
+        _test as "test": LaterSection<Test, true> = "",
+    }
+}
+
+section! {
+    /// What a route alone says, and `[defaults]` can't.
+    pub(crate) struct Own {
+        /// Its name, unique in the whole table.
+        name: Required<String> = "",
+        /// Literals, `{parameters}` and a final `**`.
+        path: Required<String> = "",
+        /// The methods it takes; absent is all but CONNECT and TRACE.
+        methods: Option<Vec<At<String>>> = "",
+    }
+}
+
+section! {
+    /// What a route or `[defaults]` says.
+    pub(crate) struct Common {
+        /// The hosts it is for; none is any.
+        hosts: Vec<At<String>> = "[]",
+        /// A `[[backends]]` name or a URL.
+        backend: Option<String> = "",
+        /// Whether a credential is needed.
+        auth: AuthMode = r#""required""#,
+        /// The kinds of credential that are looked at.
+        credentials: Vec<At<CredentialKind>> = r#"["bearer", "api_key", "session"]"#,
+        /// All of these scopes.
+        scopes: Vec<At<Scope>> = "[]",
+        /// And at least one of these.
+        any_scopes: Vec<At<Scope>> = "[]",
+        /// And at least one of these roles.
+        roles: Vec<At<String>> = "[]",
+        /// And these: something of the caller, and the parameter or literal that it must equal.
+        conditions as "where": Wheres = "{}",
+        /// Calls a principal, else an address.
+        _rate_limit as "rate_limit": LaterValue<Rate> = "",
+        /// Whether a refusal is one, or only counted.
+        _enforce as "enforce": Later = "true",
+        /// What a browser without a credential gets.
+        _on_unauthenticated as "on_unauthenticated": Later = r#""challenge""#,
+        /// Whether a final literal also matches with one slash.
+        trailing_slash: TrailingSlash = r#""either""#,
+        /// Whether case counts.
+        case: Case = r#""sensitive""#,
+        /// Oddities of a path that it takes.
+        allow_in_path: Vec<At<Oddity>> = "[]",
+        /// What is cut from the path towards the backend.
+        strip_prefix: String = r#""""#,
+        /// What is put before it.
+        add_prefix: String = r#""""#,
+        /// `Host` towards the backend.
+        host: String = r#""preserve""#,
+        /// Headers that are set towards the backend; an empty one is removed.
+        request_headers: Vec<Named<Secret>> = "{}",
+        /// Headers that are set towards the client; an empty one is removed.
+        response_headers: Vec<Named<Secret>> = "{}",
+        /// The headers that name the caller; absent is as in `[identity]`.
+        identity: Option<IdentityWish> = "",
+        /// Whether a consumed bearer token is passed on; absent is as in `[identity]`.
+        forward_credential: Option<bool> = "",
+        /// Until the backend's response header; absent is the backend's own.
+        timeout: Option<Wait> = "",
+        /// The largest body; absent is unbounded.
+        max_body: Option<Size<0, { 1 << 50 }>> = "",
+        /// When an open stream ends.
+        _stream_expiry as "stream_expiry": Later = r#""session""#,
+        /// CORS.
+        _cors as "cors": RouteCors = "",
+    }
+}
+
+section! {
+    /// `[[test]]`
+    pub(crate) struct Test {
+        /// Method and URL.
+        _request as "request": Option<String> = "",
+        /// Who calls.
+        _as as "as": Option<TestCaller> = "",
+        /// What comes of it.
+        _expect as "expect": Option<AnyValue> = "",
+        /// Which route must match.
+        _route as "route": Option<String> = "",
+    }
+}
+
+section! {
+    /// `as` of a `[[test]]`.
+    pub(crate) struct TestPrincipal {
+        /// Its scopes.
+        _scopes as "scopes": Option<AnyValue> = "",
+        /// Its roles.
+        _roles as "roles": Option<AnyValue> = "",
+        /// Its attributes.
+        _attributes as "attributes": Option<AnyValue> = "",
+        /// Its credential.
+        _credential as "credential": Option<AnyValue> = "",
+        /// Its username.
+        _username as "username": Option<AnyValue> = "",
+        /// Its subject.
+        _subject as "subject": Option<AnyValue> = "",
+        /// Its claims.
+        _claims as "claims": Option<AnyValue> = "",
+    }
+}
+
+/// Anything: what belongs to a feature that is not built yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnyValue;
+
+impl FromNode for AnyValue {
+    const TAKES: &'static str = "a value";
+
+    fn read(_: &Node, _: &mut Report) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+/// `as`: a word or a table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TestCaller;
+
+impl FromNode for TestCaller {
+    const TAKES: &'static str = "\"anonymous\" or a table";
+    const SHAPE: Shape = Shape::Section(TestPrincipal::KEYS);
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        if matches!(node.value, Value::Table(_)) {
+            TestPrincipal::read(node, report)?;
+        }
+        Some(Self)
+    }
+}
+
+/// A value of a feature that is not built yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaterValue<T>(std::marker::PhantomData<T>);
+
+impl<T: FromNode> FromNode for LaterValue<T> {
+    const TAKES: &'static str = T::TAKES;
+    const LATER: bool = true;
+
+    fn read(_: &Node, _: &mut Report) -> Option<Self> {
+        None
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self(std::marker::PhantomData))
+    }
+}
+
+/// `cors` of a route: not built yet; its unknown keys are named all the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RouteCors;
+
+impl FromNode for RouteCors {
+    const TAKES: &'static str = "a table, or \"backend\"";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        if let Value::Table(table) = &node.value {
+            refuse_unknown(table, &crate::config::cors_keys(), report);
+        }
+        report.error(node.span, crate::config::schema::not_available(&node.name, ""));
+        None
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self)
+    }
+}
+
+/// `[defaults]`, as a table that is laid under each route.
+#[derive(Clone)]
+pub(crate) struct Defaults(pub(crate) Table);
+
+impl std::fmt::Debug for Defaults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Defaults")
+    }
+}
+
+impl FromNode for Defaults {
+    const TAKES: &'static str = "a table";
+    const SHAPE: Shape = Shape::Section(Common::KEYS);
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let table = table(node, Self::TAKES, report)?;
+        let mut known = table.clone();
+        known.entries.retain(|entry| {
+            let own = Own::KEYS.iter().any(|key| key.name == entry.key);
+            if own {
+                let finding = Finding::new(format!("`{}` is each route's own: it has no default", entry.key));
+                report.error(entry.key_span, finding.help("write it in `[[route]]`"));
+            }
+            !own
+        });
+        refuse_unknown(&known, &Common::KEYS.iter().collect::<Vec<_>>(), report);
+        // Read once for itself, so that what is wrong is found without a route too.
+        Common::of(&known, report);
+        Some(Self(known))
+    }
+}
+
+/// A `[[route]]`, not yet joined with its defaults.
+#[derive(Clone)]
+pub(crate) struct Route {
+    /// Its keys.
+    pub(crate) table: Table,
+    /// Name, path and methods.
+    pub(crate) own: Own,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.own.fmt(f)
+    }
+}
+
+impl FromNode for Route {
+    const TAKES: &'static str = "a table";
+    const SHAPE: Shape = Shape::Section(Own::KEYS);
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let table = table(node, Self::TAKES, report)?;
+        let keys: Vec<&Key> = Own::KEYS.iter().chain(Common::KEYS).collect();
+        refuse_unknown(table, &keys, report);
+        Some(Self { table: table.clone(), own: Own::of(table, report) })
+    }
+}
+
+impl Route {
+    /// Its keys, with those of `[defaults]` that it does not have.
+    pub(crate) fn with(&self, defaults: &Defaults, report: &mut Report) -> Common {
+        let mut table = self.table.clone();
+        let more: Vec<Entry> = defaults.0.entries.iter().filter(|entry| table.get(&entry.key).is_none()).cloned().collect();
+        table.entries.extend(more);
+        Common::of(&table, report)
+    }
+}
+
+words! {
+    @read AuthMode { Required = "required", Optional = "optional", None = "none" } later []
+}
+words! {
+    @read CredentialKind { Bearer = "bearer", ApiKey = "api_key", Session = "session" } later []
+}
+words! {
+    @read TrailingSlash { Either = "either", Exact = "exact" } later []
+}
+words! {
+    @read Case { Sensitive = "sensitive", Insensitive = "insensitive" } later []
+}
+
+/// An element of `allow_in_path`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Oddity(pub(crate) AllowInPath);
+
+impl FromNode for Oddity {
+    const TAKES: &'static str = "a word such as \"encoded_slash\"";
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        crate::config::values::parsed(node, Self::TAKES, report, |text| {
+            let names = AllowInPath::NAMES.map(|(name, _)| name);
+            let found = AllowInPath::NAMES.iter().find(|(name, _)| *name == text);
+            found.map(|(_, one)| Self(*one)).ok_or_else(|| crate::config::values::refuse_word(&node.name, text, &names, &[]))
+        })
+    }
+}
+
+/// `where`: what of the caller must equal what.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wheres(pub(crate) Vec<At<(ConditionSubject, ConditionValue)>>);
+
+impl FromNode for Wheres {
+    const TAKES: &'static str = "a table such as { \"attributes.tenant\" = \"{tenant}\" }";
+    const SHAPE: Shape = Shape::Free;
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let mut all = Vec::new();
+        collect(table(node, Self::TAKES, report)?, "", &mut all, report);
+        Some(Self(all))
+    }
+}
+
+/// `attributes.tenant = …` without quotes is a table in a table.
+fn collect(table: &Table, before: &str, all: &mut Vec<At<(ConditionSubject, ConditionValue)>>, report: &mut Report) {
+    for entry in &table.entries {
+        let name = format!("{before}{}", entry.key);
+        if let Value::Table(below) = &entry.node.value {
+            collect(below, &format!("{name}."), all, report);
+            continue;
+        }
+        let subject = subject(&name).map_err(|finding| report.error(entry.key_span, finding));
+        let value = condition_value(&entry.node).map_err(|finding| report.error(entry.node.span, finding));
+        if let (Ok(subject), Ok(value)) = (subject, value) {
+            all.push(At { value: (subject, value), span: entry.node.span, set: true });
+        }
+    }
+}
+
+fn subject(name: &str) -> Result<ConditionSubject, Finding> {
+    let members = |path: &str| -> Option<Vec<String>> {
+        let members: Vec<String> = path.split('.').map(str::to_owned).collect();
+        (!members.iter().any(String::is_empty)).then_some(members)
+    };
+    let found = match name.split_once('.') {
+        None if name == "subject" => Some(ConditionSubject::Subject),
+        None if name == "username" => Some(ConditionSubject::Username),
+        Some(("claims", path)) => members(path).map(ConditionSubject::Claim),
+        Some(("attributes", path)) => members(path).map(ConditionSubject::Attribute),
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        let all = ["subject", "username", "claims.…", "attributes.…"];
+        Finding::new(format!("`where` knows nothing called `{name}`")).help(did_you_mean(name, &all))
+    })
+}
+
+fn condition_value(node: &Node) -> Result<ConditionValue, Finding> {
+    let literal = match &node.value {
+        Value::String { text, .. } => {
+            if let Some(name) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+                return Ok(ConditionValue::Parameter(name.to_owned()));
+            }
+            if text.contains(['{', '}']) {
+                return Err(Finding::new("a parameter stands alone in its string")
+                    .help("write \"{tenant}\", or a literal without braces"));
+            }
+            text.as_str().into()
+        }
+        Value::Integer(Some(number)) => (*number).into(),
+        Value::Boolean(value) => (*value).into(),
+        Value::Float(number) => (*number).into(),
+        other => {
+            return Err(Finding::new(format!("`{}` takes a parameter or a literal, not {}", node.name, other.kind()))
+                .help("write \"{tenant}\", a string, a number or a boolean"));
+        }
+    };
+    Ok(ConditionValue::Literal(literal))
+}

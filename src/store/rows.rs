@@ -1,0 +1,115 @@
+//! Rows as records.
+
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::{Deserialize, Serialize, de::IntoDeserializer};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{StoreError, StoreResult};
+use crate::domain::{ApiKeyRecord, AuditEvent, AuditKind, Entry, Hash256, Revoked, SecretString, SessionRecord, Timestamp, User};
+
+/// A JSON column.
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> StoreResult<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(super) fn user(row: &SqliteRow) -> StoreResult<User> {
+    Ok(User {
+        id: parsed(row, "id")?,
+        username: row.try_get("username")?,
+        email: row.try_get("email")?,
+        email_verified: row.try_get("email_verified")?,
+        full_name: row.try_get("full_name")?,
+        roles: from_json(row, "roles")?,
+        scopes: parsed(row, "scopes")?,
+        attributes: from_json(row, "attributes")?,
+        disabled: row.try_get("disabled")?,
+        service: row.try_get("service")?,
+        generation: row.try_get("generation")?,
+        password: row.try_get::<Option<String>, _>("password")?.map(SecretString::from),
+        created_at: time(row, "created_at")?,
+    })
+}
+
+pub(super) fn session(row: &SqliteRow) -> StoreResult<SessionRecord> {
+    let granted: Option<&str> = row.try_get("granted")?;
+    Ok(SessionRecord {
+        id: parsed(row, "id")?,
+        user: parsed(row, "user_id")?,
+        client_id: row.try_get("client_id")?,
+        granted: granted.map(str::parse).transpose().map_err(|_| StoreError::unreadable("granted"))?,
+        device: row.try_get("device")?,
+        address: row.try_get("address")?,
+        created_at: time(row, "created_at")?,
+        used_at: time(row, "used_at")?,
+        expires_at: time(row, "expires_at")?,
+        ended_at: maybe_time(row, "ended_at")?,
+    })
+}
+
+pub(super) fn key(row: &SqliteRow) -> StoreResult<ApiKeyRecord> {
+    Ok(ApiKeyRecord {
+        id: parsed(row, "key_id")?,
+        hash: hash(row, "key_hash")?.ok_or_else(|| StoreError::unreadable("key_hash"))?,
+        owner: parsed(row, "key_owner")?,
+        name: row.try_get("key_name")?,
+        scopes: parsed(row, "key_scopes")?,
+        allowed_cidrs: from_json(row, "key_allowed_cidrs")?,
+        created_at: time(row, "key_created_at")?,
+        expires_at: maybe_time(row, "key_expires_at")?,
+        used_at: maybe_time(row, "key_used_at")?,
+        revoked_at: maybe_time(row, "key_revoked_at")?,
+    })
+}
+
+pub(super) fn entry(row: &SqliteRow) -> StoreResult<Entry> {
+    let kind: &str = row.try_get("kind")?;
+    let what = match kind {
+        "token" => Revoked::Token { id: parsed(row, "id")? },
+        "session" => Revoked::Session { id: parsed(row, "id")? },
+        "generation" => Revoked::Generation { subject: parsed(row, "id")?, below: row.try_get("below")? },
+        "api_key" => Revoked::ApiKey { id: parsed(row, "id")? },
+        _ => return Err(StoreError::unreadable("kind")),
+    };
+    Ok(Entry { seq: row.try_get("seq")?, what, until: time(row, "expires_at")? })
+}
+
+/// `None` for a kind of event that a later release wrote.
+pub(super) fn event(row: &SqliteRow) -> StoreResult<Option<AuditEvent>> {
+    let kind: StrDeserializer<'_, ValueError> = row.try_get::<&str, _>("kind")?.into_deserializer();
+    let Ok(kind) = AuditKind::deserialize(kind) else { return Ok(None) };
+    Ok(Some(AuditEvent {
+        at: time(row, "at")?,
+        kind,
+        actor: row.try_get("actor")?,
+        subject: row.try_get("subject")?,
+        address: row.try_get("address")?,
+        request_id: row.try_get("request_id")?,
+        detail: row.try_get("detail")?,
+    }))
+}
+
+/// A column whose text is an id or scopes.
+pub(super) fn parsed<T: FromStr>(row: &SqliteRow, column: &str) -> StoreResult<T> {
+    row.try_get::<&str, _>(column)?.parse().map_err(|_| StoreError::unreadable(column))
+}
+
+pub(super) fn time(row: &SqliteRow, column: &str) -> StoreResult<Timestamp> {
+    Ok(Timestamp::from_millis(row.try_get(column)?))
+}
+
+pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> StoreResult<Option<Timestamp>> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_millis))
+}
+
+pub(super) fn hash(row: &SqliteRow, column: &str) -> StoreResult<Option<Hash256>> {
+    let bytes: Option<&[u8]> = row.try_get(column)?;
+    bytes.map(|bytes| bytes.try_into().map(Hash256::from_bytes).map_err(|_| StoreError::unreadable(column))).transpose()
+}
+
+fn from_json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> StoreResult<T> {
+    serde_json::from_str(row.try_get(column)?).map_err(|_| StoreError::unreadable(column))
+}

@@ -1,0 +1,231 @@
+//! Accounts.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
+use sqlx::SqliteConnection;
+
+use super::{Sqlite, log, reading, sessions, writing};
+use crate::domain::{Entry, Revoked, SecretString, Timestamp, User, UserId};
+use crate::store::fold::{folded, holding};
+use crate::store::{StoreError, StoreResult, UserChange, Users, rows, sql};
+
+/// The account of that id, as the transaction sees it.
+pub(super) async fn find(connection: &mut SqliteConnection, id: UserId) -> StoreResult<Option<User>> {
+    let row = sqlx::query(sql::USER).bind(id.to_string()).fetch_optional(connection).await?;
+    row.as_ref().map(rows::user).transpose()
+}
+
+async fn insert(connection: &mut SqliteConnection, user: &User) -> StoreResult<()> {
+    let inserted = sqlx::query(sql::INSERT_USER)
+        .bind(user.id.to_string())
+        .bind(&user.username)
+        .bind(&user.email)
+        .bind(user.email_verified)
+        .bind(&user.full_name)
+        .bind(rows::json(&user.roles)?)
+        .bind(user.scopes.to_string())
+        .bind(rows::json(&user.attributes)?)
+        .bind(user.disabled)
+        .bind(user.service)
+        .bind(user.generation)
+        .bind(user.password.as_ref().map(SecretString::expose_secret))
+        .bind(user.created_at.as_millis())
+        .execute(connection)
+        .await?;
+    if inserted.rows_affected() == 0 { Err(StoreError::Taken("id")) } else { Ok(()) }
+}
+
+async fn update(connection: &mut SqliteConnection, user: &User) -> StoreResult<()> {
+    sqlx::query(sql::UPDATE_USER)
+        .bind(user.id.to_string())
+        .bind(&user.email)
+        .bind(user.email_verified)
+        .bind(&user.full_name)
+        .bind(rows::json(&user.roles)?)
+        .bind(user.scopes.to_string())
+        .bind(rows::json(&user.attributes)?)
+        .bind(user.disabled)
+        .bind(user.generation)
+        .bind(user.password.as_ref().map(SecretString::expose_secret))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn claim(connection: &mut SqliteConnection, user: &User, kind: &'static str, name: &str) -> StoreResult<()> {
+    let query = sqlx::query(sql::INSERT_LOGIN_NAME).bind(name).bind(user.id.to_string()).bind(kind);
+    if query.execute(connection).await?.rows_affected() == 0 { Err(StoreError::Taken(kind)) } else { Ok(()) }
+}
+
+/// Claims the user's address, unless it is his own username, which he holds already.
+async fn claim_email(connection: &mut SqliteConnection, user: &User) -> StoreResult<()> {
+    match user.email.as_deref().map(folded) {
+        Some(email) if email != folded(&user.username) => claim(connection, user, "email", &email).await,
+        _ => Ok(()),
+    }
+}
+
+/// Applies `change`, and says whether access tokens that were issued before must die.
+fn apply(user: &mut User, change: UserChange) -> bool {
+    let before = user.clone();
+    if let Some(full_name) = change.full_name {
+        user.full_name = full_name;
+    }
+    if let Some(email) = change.email {
+        (user.email, user.email_verified) = email.map_or((None, false), |(email, verified)| (Some(email), verified));
+    }
+    if let Some(roles) = change.roles {
+        user.roles = roles;
+    }
+    if let Some(scopes) = change.scopes {
+        user.scopes = scopes;
+    }
+    if let Some(attributes) = change.attributes {
+        merge(&mut user.attributes, attributes);
+    }
+    if let Some(disabled) = change.disabled {
+        user.disabled = disabled;
+    }
+    let new_password = change.password.is_some();
+    if let Some(password) = change.password {
+        user.password = Some(password.hash);
+    }
+    let set = |roles: &[String]| roles.iter().cloned().collect::<BTreeSet<_>>();
+    new_password
+        || set(&user.roles) != set(&before.roles)
+        || user.scopes != before.scopes
+        || user.attributes != before.attributes
+        || user.disabled != before.disabled
+}
+
+fn merge(attributes: &mut Map<String, Value>, changes: Map<String, Value>) {
+    for (name, value) in changes {
+        if value.is_null() {
+            attributes.remove(&name);
+        } else {
+            attributes.insert(name, value);
+        }
+    }
+}
+
+#[async_trait]
+impl Users for Sqlite {
+    async fn create_user(&self, user: &User) -> StoreResult<()> {
+        writing(async {
+            let mut tx = self.begin().await?;
+            insert(&mut tx, user).await?;
+            claim(&mut tx, user, "username", &folded(&user.username)).await?;
+            claim_email(&mut tx, user).await?;
+            Ok((tx, ()))
+        })
+        .await
+    }
+
+    async fn user(&self, id: UserId) -> StoreResult<Option<User>> {
+        reading(async {
+            let row = sqlx::query(sql::USER).bind(id.to_string()).fetch_optional(&self.readers().await?).await?;
+            row.as_ref().map(rows::user).transpose()
+        })
+        .await
+    }
+
+    async fn user_by_login(&self, login: &str) -> StoreResult<Option<User>> {
+        reading(async {
+            let query = sqlx::query(sql::USER_BY_LOGIN).bind(folded(login));
+            query.fetch_optional(&self.readers().await?).await?.as_ref().map(rows::user).transpose()
+        })
+        .await
+    }
+
+    async fn users(&self, query: Option<&str>, skip: u32, limit: u32) -> StoreResult<Vec<User>> {
+        reading(async {
+            let statement = if query.is_some() { sql::USERS_LIKE } else { sql::USERS };
+            let mut select = sqlx::query(statement).bind(i64::from(limit)).bind(i64::from(skip));
+            if let Some(query) = query {
+                select = select.bind(holding(query));
+            }
+            select.fetch_all(&self.readers().await?).await?.iter().map(rows::user).collect()
+        })
+        .await
+    }
+
+    async fn change_user(
+        &self,
+        id: UserId,
+        change: UserChange,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> StoreResult<(User, Vec<Entry>)> {
+        writing(async {
+            let mut tx = self.begin().await?;
+            let mut user = find(&mut tx, id).await?.ok_or(StoreError::NotFound("user"))?;
+            let new_email = change.email.is_some();
+            let keep = change.password.as_ref().map(|password| password.keep);
+            let mut revoked = Vec::new();
+            if apply(&mut user, change) {
+                user.generation = user.generation.saturating_add(1);
+                revoked.push(Revoked::Generation { subject: id, below: user.generation });
+            }
+            update(&mut tx, &user).await?;
+            if new_email {
+                sqlx::query(sql::DELETE_EMAIL_NAME).bind(id.to_string()).execute(&mut *tx).await?;
+                claim_email(&mut tx, &user).await?;
+            }
+            if let Some(keep) = keep {
+                revoked.extend(sessions::end_all(&mut tx, id, keep, now).await?);
+            }
+            let entries = log::append(&mut tx, revoked, until).await?;
+            Ok((tx, (user, entries)))
+        })
+        .await
+    }
+
+    async fn rehash_password(&self, id: UserId, old: &SecretString, new: &SecretString) -> StoreResult<()> {
+        writing(async {
+            let mut tx = self.begin().await?;
+            let query = sqlx::query(sql::REHASH).bind(id.to_string());
+            query.bind(old.expose_secret()).bind(new.expose_secret()).execute(&mut *tx).await?;
+            Ok((tx, ()))
+        })
+        .await
+    }
+
+    async fn delete_user(&self, id: UserId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
+        writing(async {
+            let mut tx = self.begin().await?;
+            let mut revoked = vec![Revoked::Generation { subject: id, below: i64::MAX }];
+            revoked.extend(sessions::end_all(&mut tx, id, None, now).await?);
+            for row in sqlx::query(sql::LIVE_KEYS).bind(id.to_string()).fetch_all(&mut *tx).await? {
+                revoked.push(Revoked::ApiKey { id: rows::parsed(&row, "id")? });
+            }
+            // Names, sessions, tokens, keys and networks go with the row.
+            if sqlx::query(sql::DELETE_USER).bind(id.to_string()).execute(&mut *tx).await?.rows_affected() == 0 {
+                return Err(StoreError::NotFound("user"));
+            }
+            let entries = log::append(&mut tx, revoked, until).await?;
+            Ok((tx, entries))
+        })
+        .await
+    }
+
+    async fn remember_network(&self, user: UserId, network: &str, now: Timestamp) -> StoreResult<()> {
+        writing(async {
+            let mut tx = self.begin().await?;
+            let query = sqlx::query(sql::REMEMBER_NETWORK).bind(user.to_string()).bind(network).bind(now.as_millis());
+            query.execute(&mut *tx).await?;
+            Ok((tx, ()))
+        })
+        .await
+    }
+
+    async fn knows_network(&self, user: UserId, network: &str, since: Timestamp) -> StoreResult<bool> {
+        reading(async {
+            let query = sqlx::query(sql::KNOWS_NETWORK).bind(user.to_string()).bind(network).bind(since.as_millis());
+            Ok(query.fetch_optional(&self.readers().await?).await?.is_some())
+        })
+        .await
+    }
+}

@@ -1,0 +1,198 @@
+//! The folder of signing keys: what is made in it, and what is refused.
+
+#![expect(clippy::expect_used, reason = "a test may fail")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
+use portcullis::config::{Algorithm, Tokens};
+use portcullis::credential::{KeyError, KeyRing};
+use portcullis::domain::Timestamp;
+
+const NOW: i64 = 1_795_360_500;
+/// A good key's text and name, made elsewhere.
+fn key() -> (String, String) {
+    let folder = Folder::new();
+    let path = folder.create(NOW);
+    (fs::read_to_string(path).expect("text"), folder.kids().pop().expect("one key"))
+}
+
+fn settings(dir: &Path, algorithm: Algorithm) -> Tokens {
+    Tokens {
+        algorithm,
+        keys: dir.to_owned(),
+        secret: None,
+        activate_after: Duration::from_mins(1),
+        audience: "portcullis".into(),
+        access_ttl: Duration::from_mins(15),
+        refresh_ttl: Duration::from_hours(24),
+        refresh_grace: Duration::from_secs(10),
+        leeway: Duration::from_secs(30),
+    }
+}
+
+struct Folder {
+    _root: tempfile::TempDir,
+    dir: PathBuf,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let root = tempfile::tempdir().expect("a folder");
+        let dir = root.path().join("deep/keys");
+        Self { _root: root, dir }
+    }
+
+    fn create(&self, at: i64) -> PathBuf {
+        KeyRing::create(&self.dir, Timestamp::from_secs(at)).expect("a key")
+    }
+
+    fn load(&self) -> Result<KeyRing, KeyError> {
+        KeyRing::load(&settings(&self.dir, Algorithm::Es256))
+    }
+
+    fn put(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.join(name);
+        fs::write(&path, text).expect("written");
+        chmod(&path, 0o600);
+        path
+    }
+
+    /// The message that the folder is refused with.
+    fn fault(&self) -> String {
+        self.load().expect_err("refused").to_string()
+    }
+
+    fn kids(&self) -> Vec<String> {
+        let jwks = self.load().expect("keys").jwks();
+        let keys = jwks.get("keys").and_then(|keys| keys.as_array()).expect("a list");
+        keys.iter().map(|key| key.get("kid").and_then(|kid| kid.as_str()).expect("a kid").to_owned()).collect()
+    }
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode set");
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("there").permissions().mode() & 0o777
+}
+
+#[test]
+fn a_new_key_is_private_whole_and_named_by_time_and_thumbprint() {
+    let folder = Folder::new();
+    let path = folder.create(NOW);
+    assert_eq!((mode(&path), mode(&folder.dir)), (0o600, 0o700));
+    let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+    let kid = folder.kids().pop().expect("one key");
+    assert_eq!(name, format!("20261122T151500Z-{kid}.pem"));
+    assert_eq!(kid.len(), 43);
+    let files = fs::read_dir(&folder.dir).expect("there").count();
+    assert_eq!(files, 1, "nothing unfinished is left");
+    assert!(fs::read_to_string(&path).expect("text").starts_with("-----BEGIN PRIVATE KEY-----\n"));
+}
+
+#[test]
+fn public_keys_are_published_without_their_private_half() {
+    let folder = Folder::new();
+    folder.create(NOW);
+    folder.create(NOW + 1);
+    let jwks = folder.load().expect("keys").jwks();
+    for key in jwks["keys"].as_array().expect("a list") {
+        let mut names: Vec<&str> = key.as_object().expect("an object").keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
+        assert_eq!((&key["alg"], &key["use"]), (&"ES256".into(), &"sig".into()));
+    }
+    assert_eq!(jwks["keys"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn keys_are_ordered_by_name() {
+    let folder = Folder::new();
+    folder.create(NOW);
+    let (text, kid) = key();
+    folder.put(&format!("20200101T000000Z-{kid}.pem"), &text);
+    assert_eq!(folder.kids().first(), Some(&kid));
+}
+
+#[test]
+fn no_folder_and_an_empty_one_have_no_key() {
+    let folder = Folder::new();
+    assert!(matches!(folder.load(), Err(KeyError::None(_))));
+    fs::create_dir_all(&folder.dir).expect("made");
+    let fault = folder.load().expect_err("refused");
+    assert!(matches!(fault, KeyError::None(_)) && fault.to_string().contains("init"), "{fault}");
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_with_the_command_that_helps() {
+    for wrong in [0o644, 0o640, 0o604, 0o660, 0o622] {
+        let folder = Folder::new();
+        let path = folder.create(NOW);
+        chmod(&path, wrong);
+        assert!(folder.fault().contains(&format!("chmod 600 '{}'", path.display())), "{wrong:o}: {}", folder.fault());
+        chmod(&path, 0o400);
+        folder.load().expect("private again");
+    }
+    let folder = Folder::new();
+    folder.create(NOW);
+    chmod(&folder.dir, 0o777);
+    assert!(folder.fault().contains("chmod 700"), "{}", folder.fault());
+}
+
+#[test]
+fn what_ends_in_pem_and_is_no_key_of_ours_is_an_error_that_names_it() {
+    let p384 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).expect("a key");
+    let p384 = pem::encode(&pem::Pem::new("PRIVATE KEY", p384.as_ref()));
+    let (good, kid) = key();
+    let relabelled = good.replace("PRIVATE KEY", "EC PRIVATE KEY");
+    let name = format!("20261122T153000Z-{kid}.pem");
+    let cases: [(&str, &str, &str); 13] = [
+        ("notes.pem", &good, "is not named"),
+        ("20261122T153000Z.pem", &good, "is not named"),
+        (&format!("2026-11-22-{kid}.pem"), &good, "is not named"),
+        (&format!("20261322T153000Z-{kid}.pem"), &good, "is not named"),
+        (&format!("{kid}.PEM"), &good, "is not named"),
+        ("20261122T153000Z-otherkid.pem", &good, "named after another key"),
+        (&name, "", "one PKCS#8 key"),
+        (&name, "garbage", "one PKCS#8 key"),
+        (&name, &relabelled, "one PKCS#8 key"),
+        (&name, &format!("{good}{good}"), "one PKCS#8 key"),
+        (&name, &p384, "P-256"),
+        (&name, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "P-256"),
+        (&name, &"x".repeat(70_000), "too large"),
+    ];
+    for (name, text, cause) in cases {
+        let folder = Folder::new();
+        folder.create(NOW);
+        let path = folder.put(name, text);
+        let fault = folder.fault();
+        assert!(fault.contains(cause) && fault.contains(&path.display().to_string()), "{name}: {fault}");
+    }
+}
+
+#[test]
+fn other_files_in_the_folder_are_left_alone() {
+    let folder = Folder::new();
+    folder.create(NOW);
+    folder.put("README", "keys live here");
+    folder.put(".20261122T153000Z-abc.new", "unfinished");
+    assert_eq!(folder.kids().len(), 1);
+}
+
+#[test]
+fn an_hmac_secret_must_be_there_and_long_and_does_not_print() {
+    let mut tokens = settings(Path::new("/nonexistent"), Algorithm::Hs256);
+    assert!(matches!(KeyRing::load(&tokens), Err(KeyError::Secret)));
+    tokens.secret = Some("x".repeat(31).into());
+    assert!(matches!(KeyRing::load(&tokens), Err(KeyError::Secret)));
+    tokens.secret = Some("0123456789abcdef0123456789abcdef".into());
+    let ring = KeyRing::load(&tokens).expect("a key");
+    assert!(!format!("{ring:?}").contains("0123456789abcdef"));
+    assert_eq!(ring.jwks(), serde_json::json!({ "keys": [] }));
+}

@@ -1,0 +1,86 @@
+//! What every database has to do to be a store. Each behaviour runs on each database listed at the end.
+
+#[cfg(test)]
+#[path = "store_contract/audit.rs"]
+mod audit;
+#[cfg(test)]
+#[path = "store_contract/keys.rs"]
+mod keys;
+#[cfg(test)]
+#[path = "store_contract/log.rs"]
+mod log;
+#[cfg(test)]
+#[path = "store_contract/make.rs"]
+mod make;
+#[cfg(test)]
+#[path = "store_contract/refresh.rs"]
+mod refresh;
+#[cfg(test)]
+#[path = "store_contract/sessions.rs"]
+mod sessions;
+#[cfg(test)]
+#[path = "store_contract/sqlite_file.rs"]
+mod sqlite_file;
+#[cfg(test)]
+#[path = "store_contract/users.rs"]
+mod users;
+
+/// Runs every behaviour on the database that `$place` makes: an empty one, which may be opened more than once.
+macro_rules! contract {
+    ($database:ident, $place:expr) => {
+        contract! { $database, $place;
+            users::an_account_comes_back_as_it_was_made,
+            users::names_and_addresses_are_one_namespace_without_regard_to_case,
+            users::an_account_may_be_named_by_its_own_address,
+            users::an_account_is_found_by_every_spelling_of_its_names,
+            users::accounts_are_listed_by_name_and_found_by_a_part_of_it,
+            users::a_change_of_rights_raises_the_generation_once_and_revokes_what_is_older,
+            users::a_change_of_nothing_revokes_nothing,
+            users::attributes_are_merged_and_null_removes_one,
+            users::an_address_that_changes_frees_the_old_one,
+            users::a_refused_change_changes_nothing,
+            users::a_new_password_ends_all_sessions_but_the_one_that_made_it,
+            users::a_hash_is_replaced_only_while_it_is_the_one_that_was_verified,
+            users::a_deleted_account_leaves_only_its_revocations,
+            users::a_network_is_known_since_it_was_last_seen,
+            users::nobody_has_nothing,
+            sessions::a_session_is_opened_with_its_user_as_he_is_now,
+            sessions::no_session_is_opened_for_who_is_gone_or_disabled,
+            sessions::live_sessions_are_listed_newest_first,
+            sessions::ending_a_session_twice_gives_its_entry_twice,
+            sessions::all_sessions_but_one_are_ended,
+            sessions::a_session_is_found_by_its_fresh_and_used_tokens_while_it_lives,
+            refresh::a_refresh_replaces_the_token_and_extends_the_session,
+            refresh::a_replay_within_the_grace_gives_the_same_successor,
+            refresh::a_replay_after_the_grace_ends_the_session,
+            refresh::a_replay_of_a_token_whose_successor_was_used_ends_the_session,
+            refresh::a_replay_ends_the_session_of_a_disabled_account_too,
+            refresh::unknown_expired_ended_and_disabled_are_refused,
+            refresh::a_hundred_parallel_refreshes_give_one_successor,
+            refresh::a_refresh_that_races_a_logout_leaves_nothing_alive,
+            keys::a_key_comes_back_with_its_owner,
+            keys::a_key_needs_an_owner_and_an_id_of_its_own,
+            keys::a_revoked_key_is_in_the_log,
+            keys::the_time_of_last_use_never_moves_back,
+            log::entries_come_back_in_order_by_page,
+            log::the_same_thing_revoked_again_is_a_new_entry,
+            log::a_follower_misses_nothing_that_commits_late,
+            log::a_session_that_goes_on_forgets_tokens_that_ended_long_ago,
+            log::what_nobody_needs_is_forgotten,
+            audit::the_latest_event_comes_first,
+        }
+    };
+    ($database:ident, $place:expr; $($group:ident :: $behaviour:ident,)+) => {
+        #[cfg(test)]
+        mod $database {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $behaviour() {
+                    crate::$group::$behaviour(&$place).await;
+                }
+            )+
+        }
+    };
+}
+
+contract!(sqlite, crate::make::Place::sqlite());
