@@ -251,6 +251,17 @@ async fn forwarding_headers_count_only_from_a_trusted_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_keys_are_shown_on_the_gateways_own_host_and_where_no_route_has_them() {
+    let backend = Backend::start("b").await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
+    let ask = |host: &str| format!("GET /.well-known/jwks.json HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer alice\r\n\r\n");
+    assert_eq!(gateway.send(ask("127.0.0.1:1234")).await.text(), "keys");
+    assert_eq!(gateway.send(ask("shop.example")).await.text(), "b");
+    let few = Gateway::start(vec![route("x", "/x", AuthMode::None, gateway::backend(&[&backend.address]))]);
+    assert_eq!(few.send(ask("shop.example")).await.text(), "keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn own_endpoints_are_answered_here_and_not_below_other_prefixes() {
     let (backend, gateway) = world().await;
     let answer = gateway.send("POST /auth/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").await;

@@ -23,7 +23,6 @@ use super::refuse::{REQUEST_ID, invite_body, refuse};
 use super::wire::Wire;
 use super::{bridge, decide, request_id, upstream};
 use crate::config::Backend;
-use crate::endpoints::is_own;
 use crate::policy::Permit;
 use crate::problem::Refusal;
 
@@ -57,7 +56,7 @@ impl Gateway {
     /// Own endpoints are answered here; of all others, true means that there is a permit now.
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
         let facts = self.read(session, ctx)?;
-        if is_own(&ctx.live.config, facts.target.path.as_str()) {
+        if ctx.live.is_own(&facts) {
             let response = bridge::ask(session, &facts, ctx, &self.shared).await;
             ctx.facts = Some(facts);
             let written = bridge::answer(session, ctx, response?).await;

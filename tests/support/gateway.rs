@@ -91,6 +91,7 @@ pub(crate) fn live(config: Config, routes: Vec<RouteSpec>) -> Live {
     ];
     let endpoints = Router::new()
         .route("/auth/echo", post(|body: String| async move { body }))
+        .route("/.well-known/jwks.json", get(|| async { "keys" }))
         .route("/auth/me", get(|| async { "me" }))
         .route(
             "/auth/slow",
