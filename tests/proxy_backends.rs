@@ -18,13 +18,15 @@ const POST: &str = "POST /open/x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\
 
 /// An address where nobody listens.
 async fn nobody() -> String {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+    let gone = Backend::start("gone").await;
+    gone.leave();
+    gone.address.clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_take_turns() {
     let (a, b, c) = (Backend::start("a").await, Backend::start("b").await, Backend::start("c").await);
-    let gateway = Gateway::start(routes(&[&a.address, &b.address, &c.address])).await;
+    let gateway = Gateway::start(routes(&[&a.address, &b.address, &c.address]));
     let mut counts = BTreeMap::new();
     for _ in 0..9 {
         *counts.entry(gateway.send(GET).await.text()).or_insert(0) += 1;
@@ -35,7 +37,7 @@ async fn servers_take_turns() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_server_is_tried_for_idempotent_calls_only() {
     let (dead, alive) = (nobody().await, Backend::start("alive").await);
-    let gateway = Gateway::start(routes(&[&dead, &alive.address])).await;
+    let gateway = Gateway::start(routes(&[&dead, &alive.address]));
     for _ in 0..4 {
         assert_eq!(gateway.send(GET).await.text(), "alive");
     }
@@ -51,12 +53,12 @@ async fn another_server_is_tried_for_idempotent_calls_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_is_down_or_breaks_is_a_bad_gateway() {
-    let gateway = Gateway::start(routes(&[&nobody().await])).await;
+    let gateway = Gateway::start(routes(&[&nobody().await]));
     let answer = gateway.send(GET).await;
     assert_eq!((answer.status, answer.code().as_str()), (502, "bad_gateway"));
     assert_eq!(gateway.send(POST).await.status, 502);
     let backend = Backend::start("b").await;
-    let gateway = Gateway::start(routes(&[&backend.address])).await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
     for script in [
         Script::Close,
         Script::Bytes(b"nonsense\r\n\r\n".to_vec()),
@@ -74,17 +76,19 @@ async fn a_backend_that_is_down_or_breaks_is_a_bad_gateway() {
 async fn names_are_resolved() {
     let backend = Backend::start("b").await;
     let port = backend.address.rsplit(':').next().unwrap();
-    let gateway = Gateway::start(routes(&[&format!("localhost:{port}")])).await;
-    // `localhost` may be IPv6 first, where nobody listens here.
-    assert!([200, 502].contains(&gateway.send(GET).await.status));
-    let gateway = Gateway::start(vec![route("x", "/**", AuthMode::None, gateway::backend(&["nowhere.invalid:80"]))]).await;
-    assert!([502, 504].contains(&gateway.send(GET).await.status));
+    let gateway = Gateway::start(routes(&[&format!("localhost:{port}")]));
+    // `localhost` may be IPv6 first, where nobody listens here: that costs no call, whatever its method.
+    for request in [POST, GET] {
+        assert_eq!(gateway.send(request).await.status, 200);
+    }
+    let gateway = Gateway::start(vec![route("x", "/**", AuthMode::None, gateway::backend(&["nowhere.invalid:80"]))]);
+    assert_eq!(gateway.send(GET).await.status, 502);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_to_a_backend_are_used_again_by_different_callers_without_mixing() {
     let backend = Backend::start("b").await;
-    let gateway = Gateway::start(routes(&[&backend.address])).await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
     for name in ["alice", "bob", "carol"] {
         let answer = gateway.send(format!("GET /items/1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {name}\r\n\r\n")).await;
         assert_eq!(answer.status, 200);

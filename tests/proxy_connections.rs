@@ -18,7 +18,7 @@ const GET: &str = "GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n";
 
 async fn world() -> (Backend, Gateway) {
     let backend = Backend::start("b").await;
-    let gateway = Gateway::start(routes(&[&backend.address])).await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
     (backend, gateway)
 }
 
@@ -57,11 +57,17 @@ async fn pipelined_requests_with_bodies_stay_in_step() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_1_0_is_answered_and_closed() {
-    let (_backend, gateway) = world().await;
+    let (backend, gateway) = world().await;
     let mut client = gateway.connect().await;
     client.write("GET /open/x HTTP/1.0\r\n\r\n").await;
     assert_eq!(client.answer().await.status, 200);
     assert!(client.rest().await.is_empty());
+    // It does not know chunks.
+    backend.answer(Script::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n".to_vec()));
+    let mut client = gateway.connect().await;
+    client.write("GET /open/x HTTP/1.0\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert_eq!((answer.header("transfer-encoding"), answer.text().as_str()), (None, "ok"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +75,7 @@ async fn connections_beyond_the_limit_are_closed_at_once_and_room_comes_back() {
     let backend = Backend::start("b").await;
     let mut config = config();
     config.server.limits.connections = 3;
-    let gateway = Gateway::with(config, routes(&[&backend.address])).await;
+    let gateway = Gateway::with(config, routes(&[&backend.address]));
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut client = gateway.connect().await;
@@ -88,7 +94,7 @@ async fn connections_beyond_the_limit_are_closed_at_once_and_room_comes_back() {
 async fn a_head_that_drips_in_ends_at_a_total_deadline() {
     let mut config = config();
     config.server.limits.header_timeout = Duration::from_millis(200);
-    let gateway = Gateway::with(config, routes(&["127.0.0.1:1"])).await;
+    let gateway = Gateway::with(config, routes(&["127.0.0.1:1"]));
     let mut client = gateway.connect().await;
     client.write("GET /open/x HTTP/1.1\r\nHost: a\r\n").await;
     for i in 0.. {
@@ -110,7 +116,7 @@ async fn idle_connections_end() {
     let backend = Backend::start("b").await;
     let mut config = config();
     config.server.limits.keepalive_timeout = Duration::from_millis(100);
-    let gateway = Gateway::with(config, routes(&[&backend.address])).await;
+    let gateway = Gateway::with(config, routes(&[&backend.address]));
     let mut silent = gateway.connect().await;
     assert!(silent.rest().await.is_empty());
     let mut client = gateway.connect().await;

@@ -97,7 +97,7 @@ fn requests() -> Vec<(u16, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_malformed_request_reaches_a_backend() {
     let backend = Backend::start("b").await;
-    let gateway = Gateway::with(config(), routes(&[&backend.address])).await;
+    let gateway = Gateway::with(config(), routes(&[&backend.address]));
     for (status, bytes) in requests() {
         let mut client = gateway.connect().await;
         // A second request behind each: it must not be served as one.
@@ -119,7 +119,7 @@ async fn nothing_of_a_malformed_request_reaches_a_backend() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_turns_malformed_is_cut_and_never_completed() {
     let backend = Backend::start("b").await;
-    let gateway = Gateway::start(routes(&[&backend.address])).await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
     let mut client = gateway.connect().await;
     client.write("POST /open/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
     backend::until("the first chunk", || backend.seen().first().is_some_and(|seen| seen.body == b"abc")).await;
@@ -133,7 +133,7 @@ async fn a_body_that_turns_malformed_is_cut_and_never_completed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn chunked_bodies_pass_without_extensions_and_trailers() {
     let backend = Backend::start("b").await;
-    let gateway = Gateway::start(routes(&[&backend.address])).await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
     let mut client = gateway.connect().await;
     client.write("POST /open/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-Auth-User: root\r\n\r\n").await;
     assert_eq!(client.answer().await.status, 200);
@@ -148,7 +148,7 @@ async fn chunked_bodies_pass_without_extensions_and_trailers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_may_come_one_by_one() {
     let backend = Backend::start("b").await;
-    let gateway = Gateway::start(routes(&[&backend.address])).await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
     let mut client = gateway.connect().await;
     client.socket.set_nodelay(true).unwrap();
     for byte in b"\r\nPOST /open/x?q HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" {

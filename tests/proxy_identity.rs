@@ -13,7 +13,7 @@ use portcullis::policy::{AllowInPath, AuthMode, HeaderRule, HostRewrite};
 
 async fn world() -> (Backend, Gateway) {
     let backend = Backend::start("b").await;
-    let gateway = Gateway::start(routes(&[&backend.address])).await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
     (backend, gateway)
 }
 
@@ -175,7 +175,7 @@ async fn what_was_judged_is_what_is_sent() {
     let backend = Backend::start("b").await;
     let mut wide = route("wide", "/open/**", AuthMode::None, gateway::backend(&[&backend.address]));
     wide.allow_in_path = AllowInPath::NAMES.iter().fold(AllowInPath::default(), |all, (_, one)| all.with(*one));
-    let gateway = Gateway::start(vec![wide]).await;
+    let gateway = Gateway::start(vec![wide]);
     for (sent, received) in [
         ("/open/a%7eb/%2F/c", "/open/a~b/%2F/c"),
         ("/open/%61?x=%61&/../y", "/open/a?x=%61&/../y"),
@@ -209,7 +209,7 @@ async fn a_route_rewrites_path_host_and_headers() {
     };
     spec.request_headers = vec![rule("authorization", Some("Basic legacy")), rule("x-drop", None)];
     spec.response_headers = vec![rule("x-backend", None), rule("x-frame-options", Some("DENY"))];
-    let gateway = Gateway::start(vec![spec]).await;
+    let gateway = Gateway::start(vec![spec]);
     let answer = get(&gateway, "/api/x", "X-Drop: 1\r\nAuthorization: Bearer theirs\r\n").await;
     assert_eq!((answer.header("x-backend"), answer.header("x-frame-options").as_deref()), (None, Some("DENY")));
     let seen = backend.last();
@@ -240,7 +240,7 @@ async fn forwarding_headers_count_only_from_a_trusted_proxy() {
     let backend = Backend::start("b").await;
     let mut config = config();
     config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-    let gateway = Gateway::with(config, routes(&[&backend.address])).await;
+    let gateway = Gateway::with(config, routes(&[&backend.address]));
     let fields = "X-Forwarded-For: 6.6.6.6, 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Request-Id: from-the-edge\r\n";
     let answer = get(&gateway, "/open/x", fields).await;
     assert_eq!(answer.headers("x-request-id"), ["from-the-edge"]);
@@ -248,6 +248,17 @@ async fn forwarding_headers_count_only_from_a_trusted_proxy() {
     assert_eq!(seen.headers("x-real-ip"), ["192.0.2.7"]);
     assert_eq!(seen.headers("x-forwarded-proto"), ["https"]);
     assert_eq!(seen.headers("x-request-id"), ["from-the-edge"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_are_shown_on_the_gateways_own_host_and_where_no_route_has_them() {
+    let backend = Backend::start("b").await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
+    let ask = |host: &str| format!("GET /.well-known/jwks.json HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer alice\r\n\r\n");
+    assert_eq!(gateway.send(ask("127.0.0.1:1234")).await.text(), "keys");
+    assert_eq!(gateway.send(ask("shop.example")).await.text(), "b");
+    let few = Gateway::start(vec![route("x", "/x", AuthMode::None, gateway::backend(&[&backend.address]))]);
+    assert_eq!(few.send(ask("shop.example")).await.text(), "keys");
 }
 
 #[tokio::test(flavor = "multi_thread")]

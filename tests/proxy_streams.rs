@@ -19,7 +19,7 @@ fn open(backend: portcullis::config::Backend) -> Vec<portcullis::policy::RouteSp
 
 async fn world() -> (Backend, Gateway) {
     let backend = Backend::start("b").await;
-    let gateway = Gateway::start(routes(&[&backend.address])).await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
     (backend, gateway)
 }
 
@@ -77,7 +77,7 @@ async fn the_limit_of_a_route_holds_by_length_and_by_count() {
     let backend = Backend::start("b").await;
     let mut routes = open(gateway::backend(&[&backend.address]));
     routes[0].max_body = Some(5);
-    let gateway = Gateway::start(routes).await;
+    let gateway = Gateway::start(routes);
     let answer = gateway.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabcdef").await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "body_too_large"));
     assert_eq!(backend.bytes(), 0);
@@ -140,7 +140,7 @@ async fn a_silent_backend_is_given_up_within_its_deadlines() {
     let backend = Backend::start("b").await;
     let mut spec = gateway::backend(&[&backend.address]);
     spec.timeout = Duration::from_millis(150);
-    let gateway = Gateway::start(open(spec)).await;
+    let gateway = Gateway::start(open(spec));
     backend.answer(Script::Silent);
     for request in [GET, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"] {
         let answer = gateway.send(request).await;
@@ -154,7 +154,7 @@ async fn a_stream_that_falls_silent_is_cut_and_not_completed() {
     let backend = Backend::start("b").await;
     let mut spec = gateway::backend(&[&backend.address]);
     spec.read_timeout = Duration::from_millis(150);
-    let gateway = Gateway::start(open(spec)).await;
+    let gateway = Gateway::start(open(spec));
     let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
     backend.answer(Script::Steps(vec![head.to_vec(), b"0\r\n\r\n".to_vec()]));
     let mut client = gateway.connect().await;
@@ -168,8 +168,8 @@ async fn a_stream_that_falls_silent_is_cut_and_not_completed() {
 async fn the_wait_for_headers_is_not_the_wait_between_reads() {
     let backend = Backend::start("b").await;
     let mut spec = gateway::backend(&[&backend.address]);
-    (spec.timeout, spec.read_timeout) = (Duration::from_millis(100), Duration::from_secs(60));
-    let gateway = Gateway::start(open(spec)).await;
+    (spec.timeout, spec.read_timeout) = (Duration::from_millis(100), Duration::from_mins(1));
+    let gateway = Gateway::start(open(spec));
     backend.answer(Script::Steps(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na".to_vec(), b"b".to_vec()]));
     let mut client = gateway.connect().await;
     client.write(GET).await;
@@ -213,7 +213,7 @@ async fn a_client_that_closes_its_side_still_gets_its_answer() {
 async fn a_slow_body_for_an_own_endpoint_ends_at_a_total_deadline() {
     let mut config = config();
     config.server.limits.body_timeout = Duration::from_millis(200);
-    let gateway = Gateway::with(config, routes(&["127.0.0.1:1"])).await;
+    let gateway = Gateway::with(config, routes(&["127.0.0.1:1"]));
     let mut client = gateway.connect().await;
     client.write("POST /auth/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n").await;
     let drip = async {

@@ -35,7 +35,15 @@ pub(crate) struct Pool {
 struct Server {
     authority: String,
     fixed: Option<SocketAddr>,
-    resolved: ArcSwapOption<(SocketAddr, Instant)>,
+    resolved: ArcSwapOption<Resolved>,
+    /// Which of several addresses answers: `localhost` may be IPv6 first, and its server IPv4 only.
+    preferred: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Resolved {
+    addresses: Vec<SocketAddr>,
+    until: Instant,
 }
 
 impl Backends {
@@ -62,6 +70,7 @@ impl Pool {
             authority: authority.clone(),
             fixed: authority.parse().ok(),
             resolved: ArcSwapOption::empty(),
+            preferred: AtomicUsize::new(0),
         });
         Self { next: AtomicUsize::new(0), servers: servers.collect(), works: AtomicBool::new(true) }
     }
@@ -85,8 +94,20 @@ impl Pool {
 
     /// The server whose turn `turn` is, and its address; `None` when its name does not resolve in time.
     pub(crate) async fn address(&self, turn: usize, within: Duration) -> Option<(&str, SocketAddr)> {
-        let server = self.servers.get(turn.checked_rem(self.servers.len())?)?;
+        let server = self.server(turn)?;
         Some((&server.authority, server.address(within).await?))
+    }
+
+    /// The address of the server whose turn `turn` is did not answer: the next of its addresses is asked from now on.
+    /// Returns how many it has.
+    pub(crate) fn shun(&self, turn: usize) -> usize {
+        let Some(server) = self.server(turn) else { return 0 };
+        server.preferred.fetch_add(1, Ordering::Relaxed);
+        server.resolved.load().as_ref().map_or(1, |resolved| resolved.addresses.len())
+    }
+
+    fn server(&self, turn: usize) -> Option<&Server> {
+        self.servers.get(turn.checked_rem(self.servers.len())?)
     }
 }
 
@@ -96,20 +117,24 @@ impl Server {
             return Some(fixed);
         }
         let known = self.resolved.load_full();
-        if let Some((address, until)) = known.as_deref()
-            && Instant::now() < *until
+        if let Some(known) = &known
+            && Instant::now() < known.until
         {
-            return Some(*address);
+            return self.pick(&known.addresses);
         }
         let found = timeout(within, lookup_host(self.authority.as_str())).await;
-        match found.ok().and_then(Result::ok).and_then(|mut addresses| addresses.next()) {
-            Some(address) => {
-                self.resolved.store(Some(Arc::new((address, Instant::now() + RESOLVED))));
-                Some(address)
-            }
+        let addresses: Vec<_> = found.ok().and_then(Result::ok).into_iter().flatten().collect();
+        if addresses.is_empty() {
             // The resolver is away: where it was is the best guess.
-            None => known.map(|known| known.0),
+            return self.pick(&known?.addresses);
         }
+        let picked = self.pick(&addresses);
+        self.resolved.store(Some(Arc::new(Resolved { addresses, until: Instant::now() + RESOLVED })));
+        picked
+    }
+
+    fn pick(&self, addresses: &[SocketAddr]) -> Option<SocketAddr> {
+        addresses.get(self.preferred.load(Ordering::Relaxed).checked_rem(addresses.len())?).copied()
     }
 }
 
@@ -122,7 +147,7 @@ pub(crate) fn peer(backend: &Backend, address: SocketAddr, until_headers: Durati
     // The exact deadlines are kept by `wire::Patience`; these stand behind them.
     peer.options.read_timeout = Some(silence.saturating_add(Duration::from_secs(1)));
     peer.options.write_timeout = Some(silence);
-    peer.options.idle_timeout = Some(Duration::from_secs(60));
+    peer.options.idle_timeout = Some(Duration::from_mins(1));
     peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     peer
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use axum::Router;
+/// What answers: known by its name in `live`, and to no other module.
+pub(crate) use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
@@ -26,7 +27,7 @@ const LARGEST: usize = 16 * 1024;
 /// The largest answer of an endpoint.
 const ANSWER: usize = 4 * 1024 * 1024;
 /// The longest that an endpoint may take: password checks wait in a queue of their own bounds.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Reads the body, asks the router, and keeps its whole answer.
 pub(crate) async fn ask(session: &mut Session, facts: &Facts, ctx: &Ctx, shared: &Shared) -> Result<Response<Bytes>, Refusal> {

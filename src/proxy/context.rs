@@ -34,7 +34,10 @@ pub(crate) struct Ctx {
     pub(crate) late: Option<Refusal>,
     pub(crate) body_seen: u64,
     pub(crate) turn: Option<usize>,
+    /// Servers that could not be reached.
     pub(crate) attempts: usize,
+    /// Addresses of the server at hand that could not be reached.
+    pub(crate) addresses: usize,
     pub(crate) server: Option<String>,
     pub(crate) sent_at: Option<Duration>,
     pub(crate) upstream: Option<Duration>,
@@ -58,6 +61,7 @@ impl Ctx {
             body_seen: 0,
             turn: None,
             attempts: 0,
+            addresses: 0,
             server: None,
             sent_at: None,
             upstream: None,
@@ -70,7 +74,9 @@ impl Ctx {
 
     /// One line of the access log, and the metrics.
     pub(crate) fn record(&self, session: &Session, shared: &Shared) {
-        let status = session.response_written().map_or(499, |response| response.status.as_u16());
+        // 499, as nginx says it: the client left before there was an answer.
+        let answered = session.response_written().filter(|response| !response.status.is_informational());
+        let status = answered.map_or(499, |response| response.status.as_u16());
         let duration = shared.clock.monotonic().saturating_sub(self.started);
         let route = self.route.as_deref();
         let overhead = self.upstream.map(|upstream| duration.saturating_sub(upstream));

@@ -51,10 +51,9 @@ async fn caller(
             ctx.stale_cookie = refusal == Refusal::InvalidSession;
             shared.metrics.auth(ctx.credential.map_or("none", CredentialKind::as_str), outcome(&refusal));
             // The route knows which scopes to ask for.
-            Err(match refusal {
-                Refusal::MissingCredential(None) => matched.route.authorize(None, &matched.params).err().unwrap_or(refusal),
-                other => other,
-            })
+            let asked = || matched.route.authorize(None, &matched.params).err();
+            let told = if refusal == Refusal::MissingCredential(None) { asked() } else { None };
+            Err(told.unwrap_or(refusal))
         }
     }
 }

@@ -53,7 +53,8 @@ impl Facts {
     /// What the schemes look at.
     pub(crate) fn presented<'a>(&'a self, headers: &'a HeaderMap, origin: &Origin, config: &'a Config) -> Presented<'a> {
         let all = |name: &str| headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
-        let name = COOKIES[usize::from(!config.server.is_https())];
+        let [secure, plain] = COOKIES;
+        let name = if config.server.is_https() { secure } else { plain };
         Presented {
             authorization: all("authorization").collect(),
             api_keys: all(&config.api_keys.header).chain(self.query_keys.iter().map(String::as_bytes)).collect(),

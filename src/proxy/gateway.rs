@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::UPGRADE;
+use http::Version;
+use http::header::{TRANSFER_ENCODING, UPGRADE};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_error::ErrorType::{ConnectTimedout, InternalError, InvalidHTTPHeader, ReadTimedout, WriteTimedout};
+use pingora_error::ErrorType::{ConnectError, ConnectTimedout, InternalError, InvalidHTTPHeader, ReadTimedout, WriteTimedout};
 use pingora_error::{Error, ErrorSource, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -22,7 +23,6 @@ use super::refuse::{REQUEST_ID, invite_body, refuse};
 use super::wire::Wire;
 use super::{bridge, decide, request_id, upstream};
 use crate::config::Backend;
-use crate::endpoints::is_own;
 use crate::policy::Permit;
 use crate::problem::Refusal;
 
@@ -56,7 +56,7 @@ impl Gateway {
     /// Own endpoints are answered here; of all others, true means that there is a permit now.
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
         let facts = self.read(session, ctx)?;
-        if is_own(&ctx.live.config, facts.target.path.as_str()) {
+        if ctx.live.is_own(&facts) {
             let response = bridge::ask(session, &facts, ctx, &self.shared).await;
             ctx.facts = Some(facts);
             let written = bridge::answer(session, ctx, response?).await;
@@ -90,6 +90,9 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         session.set_write_timeout(Some(CLIENT_WRITES));
         session.set_ignore_info_resp(true);
+        if self.shared.is_draining() {
+            session.set_keepalive(None);
+        }
         match self.judge(session, ctx).await {
             Ok(false) => return Ok(true),
             Ok(true) => {}
@@ -107,12 +110,10 @@ impl ProxyHttp for Gateway {
         };
         let until_headers = permit.route().spec().timeout.unwrap_or(backend.timeout);
         let turn = ctx.turn.unwrap_or_else(|| pool.turn());
-        let found = pool.address(turn.wrapping_add(ctx.attempts), backend.connect_timeout).await;
-        let (server, address) =
-            found.ok_or_else(|| Error::explain(ConnectTimedout, "the backend's name does not resolve").into_up())?;
+        let found = pool.address(turn, backend.connect_timeout).await;
+        let (server, address) = found.ok_or_else(|| Error::explain(ConnectError, "its name does not resolve").into_up())?;
         let server = server.to_owned();
-        ctx.turn = Some(turn);
-        ctx.server = Some(server);
+        (ctx.turn, ctx.server, ctx.body_seen) = (Some(turn), Some(server), 0);
         ctx.sent_at = Some(self.shared.clock.monotonic());
         Ok(Box::new(backend::peer(&backend, address, until_headers)))
     }
@@ -177,6 +178,10 @@ impl ProxyHttp for Gateway {
         if session.is_process_shutting_down() || self.shared.is_draining() {
             session.set_keepalive(None);
         }
+        if session.req_header().version == Version::HTTP_10 && response.remove_header(&TRANSFER_ENCODING).is_some() {
+            // It knows no chunks: the end of the connection ends the body (RFC 9112 §6.3).
+            session.set_keepalive(None);
+        }
         upstream::response(ctx, response)
     }
 
@@ -194,13 +199,7 @@ impl ProxyHttp for Gateway {
     }
 
     fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Ctx, mut error: Box<Error>) -> Box<Error> {
-        ctx.attempts += 1;
-        let again = destination(ctx).is_some_and(|(backend, pool, _)| {
-            self.shared.metrics.backend(&backend.name, "unreachable");
-            pool.note(false);
-            ctx.attempts <= usize::try_from(backend.retries).unwrap_or(0) && ctx.attempts < pool.len()
-        });
-        error.set_retry(again && session.req_header().method.is_idempotent());
+        error.set_retry(self.try_elsewhere(session.req_header().method.is_idempotent(), ctx));
         error
     }
 
@@ -241,6 +240,22 @@ impl ProxyHttp for Gateway {
 }
 
 impl Gateway {
+    /// A server can't be reached: another of its addresses is asked, and for calls that may be repeated another server.
+    fn try_elsewhere(&self, idempotent: bool, ctx: &mut Ctx) -> bool {
+        let (addresses, attempts) = (ctx.addresses + 1, ctx.attempts + 1);
+        let Some((backend, pool, _)) = destination(ctx) else { return false };
+        let turn = ctx.turn.unwrap_or(0);
+        if addresses < pool.shun(turn) {
+            ctx.addresses = addresses;
+            return true;
+        }
+        self.shared.metrics.backend(&backend.name, "unreachable");
+        pool.note(false);
+        let again = idempotent && attempts <= usize::try_from(backend.retries).unwrap_or(0) && attempts < pool.len();
+        (ctx.turn, ctx.addresses, ctx.attempts) = (Some(turn.wrapping_add(1)), 0, attempts);
+        again
+    }
+
     fn note_failure(&self, refusal: Option<&Refusal>, error: &Error, ctx: &mut Ctx) {
         let outcome = match refusal {
             Some(Refusal::GatewayTimeout) => "silent",

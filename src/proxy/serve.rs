@@ -56,25 +56,29 @@ pub fn start(shared: &Arc<Shared>, listen: &[SocketAddr], admin: SocketAddr, thr
         .enable_all()
         .build()
         .map_err(ServeError::Threads)?;
-    let entered = runtime.enter();
-    let listeners = listen.iter().map(|&address| bind(address)).collect::<Result<Vec<_>, _>>()?;
-    let admin_listener = bind(admin)?;
-    let local = |listener: &TcpListener, address| listener.local_addr().map_err(|source| ServeError::Bind { address, source });
-    let addresses =
-        listeners.iter().zip(listen).map(|(listener, &address)| local(listener, address)).collect::<Result<Vec<_>, _>>()?;
-    let admin = local(&admin_listener, admin)?;
-
     let (closing, closed) = watch::channel(false);
-    let proxy = Arc::new(proxy(Arc::clone(shared), threads));
-    for listener in listeners {
-        runtime.spawn(accept(listener, Arc::clone(shared), Arc::clone(&proxy), closed.clone()));
-    }
-    runtime.spawn(admin::serve(admin_listener, Arc::clone(shared)));
-    drop(entered);
-    Ok(Running { addresses, admin, shared: Arc::clone(shared), closing, runtime: Some(runtime) })
+    // From here on an error ends the threads by dropping it.
+    let mut running = Running { addresses: Vec::new(), admin, shared: Arc::clone(shared), closing, runtime: Some(runtime) };
+    running.listen(listen, threads, &closed)?;
+    Ok(running)
 }
 
 impl Running {
+    fn listen(&mut self, listen: &[SocketAddr], threads: usize, closed: &watch::Receiver<bool>) -> Result<(), ServeError> {
+        let Some(runtime) = &self.runtime else { return Ok(()) };
+        let _entered = runtime.enter();
+        let listeners = listen.iter().map(|&address| bind(address)).collect::<Result<Vec<_>, _>>()?;
+        let (admin_listener, admin) = bind(self.admin)?;
+        self.admin = admin;
+        let proxy = Arc::new(proxy(Arc::clone(&self.shared), threads));
+        for (listener, address) in listeners {
+            self.addresses.push(address);
+            runtime.spawn(accept(listener, Arc::clone(&self.shared), Arc::clone(&proxy), closed.clone()));
+        }
+        runtime.spawn(admin::serve(admin_listener, Arc::clone(&self.shared)));
+        Ok(())
+    }
+
     /// Where it listens, with the ports that it got.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
@@ -112,12 +116,15 @@ impl fmt::Debug for Running {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+/// A listener, and the address that it got.
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     let bind = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(BACKLOG)
+        let listener = socket.listen(BACKLOG)?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
     };
     bind().map_err(|source| ServeError::Bind { address, source })
 }

@@ -71,15 +71,12 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
 
 /// Removes what is between client and gateway only, and what could be taken for the gateway's own words.
 fn strip(ctx: &Ctx, request: &mut RequestHeader) {
-    let te_trailers = request.headers.get(TE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
     let goes =
         |name: &HeaderName| HOP_BY_HOP.contains(name) || *name == EXPECT || ctx.live.identity.removes(name.as_str().as_bytes());
     let names: Vec<HeaderName> = request.headers.keys().filter(|name| goes(name)).cloned().collect();
     for name in names {
         request.remove_header(&name);
     }
-    // pingora drops trailers, so there is nothing to ask for.
-    let _ = te_trailers;
 }
 
 fn cookies(request: &mut RequestHeader) -> Result<()> {

@@ -227,12 +227,6 @@ impl Wire {
 
     /// Nothing more belongs to this request: waits for the client to leave, or for patience to end.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // pingora waits: what it wrote so far has to be on its way.
-        if !self.outbox.is_empty()
-            && let Poll::Ready(Err(error)) = self.poll_send(cx)
-        {
-            return Poll::Ready(Err(error));
-        }
         while !self.client_left && self.inbox.len() < INBOX {
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(_)) => {}
@@ -371,6 +365,12 @@ fn millis(span: Duration) -> u64 {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let wire = &mut *self;
+        // pingora waits for somebody: what it wrote so far has to be on its way.
+        if !wire.outbox.is_empty()
+            && let Poll::Ready(Err(error)) = wire.poll_send(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
         loop {
             if !wire.ready.is_empty() {
                 let count = wire.ready.len().min(buf.remaining());

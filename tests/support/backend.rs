@@ -1,4 +1,12 @@
 //! A backend on a raw socket: it records every byte it gets, and answers as it is told.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test whose stage does not stand has to fail"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,7 +74,7 @@ pub(crate) enum Script {
 
 pub(crate) struct Backend {
     pub(crate) address: String,
-    pub(crate) name: String,
+    accepting: tokio::task::JoinHandle<()>,
     state: Arc<State>,
 }
 
@@ -87,7 +95,7 @@ impl Backend {
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(State::default());
         let (shared, own) = (Arc::clone(&state), name.to_owned());
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 shared.connections.fetch_add(1, Ordering::SeqCst);
                 let (state, name) = (Arc::clone(&shared), own.clone());
@@ -97,7 +105,12 @@ impl Backend {
                 });
             }
         });
-        Self { address, name: name.to_owned(), state }
+        Self { address, accepting, state }
+    }
+
+    /// Takes no connection any more.
+    pub(crate) fn leave(&self) {
+        self.accepting.abort();
     }
 
     pub(crate) fn answer(&self, script: Script) {

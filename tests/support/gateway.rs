@@ -1,4 +1,10 @@
 //! A gateway in this process, on a free port, with credentials that tests can read: `Bearer alice`, `X-API-Key: robot`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test whose stage does not stand has to fail"
+)]
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,11 +40,11 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) async fn start(routes: Vec<RouteSpec>) -> Self {
-        Self::with(config(), routes).await
+    pub(crate) fn start(routes: Vec<RouteSpec>) -> Self {
+        Self::with(config(), routes)
     }
 
-    pub(crate) async fn with(config: Config, routes: Vec<RouteSpec>) -> Self {
+    pub(crate) fn with(config: Config, routes: Vec<RouteSpec>) -> Self {
         let revocations = Arc::new(Revoked::default());
         let shared = Arc::new(Shared::new(
             live(config, routes),
@@ -83,8 +89,9 @@ pub(crate) fn live(config: Config, routes: Vec<RouteSpec>) -> Live {
         Arc::new(Names(CredentialKind::ApiKey)),
         Arc::new(Names(CredentialKind::Session)),
     ];
-    let router = Router::new()
+    let endpoints = Router::new()
         .route("/auth/echo", post(|body: String| async move { body }))
+        .route("/.well-known/jwks.json", get(|| async { "keys" }))
         .route("/auth/me", get(|| async { "me" }))
         .route(
             "/auth/slow",
@@ -93,7 +100,7 @@ pub(crate) fn live(config: Config, routes: Vec<RouteSpec>) -> Live {
                 "slow"
             }),
         );
-    Live::new(Arc::new(config), table, schemes, router).unwrap()
+    Live::new(Arc::new(config), table, schemes, endpoints).unwrap()
 }
 
 pub(crate) struct Client {
@@ -307,7 +314,7 @@ pub(crate) fn config() -> Config {
                 header_count: 100,
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(10),
-                keepalive_timeout: Duration::from_secs(60),
+                keepalive_timeout: Duration::from_mins(1),
                 connections: 1000,
             },
         },
@@ -367,8 +374,8 @@ pub(crate) fn backend(servers: &[&str]) -> BackendConfig {
         servers: servers.iter().map(|server| (*server).to_owned()).collect(),
         base_path: String::new(),
         connect_timeout: Duration::from_secs(2),
-        timeout: Duration::from_secs(60),
-        read_timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
+        read_timeout: Duration::from_mins(1),
         retries: 1,
     }
 }
