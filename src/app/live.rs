@@ -61,7 +61,6 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
         revocations: parts.revocations.clone(),
         config: config.clone(),
         keys,
-        metrics: parts.metrics.clone(),
     }));
     Live::new(config, table, schemes, router).map_err(StartError::Identity)
 }

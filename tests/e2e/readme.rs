@@ -1,5 +1,6 @@
 //! The README's tour: pasted into a shell as it stands, on ports that are free here.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -24,10 +25,18 @@ fn blocks(tour: &str, language: &str) -> Vec<String> {
 fn the_tour_works_as_pasted() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the README");
     let tour = readme.split("\n## A tour\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a tour");
-    let mut script = format!("set -m\n{}\n", blocks(tour, "sh").join("\n"));
+    let mut tour = blocks(tour, "sh").join("\n");
+    let mut renumber = String::from("sed -i");
     for port in ["8080", "8081", "9000", "9001", "9901", "9902", "6379"] {
-        script = script.replace(port, &free_address().port().to_string());
+        let free = free_address().port().to_string();
+        tour = tour.replace(port, &free);
+        write!(renumber, " -e s/{port}/{free}/").expect("a string");
     }
+    // What `init` writes has the same ports.
+    let init = format!(
+        "portcullis() {{ command portcullis \"$@\" && {{ [ \"$1\" != init ] || {renumber} gateway.toml routes/*.toml; }}; }}"
+    );
+    let script = format!("set -m\n{init}\n{tour}\n");
     let dir = tempfile::tempdir().expect("a folder");
     let binary = Path::new(env!("CARGO_BIN_EXE_portcullis")).parent().expect("its folder").display().to_string();
     let path = format!("{binary}:{}", std::env::var("PATH").unwrap_or_default());
