@@ -133,7 +133,8 @@ impl Gateway {
                 (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
             loop {
                 tokio::select! {
-                    Some(()) = hangup.recv() => self.reload_aside().await,
+                    // Files are read where that may block.
+                    Some(()) = hangup.recv() => tokio::task::block_in_place(|| self.reload()),
                     Some(()) = terminate.recv() => break,
                     Some(()) = interrupt.recv() => break,
                 }
@@ -152,11 +153,6 @@ impl Gateway {
             chores::finish(&self.parts, &self.shared).await;
             Ok(())
         })
-    }
-
-    /// Reads files and keys where that may block.
-    async fn reload_aside(&self) {
-        tokio::task::block_in_place(|| self.reload());
     }
 }
 
