@@ -1,5 +1,7 @@
 //! The floors of `src/ARCHITECTURE.md`: imports go down only, and each engine is known to few.
 
+#![expect(clippy::expect_used, clippy::string_slice, reason = "what a test can't go on without fails the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
