@@ -1,4 +1,4 @@
-//! Floor 4: requests on their way to a backend and back. [`Gateway`] is pingora's side of it, phase by phase.
+//! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
 mod backend;
