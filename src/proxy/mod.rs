@@ -13,6 +13,7 @@ mod framing;
 mod gateway;
 pub mod identity;
 pub mod live;
+mod patience;
 mod refuse;
 mod request_id;
 pub mod serve;
