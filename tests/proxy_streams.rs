@@ -25,6 +25,13 @@ async fn world() -> (Backend, Gateway) {
 
 const GET: &str = "GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n";
 
+/// The most that this process had at once, in KiB.
+fn peak_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_stream_arrives_event_by_event() {
     let (backend, gateway) = world().await;
@@ -60,16 +67,18 @@ async fn a_body_reaches_the_backend_while_it_is_still_being_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_uploads_pass_whole() {
+async fn large_uploads_pass_whole_and_in_constant_memory() {
     let (backend, gateway) = world().await;
     let (size, block) = (200 << 20, vec![b'a'; 1 << 20]);
     let mut client = gateway.connect().await;
     client.write(format!("POST /open/x HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n")).await;
+    let before = peak_memory();
     for _ in 0..200 {
         client.write(&block).await;
     }
     assert_eq!(client.answer().await.status, 200);
     assert!(backend.bytes() >= size && backend.last().whole);
+    assert!(peak_memory() < before + (64 << 10), "{before} KiB grew to {} KiB", peak_memory());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use super::backend::{self, Pool};
 use super::context::Ctx;
 use super::facts::{self, Facts};
 use super::live::Shared;
-use super::refuse::{REQUEST_ID, invite_body, refuse};
+use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
 use super::wire::Wire;
 use super::{bridge, decide, request_id, upstream};
 use crate::config::Backend;
@@ -204,25 +204,17 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
-        let (broken, silent) = Wire::of(session).map_or((false, false), |wire| (wire.is_broken(), wire.patience().has_ended()));
-        let refusal = match (ctx.late.take(), error.esource(), error.etype()) {
-            (Some(late), ..) => Some(late),
-            _ if broken => Some(Refusal::InvalidRequest("The chunked body is malformed.")),
-            _ if silent => Some(Refusal::GatewayTimeout),
-            (_, ErrorSource::Downstream, InvalidHTTPHeader) => {
-                Some(Refusal::InvalidRequest("The header fields contradict each other."))
-            }
-            (_, ErrorSource::Downstream, ReadTimedout) => Some(Refusal::RequestTimeout),
-            (_, ErrorSource::Downstream, _) => None,
-            (_, _, ReadTimedout | WriteTimedout | ConnectTimedout) => Some(Refusal::GatewayTimeout),
-            _ => Some(Refusal::BadGateway),
+        let failure = Failure::of(session, error, ctx);
+        self.note(&failure, error, ctx);
+        let written = match &failure {
+            Failure::ClientLeft => Ok(()),
+            Failure::Malformed => malformed(session, ctx).await,
+            Failure::Refused(refusal) => refuse(session, ctx, refusal, true).await,
         };
-        self.note_failure(refusal.as_ref(), error, ctx);
-        if let Some(refusal) = &refusal {
-            let _ = refuse(session, ctx, refusal, true).await;
+        if written.is_ok() {
             session.shutdown().await;
         }
-        FailToProxy { error_code: refusal.map_or(0, |refusal| refusal.status().as_u16()), can_reuse_downstream: false }
+        FailToProxy { error_code: 0, can_reuse_downstream: false }
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
@@ -256,19 +248,47 @@ impl Gateway {
         again
     }
 
-    fn note_failure(&self, refusal: Option<&Refusal>, error: &Error, ctx: &mut Ctx) {
-        let outcome = match refusal {
-            Some(Refusal::GatewayTimeout) => "silent",
-            Some(Refusal::BadGateway) => "broken",
-            _ => {
+    /// Whether it was the backend's doing goes to log and metrics.
+    fn note(&self, failure: &Failure, error: &Error, ctx: &mut Ctx) {
+        let outcome = match failure {
+            Failure::Refused(Refusal::GatewayTimeout) => "silent",
+            Failure::Refused(Refusal::BadGateway) => "broken",
+            Failure::Refused(_) | Failure::Malformed => return,
+            Failure::ClientLeft => {
                 ctx.reason.get_or_insert("client_left");
                 return;
             }
         };
-        if let Some((backend, pool, _)) = destination(ctx) {
-            pool.note(false);
-            self.shared.metrics.backend(&backend.name, outcome);
-            tracing::warn!(request_id = %ctx.request_id, backend = %backend.name, server = ctx.server, outcome, error = error.etype().as_str(), "a backend failed");
+        let Some((backend, pool, _)) = destination(ctx) else { return };
+        pool.note(false);
+        self.shared.metrics.backend(&backend.name, outcome);
+        let (id, server, error) = (&ctx.request_id, ctx.server.as_deref(), error.etype().as_str());
+        tracing::warn!(request_id = %id, backend = %backend.name, server, outcome, error, "a backend failed");
+    }
+}
+
+/// Why a request came to no good end.
+enum Failure {
+    /// There is nobody to answer.
+    ClientLeft,
+    /// What the client sent turned out to be no HTTP.
+    Malformed,
+    /// With this answer.
+    Refused(Refusal),
+}
+
+impl Failure {
+    fn of(session: &Session, error: &Error, ctx: &mut Ctx) -> Self {
+        let (broken, silent) = Wire::of(session).map_or((false, false), |wire| (wire.is_broken(), wire.patience().has_ended()));
+        match (ctx.late.take(), error.esource(), error.etype()) {
+            (Some(late), ..) => Self::Refused(late),
+            _ if broken => Self::Malformed,
+            _ if silent => Self::Refused(Refusal::GatewayTimeout),
+            (_, ErrorSource::Downstream, InvalidHTTPHeader) => Self::Malformed,
+            (_, ErrorSource::Downstream, ReadTimedout) => Self::Refused(Refusal::RequestTimeout),
+            (_, ErrorSource::Downstream, _) => Self::ClientLeft,
+            (_, _, ReadTimedout | WriteTimedout | ConnectTimedout) => Self::Refused(Refusal::GatewayTimeout),
+            _ => Self::Refused(Refusal::BadGateway),
         }
     }
 }

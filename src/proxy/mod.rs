@@ -1,4 +1,4 @@
-//! Floor 4: requests on their way to a backend and back. [`Gateway`] is pingora's side of it, phase by phase.
+//! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
 mod backend;
@@ -13,6 +13,7 @@ mod framing;
 mod gateway;
 pub mod identity;
 pub mod live;
+mod patience;
 mod refuse;
 mod request_id;
 pub mod serve;

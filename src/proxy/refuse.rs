@@ -37,6 +37,17 @@ pub(crate) async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: &Refus
     send(session, &ctx.request_id, answer, cookie).await
 }
 
+/// Answers a message that turned out to be none: bare, and with the end of the connection (contract §7).
+pub(crate) async fn malformed(session: &mut Session, ctx: &mut Ctx) -> Result<()> {
+    (ctx.decision, ctx.reason) = ("deny", Some("malformed"));
+    if session.response_written().is_some_and(|response| !response.status.is_informational()) {
+        return Ok(());
+    }
+    session.set_keepalive(None);
+    let bare = Answer { status: http::StatusCode::BAD_REQUEST, headers: Vec::new(), body: Vec::new() };
+    send(session, &ctx.request_id, bare, None).await
+}
+
 async fn send(session: &mut Session, id: &str, answer: Answer, cookie: Option<HeaderValue>) -> Result<()> {
     let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 4))?;
     for (name, value) in answer.headers {

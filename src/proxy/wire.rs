@@ -9,26 +9,22 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Version};
-use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_core::protocols::tls::{SslDigest, TlsRef};
-use pingora_core::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest, UniqueID,
-    UniqueIDType,
-};
+use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::chunked::Chunks;
 use super::framing::{Delimiter, Fault, Head, HeadReader};
+use super::patience::Patience;
 use crate::config::Limits;
+
+mod passive;
 
 /// What is read ahead of the request in hand, at most.
 const INBOX: usize = 64 * 1024;
@@ -291,77 +287,6 @@ impl Wire {
     }
 }
 
-/// How long a silent backend is waited for: a span since the last sign of life.
-#[derive(Debug)]
-pub(crate) struct Patience {
-    base: Instant,
-    /// Milliseconds; 0 is for ever.
-    span: AtomicU64,
-    /// The same, where the client has closed its side.
-    cap: AtomicU64,
-    since: AtomicU64,
-    ended: AtomicBool,
-}
-
-impl Patience {
-    fn new() -> Self {
-        Self {
-            base: Instant::now(),
-            span: AtomicU64::new(0),
-            cap: AtomicU64::new(0),
-            since: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
-        }
-    }
-
-    /// Waits for `span` from now on.
-    pub(crate) fn set(&self, span: Duration) {
-        self.span.store(millis(span).max(1), Ordering::Relaxed);
-        self.touch();
-    }
-
-    /// Something came: begins anew.
-    pub(crate) fn touch(&self) {
-        self.since.store(millis(self.base.elapsed()), Ordering::Relaxed);
-    }
-
-    /// Waits for ever.
-    pub(crate) fn clear(&self) {
-        self.span.store(0, Ordering::Relaxed);
-        self.ended.store(false, Ordering::Relaxed);
-    }
-
-    /// Whether it ended before something came.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
-    }
-
-    fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-    }
-
-    /// From the first call on, waits no longer than `span`, whatever is set.
-    fn cap(&self, span: Duration) {
-        if self.cap.swap(millis(span), Ordering::Relaxed) == 0 {
-            self.touch();
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let (span, cap) = (self.span.load(Ordering::Relaxed), self.cap.load(Ordering::Relaxed));
-        let span = match (span, cap) {
-            (0, 0) => return None,
-            (0, one) | (one, 0) => one,
-            (span, cap) => span.min(cap),
-        };
-        Some(self.base + Duration::from_millis(self.since.load(Ordering::Relaxed).saturating_add(span)))
-    }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
-}
-
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let wire = &mut *self;
@@ -428,52 +353,3 @@ impl fmt::Debug for Wire {
         f.debug_struct("Wire").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
-
-#[async_trait]
-impl Shutdown for Wire {
-    async fn shutdown(&mut self) {
-        // pingora closes here while a client may still send: it gets a chance to read what it was told.
-        self.linger().await;
-        Shutdown::shutdown(&mut *self.stream).await;
-    }
-}
-
-impl UniqueID for Wire {
-    fn id(&self) -> UniqueIDType {
-        self.stream.id()
-    }
-}
-
-impl Ssl for Wire {
-    fn get_ssl(&self) -> Option<&TlsRef> {
-        self.stream.get_ssl()
-    }
-
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.stream.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.stream.selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for Wire {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.stream.get_timing_digest()
-    }
-}
-
-impl GetProxyDigest for Wire {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.stream.get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for Wire {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.stream.get_socket_digest()
-    }
-}
-
-impl Peek for Wire {}
