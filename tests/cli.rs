@@ -1,5 +1,7 @@
 //! The command line as its users meet it: what is typed, what comes out on which stream, and the exit code (contract §2).
 
+#![expect(clippy::expect_used, clippy::panic, reason = "what a test can't go on without fails the test")]
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,7 @@
 //! What the documentation says is what the program does.
 
+#![expect(clippy::expect_used, reason = "what a test can't go on without fails the test")]
+
 use std::fs;
 use std::path::Path;
 
