@@ -1,7 +1,7 @@
 //! Floor 5: puts the gateway together. The only place that names concrete stores, feeds and schemes, and the owner of the
 //! runtime that they live on.
 //!
-//! What is made from the configuration is [`live`], swapped whole by a reload; what outlives reloads is [`parts`].
+//! What is made from the configuration is in `live`, swapped whole by a reload; what outlives reloads is in `parts`.
 
 mod chores;
 mod live;
@@ -63,9 +63,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Loads the configuration at `file`, binds its addresses and serves.
-    ///
-    /// Logging starts with the configuration's `[log]`; the guard that flushes it is kept by the caller of [`logging`].
+    /// Binds the addresses and serves `everything`, which was loaded from `file`. Logging has been started by the caller.
     pub fn start(file: &Path, environment: &Environment, everything: Loaded) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
