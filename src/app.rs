@@ -99,7 +99,7 @@ impl Gateway {
         self.running.addresses()
     }
 
-    /// Reads the files again and swaps the policy whole; with any error the old one stays (contract §4).
+    /// Reads the files again and swaps the policy whole; with any error the old one stays.
     pub fn reload(&self) {
         let old = Arc::clone(&self.shared.live.load().config);
         let outcome = live::load(&self.file, &self.environment).map_err(StartError::from).and_then(|loaded| {
@@ -124,7 +124,7 @@ impl Gateway {
         }
     }
 
-    /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end (contract §16).
+    /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end.
     pub fn until_told_to_end(&self) -> io::Result<()> {
         self.runtime.block_on(async {
             let (mut hangup, mut terminate, mut interrupt) =

@@ -1,4 +1,4 @@
-//! The command line as its users meet it: what is typed, what comes out on which stream, and the exit code (contract §2).
+//! The command line as its users meet it: what is typed, what comes out on which stream, and the exit code.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what a test can't go on without fails the test")]
 

@@ -1,4 +1,4 @@
-//! Which headers reach a backend: nothing that a client forged, all that the permit says (contract §8).
+//! Which headers reach a backend: nothing that a client forged, all that the permit says.
 
 #![expect(clippy::expect_used, reason = "a test that meets what it did not expect ends")]
 
@@ -26,7 +26,7 @@ fn strip(keep: &[&str]) -> StripSet {
     StripSet::build([&table(&[("x-tenant", "{attributes.tenant}")])], &keep, &["x-api-key"]).expect("a set")
 }
 
-/// Every name that the contract says is removed.
+/// Every name that is removed.
 const REMOVED: [&str; 53] = [
     "X-Auth-Subject",
     "X-Auth-User",

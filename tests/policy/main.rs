@@ -1,4 +1,4 @@
-//! Which route a request takes, whom it lets pass, and where to (contract §4, §7).
+//! Which route a request takes, whom it lets pass, and where to.
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that meets what it did not expect ends")]
 
