@@ -17,13 +17,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /portcullis /usr/local/bin/portcullis
 # gateway.toml and routes/ are mounted at /etc/portcullis; what the gateway writes is a volume of its own.
-COPY --from=build --chown=nonroot:nonroot /etc/portcullis /etc/portcullis
-COPY --from=build --chown=nonroot:nonroot --chmod=700 /var/lib/portcullis /var/lib/portcullis
+COPY --from=build --chown=65532:65532 /etc/portcullis /etc/portcullis
+COPY --from=build --chown=65532:65532 --chmod=700 /var/lib/portcullis /var/lib/portcullis
 ENV PORTCULLIS_CONFIG=/etc/portcullis/gateway.toml
 WORKDIR /etc/portcullis
 VOLUME /var/lib/portcullis
 EXPOSE 8080
-USER nonroot
+# By number (it is `nonroot`), so that orchestrators can tell that it is not root.
+USER 65532:65532
 # Orchestrators ask /readyz on the admin listener; SIGTERM drains, SIGHUP reloads.
 HEALTHCHECK NONE
 STOPSIGNAL SIGTERM

@@ -1,7 +1,7 @@
 //! Floor 5: puts the gateway together. The only place that names concrete stores, feeds and schemes, and the owner of the
 //! runtime that they live on.
 //!
-//! What is made from the configuration is [`live`], swapped whole by a reload; what outlives reloads is [`parts`].
+//! What is made from the configuration is in `live`, swapped whole by a reload; what outlives reloads is in `parts`.
 
 mod chores;
 mod live;
@@ -63,9 +63,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Loads the configuration at `file`, binds its addresses and serves.
-    ///
-    /// Logging starts with the configuration's `[log]`; the guard that flushes it is kept by the caller of [`logging`].
+    /// Binds the addresses and serves `everything`, which was loaded from `file`. Logging has been started by the caller.
     pub fn start(file: &Path, environment: &Environment, everything: Loaded) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -101,7 +99,7 @@ impl Gateway {
         self.running.addresses()
     }
 
-    /// Reads the files again and swaps the policy whole; with any error the old one stays (contract §4).
+    /// Reads the files again and swaps the policy whole; with any error the old one stays.
     pub fn reload(&self) {
         let old = Arc::clone(&self.shared.live.load().config);
         let outcome = live::load(&self.file, &self.environment).map_err(StartError::from).and_then(|loaded| {
@@ -126,7 +124,7 @@ impl Gateway {
         }
     }
 
-    /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end (contract §16).
+    /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end.
     pub fn until_told_to_end(&self) -> io::Result<()> {
         self.runtime.block_on(async {
             let (mut hangup, mut terminate, mut interrupt) =

@@ -1,4 +1,4 @@
-//! Floor 1: every refusal, and the one place where each becomes an answer (contract §7; RFC 9457, RFC 6750 §3).
+//! Floor 1: every refusal, and the one place where each becomes an answer (RFC 9457, RFC 6750 §3).
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "most refusals have no challenge and no field of their own")]
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 /// A reason to refuse a request. What it holds may be shown to the client; what is for the log only goes to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A target that backends could read differently (§5); says what is odd.
+    /// A target that backends could read differently; says what is odd.
     AmbiguousTarget(&'static str),
     /// No route matches.
     NoRoute,
@@ -134,7 +134,7 @@ impl Refusal {
         self.row().0
     }
 
-    /// The table of §7: status, code, title.
+    /// The table: status, code, title.
     const fn row(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::AmbiguousTarget(_) => (StatusCode::BAD_REQUEST, "ambiguous_target", "Ambiguous request target"),

@@ -1,4 +1,4 @@
-//! The command line as its users meet it: what is typed, what comes out on which stream, and the exit code (contract §2).
+//! The command line as its users meet it: what is typed, what comes out on which stream, and the exit code.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what a test can't go on without fails the test")]
 
@@ -90,13 +90,13 @@ fn the_help_of_every_command_is_stable() {
         "session list",
         "session revoke",
     ];
-    let mut text = String::new();
-    for command in commands {
+    let help = |command: &str| {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let ran = run_in(Path::new("/"), &args, "");
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{command}");
-        text.push_str(&format!("$ portcullis {}\n{}\n", args.join(" "), ran.out));
-    }
+        format!("$ portcullis {}\n{}\n", args.join(" "), ran.out)
+    };
+    let text = commands.map(help).concat();
     insta::assert_snapshot!(text);
 }
 

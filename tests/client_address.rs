@@ -1,4 +1,4 @@
-//! Who the client is, and what a backend is told of the way that it came (contract §8).
+//! Who the client is, and what a backend is told of the way that it came.
 
 #![expect(clippy::expect_used, reason = "a test that meets what it did not expect ends")]
 

@@ -1,17 +1,19 @@
-//! Which headers reach a backend: nothing that a client forged, all that the permit says (contract §8).
+//! Which headers reach a backend: nothing that a client forged, all that the permit says.
 
 #![expect(clippy::expect_used, reason = "a test that meets what it did not expect ends")]
+
+#[path = "support/spec.rs"]
+mod spec;
 
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method};
 use portcullis::config::{self, Roles};
-use portcullis::domain::{
-    CanonicalPath, CredentialKind, CredentialKinds, IdentityTable, Issuer, KeyId, Principal, ScopeSet, SystemEntropy,
-};
-use portcullis::policy::{AllowInPath, AuthMode, Case, HostRewrite, Permit, Place, RouteSpec, RouteTable, TrailingSlash};
+use portcullis::domain::{CanonicalPath, CredentialKind, IdentityTable, Issuer, KeyId, Principal, ScopeSet, SystemEntropy};
+use portcullis::policy::{AuthMode, Permit, RouteSpec, RouteTable};
 use portcullis::proxy::identity::{Emitter, Identity, IdentityError, StripSet};
 use proptest::prelude::*;
+use spec::spec;
 
 fn table(headers: &[(&'static str, &str)]) -> IdentityTable {
     IdentityTable {
@@ -24,7 +26,7 @@ fn strip(keep: &[&str]) -> StripSet {
     StripSet::build([&table(&[("x-tenant", "{attributes.tenant}")])], &keep, &["x-api-key"]).expect("a set")
 }
 
-/// Every name that the contract says is removed.
+/// Every name that is removed.
 const REMOVED: [&str; 53] = [
     "X-Auth-Subject",
     "X-Auth-User",
@@ -263,32 +265,7 @@ fn a_template_that_cannot_work_names_its_header() {
 }
 
 fn route(name: &str, auth: AuthMode, identity: Arc<IdentityTable>) -> RouteSpec {
-    RouteSpec {
-        name: name.into(),
-        place: Place { file: "routes/test.toml".into(), line: 1, column: 1 },
-        hosts: Vec::new(),
-        path: format!("/{name}"),
-        methods: None,
-        backend: None,
-        auth,
-        credentials: CredentialKinds::ALL,
-        scopes: Vec::new(),
-        any_scopes: Vec::new(),
-        roles: Vec::new(),
-        conditions: Vec::new(),
-        trailing_slash: TrailingSlash::Either,
-        case: Case::Sensitive,
-        allow_in_path: AllowInPath::default(),
-        strip_prefix: String::new(),
-        add_prefix: String::new(),
-        host: HostRewrite::Preserve,
-        request_headers: Vec::new(),
-        response_headers: Vec::new(),
-        identity,
-        forward_credential: false,
-        timeout: None,
-        max_body: None,
-    }
+    RouteSpec { auth, identity, ..spec(name, &format!("/{name}")) }
 }
 
 fn permit(table: &RouteTable, name: &str, caller: Option<Principal>) -> Permit {

@@ -1,4 +1,4 @@
-//! How often somebody may try to log in (contract §12).
+//! How often somebody may try to log in.
 
 #![expect(clippy::expect_used, reason = "a test may fail")]
 

@@ -1,4 +1,4 @@
-//! Revocation between replicas, on a real Redis that is killed, paused and emptied (contract §11, §16).
+//! Revocation between replicas, on a real Redis that is killed, paused and emptied.
 //! The replicas are services of one process, on one Redis and one log.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test may fail")]

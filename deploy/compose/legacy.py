@@ -20,7 +20,7 @@ class Notes(BaseHTTPRequestHandler):
     def do_GET(self):
         identity = {name: value for name, value in self.headers.items() if name.lower().startswith("x-auth-")}
         if self.path == "/":
-            self.answer(200, {"hello": identity.get("X-Auth-User", "stranger"), "identity": identity})
+            self.answer(200, {"hello": self.headers.get("X-Auth-User", "stranger"), "identity": identity})
         elif self.path == "/notes":
             self.answer(200, NOTES)
         elif self.path.removeprefix("/notes/") in NOTES:

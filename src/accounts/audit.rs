@@ -1,4 +1,4 @@
-//! The audit log (contract §15): each event goes to the log and into the store. No event holds what a stranger typed:
+//! The audit log: each event goes to the log and into the store. No event holds what a stranger typed:
 //! passwords end up in name fields.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Logging in with a password (contract §9, §12, §13).
+//! Logging in with a password.
 
 use std::time::Duration;
 

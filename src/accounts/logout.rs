@@ -1,4 +1,4 @@
-//! Ending sessions (contract §9, §11).
+//! Ending sessions.
 
 use super::refresh::NO_REFRESH_TOKEN;
 use super::{Accounts, Origin, store_is_down, to_the_end};

@@ -1,6 +1,6 @@
 //! Floor 3: what HTTP and the command line share: log in, refresh, log out, look at and change accounts.
 //!
-//! Every change goes the same way (contract §11): durable in the store, then published, then answered. Work that was
+//! Every change goes the same way: durable in the store, then published, then answered. Work that was
 //! begun is brought to its end even when the client hangs up: a guess that was not waited for still counts, and a
 //! revocation that is durable still gets published.
 
@@ -88,7 +88,7 @@ impl Accounts {
         &self.parts.metrics
     }
 
-    /// Until when a revocation made now has to be kept (contract §11).
+    /// Until when a revocation made now has to be kept.
     fn revoke_until(&self, now: Timestamp) -> Timestamp {
         now.plus(self.parts.config.tokens.revocation_ttl())
     }

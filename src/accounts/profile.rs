@@ -1,4 +1,4 @@
-//! What an account may know of itself (contract §9, `GET /auth/me`).
+//! What an account may know of itself (`GET /auth/me`).
 
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! Trading a refresh token for its successor (contract §10).
+//! Trading a refresh token for its successor.
 
 use super::{Accounts, Origin, Tokens, store_is_down, to_the_end};
 use crate::domain::refresh::RefreshToken;

@@ -121,7 +121,7 @@ impl Parts {
     }
 }
 
-/// Makes a signing key on a first start, where this gateway is surely the only replica (contract §10).
+/// Makes a signing key on a first start, where this gateway is surely the only replica.
 fn make_first_key(config: &Config, clock: &dyn Clock) -> Result<(), KeyError> {
     match KeyRing::load(&config.tokens) {
         Err(KeyError::None(_)) if config.is_single() => {

@@ -1,4 +1,4 @@
-//! What may be typed (contract §2), as clap sees it.
+//! What may be typed, as clap sees it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

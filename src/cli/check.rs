@@ -19,7 +19,7 @@ pub enum Format {
 /// What a command that only reads the configuration ends with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The exit code (contract §2): 0 good, 1 not.
+    /// The exit code: 0 good, 1 not.
     pub code: u8,
     /// For standard output, with its final newline.
     pub out: String,

@@ -1,4 +1,4 @@
-//! Floor 6: the command line (contract §2). Results go to stdout, errors to stderr with a way to mend them.
+//! Floor 6: the command line. Results go to stdout, errors to stderr with a way to mend them.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -19,7 +19,7 @@ mod run;
 use crate::config::Environment;
 use args::{Cli, Command};
 
-/// How a command ended (contract §2).
+/// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.

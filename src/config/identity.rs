@@ -1,4 +1,4 @@
-//! `[identity]`, and the `identity` of a route: which headers tell a backend who is calling (contract §8).
+//! `[identity]`, and the `identity` of a route: which headers tell a backend who is calling.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `${NAME}`, `${NAME:-default}`, `${file:/path}` and `$${` in strings (contract §3), after parsing.
+//! `${NAME}`, `${NAME:-default}`, `${file:/path}` and `$${` in strings, after parsing.
 
 use super::document::Surroundings;
 use super::environment::Variable;

@@ -1,4 +1,4 @@
-//! Floor 1: gateway.toml (contract §3). This is the checked form: holding a [`Config`] means that every value is good.
+//! Floor 1: gateway.toml. This is the checked form: holding a [`Config`] means that every value is good.
 
 pub(crate) mod backends;
 pub(crate) mod document;
@@ -165,7 +165,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// How long from now a revocation has to be kept (contract §11).
+    /// How long from now a revocation has to be kept.
     #[must_use]
     pub fn revocation_ttl(&self) -> Duration {
         self.access_ttl.saturating_add(self.leeway).saturating_add(Duration::from_mins(1))
@@ -233,7 +233,7 @@ impl Roles {
     }
 }
 
-/// `N/period`: a burst of N, refilled over the period (contract §12).
+/// `N/period`: a burst of N, refilled over the period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// N, at least 1.

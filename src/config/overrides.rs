@@ -1,4 +1,4 @@
-//! `PORTCULLIS__SECTION__KEY`: keys that the environment overrides (contract §3).
+//! `PORTCULLIS__SECTION__KEY`: keys that the environment overrides.
 
 use super::document::{Entry, Node, Table, Value, parse_override};
 use super::environment::Environment;

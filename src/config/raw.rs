@@ -1,4 +1,4 @@
-//! gateway.toml as it is written (contract §3): every key with its type, its default and what it is for.
+//! gateway.toml as it is written: every key with its type, its default and what it is for.
 
 use std::net::SocketAddr;
 use std::time::Duration;

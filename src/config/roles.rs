@@ -8,7 +8,7 @@ use super::values::Named;
 use super::{Role, Roles, raw};
 use crate::domain::Scope;
 
-/// The roles that are there without being written down (contract §3).
+/// The roles that are there without being written down.
 fn built_in() -> Roles {
     let role = |includes: &[&str], scopes: &str| Role {
         includes: includes.iter().map(|&name| name.to_owned()).collect(),

@@ -38,7 +38,7 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_empty_file_is_the_defaults_of_the_contract() {
+fn an_empty_file_is_the_defaults() {
     let config = good("");
     assert_eq!(config.server.listen, ["127.0.0.1:8080".parse().expect("an address")]);
     assert_eq!(config.server.public_url, "http://127.0.0.1:8080");

@@ -1,4 +1,4 @@
-//! API keys as clients hold them (contract §6): `ptc_` id `_` secret check.
+//! API keys as clients hold them: `ptc_` id `_` secret check.
 //!
 //! The check is the CRC-32 (IEEE) of everything before it in base 62, six digits with leading zeros, the digits in the
 //! order `0-9A-Za-z`. It tells a mistyped or cut key from a wrong one before the store is asked, and lets scanners

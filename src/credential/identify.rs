@@ -1,4 +1,4 @@
-//! Which of the credentials that came with a request counts (contract §6).
+//! Which of the credentials that came with a request counts.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The folder of signing keys: `<UTC timestamp>-<kid>.pem`, each a PKCS#8 PEM (contract §10).
+//! The folder of signing keys: `<UTC timestamp>-<kid>.pem`, each a PKCS#8 PEM.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};

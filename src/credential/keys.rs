@@ -1,4 +1,4 @@
-//! What own tokens are signed and verified with (contract §10; RFC 7518, RFC 7517).
+//! What own tokens are signed and verified with (RFC 7518, RFC 7517).
 
 use std::fmt;
 use std::io;

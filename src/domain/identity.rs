@@ -1,4 +1,4 @@
-//! Which headers tell a backend who is calling (contract §8).
+//! Which headers tell a backend who is calling.
 
 use http::HeaderName;
 
@@ -10,7 +10,7 @@ pub struct IdentityTable {
 }
 
 impl IdentityTable {
-    /// The `x-auth` preset (contract §8).
+    /// The `x-auth` preset.
     #[must_use]
     pub fn x_auth() -> Self {
         let headers = [

@@ -1,4 +1,4 @@
-//! Floor 0: the words of the contract as types. No IO, no async, no configuration.
+//! Floor 0: the words of the trade as types. No IO, no async, no configuration.
 
 pub mod clock;
 pub mod entropy;

@@ -1,6 +1,6 @@
-//! What only some backends read differently in a path (contract §5).
+//! What only some backends read differently in a path.
 
-/// Oddities of a path: those that a target has, or that a route takes (§5).
+/// Oddities of a path: those that a target has, or that a route takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AllowInPath(pub u8);
 

@@ -1,4 +1,4 @@
-//! One canonical path for every spelling of a target, or a refusal (contract §5; RFC 3986 §6.2.2).
+//! One canonical path for every spelling of a target, or a refusal (RFC 3986 §6.2.2).
 //!
 //! The canonical path is what is matched, logged and sent. It is a valid RFC 3986 path:
 //! escaped unreserved characters are decoded, other escapes are in upper case, and the few printable characters that RFC 3986

@@ -19,7 +19,7 @@ pub enum Issuer {
     External(Arc<str>),
 }
 
-/// The kinds of credential (contract §6).
+/// The kinds of credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialKind {
@@ -114,7 +114,7 @@ impl Principal {
         }
     }
 
-    /// A subject or username as backends and conditions see it: another issuer's is put behind that issuer's name (contract §8).
+    /// A subject or username as backends and conditions see it: another issuer's is put behind that issuer's name.
     #[must_use]
     pub fn shown<'a>(&self, value: &'a str) -> Cow<'a, str> {
         match &self.issuer {

@@ -31,7 +31,7 @@ pub struct User {
     pub disabled: bool,
     /// Whether it is a machine's.
     pub service: bool,
-    /// Raised by every change that must kill access tokens (contract §10).
+    /// Raised by every change that must kill access tokens.
     pub generation: i64,
     /// The password's hash as a PHC string, or an imported one in its own format.
     pub password: Option<SecretString>,

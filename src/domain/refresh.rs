@@ -1,4 +1,4 @@
-//! The refresh token's life as a state machine (contract §10); the store runs it inside one transaction.
+//! The refresh token's life as a state machine; the store runs it inside one transaction.
 //!
 //! ```text
 //!  fresh ──present──► used (successor sealed under this token) ──present within grace,

@@ -1,4 +1,4 @@
-//! What can be revoked, and what a credential has to be asked about (contract §11).
+//! What can be revoked, and what a credential has to be asked about.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Scopes: `segment(:segment)*`, where a scope covers itself and everything below it (contract §1).
+//! Scopes: `segment(:segment)*`, where a scope covers itself and everything below it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,9 +26,9 @@ pub enum ScopeError {
 pub struct Scope(String);
 
 impl Scope {
-    /// Lets a login act on its own account (contract §9).
+    /// Lets a login act on its own account.
     pub const ACCOUNT: &'static str = "portcullis:account";
-    /// Lets an admin act on everybody's (contract §9).
+    /// Lets an admin act on everybody's.
     pub const ADMIN: &'static str = "portcullis:admin";
 
     /// It as text.
@@ -113,13 +113,13 @@ impl ScopeSet {
 
     /// Whether the set grants `asked` by naming it or something above it; `*` does not count.
     ///
-    /// The gateway's own endpoints ask this way (contract §9).
+    /// The gateway's own endpoints ask this way.
     #[must_use]
     pub fn names(&self, asked: &Scope) -> bool {
         self.0.iter().any(|held| held.is_at_or_above(asked))
     }
 
-    /// What of `asked` a holder of this set may get: for each pair the narrower one (contract §9).
+    /// What of `asked` a holder of this set may get: for each pair the narrower one.
     ///
     /// `portcullis:…` is given only where it is asked by name.
     #[must_use]

@@ -1,4 +1,4 @@
-//! Templates of identity headers: `{username}`, `{claims.tenant.id}`, `user-{subject}` (contract §8).
+//! Templates of identity headers: `{username}`, `{claims.tenant.id}`, `user-{subject}`.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Reads a body of named fields, as JSON or as a form (contract §9): the only reader of bodies, so that every endpoint
+//! Reads a body of named fields, as JSON or as a form: the only reader of bodies, so that every endpoint
 //! takes both and refuses alike.
 
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ use super::answer::Refused;
 use crate::domain::{ScopeSet, SecretString};
 use crate::problem::Refusal;
 
-/// The largest body of an own endpoint (contract §17).
+/// The largest body of an own endpoint.
 const MAX: usize = 16 * 1024;
 /// What an answer 415 names.
 const TAKES: &str = "application/json or application/x-www-form-urlencoded";

@@ -1,4 +1,4 @@
-//! Who calls an own endpoint: the same schemes and the same revocation list as on routes (contract §6).
+//! Who calls an own endpoint: the same schemes and the same revocation list as on routes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Floor 4: the gateway's own endpoints (contract §9), as an axum router that the proxy calls in process.
+//! Floor 4: the gateway's own endpoints, as an axum router that the proxy calls in process.
 //!
 //! The proxy puts [`ClientAddress`] and [`RequestId`] into each request's extensions, and `X-Request-Id` onto each answer.
 

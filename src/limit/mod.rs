@@ -1,4 +1,4 @@
-//! Floor 2: how often somebody may try (contract §12).
+//! Floor 2: how often somebody may try.
 
 mod bucket;
 mod cells;

@@ -1,4 +1,4 @@
-//! argon2id (RFC 9106) in PHC strings, judged so that every way to be wrong costs the same (contract §13).
+//! argon2id (RFC 9106) in PHC strings, judged so that every way to be wrong costs the same.
 
 use std::sync::Arc;
 

@@ -33,7 +33,7 @@ pub enum Verdict {
     },
 }
 
-/// Hashes and checks passwords (contract §13). Costs the same whether there is a hash to check or not.
+/// Hashes and checks passwords. Costs the same whether there is a hash to check or not.
 #[async_trait]
 pub trait Passwords: Send + Sync {
     /// Checks `password` against `stored`; without one, burns the same time and says [`Verdict::Wrong`].

@@ -1,4 +1,4 @@
-//! Threads that do nothing but hash passwords (contract §13).
+//! Threads that do nothing but hash passwords.
 //!
 //! They are few, of low priority, and their own: a flood of logins takes neither the threads of traffic nor more memory
 //! than one hash a thread. A job that no thread has taken yet waits in a bounded queue; what does not fit is shed.

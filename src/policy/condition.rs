@@ -1,4 +1,4 @@
-//! `where`: whether a principal meets what a route asks of its claims and attributes (contract §4).
+//! `where`: whether a principal meets what a route asks of its claims and attributes.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The route files (contract §4): from TOML to checked [`RouteSpec`]s, with the diagnostics of `config`.
+//! The route files: from TOML to checked [`RouteSpec`]s, with the diagnostics of `config`.
 
 mod raw;
 mod rules;

@@ -1,4 +1,4 @@
-//! The routes of one host pattern as a tree of segments: the most specific pattern is found first (contract §4).
+//! The routes of one host pattern as a tree of segments: the most specific pattern is found first.
 //!
 //! Keys are in lower case, so that routes of either `case` share a node; whoever ends at a node is then compared letter by letter.
 

@@ -51,7 +51,7 @@ const REGISTERED: [&str; 37] = [
 /// What `Allow` says of a route that takes all: those that people use (RFC 9110 §9, RFC 5789).
 pub const USUAL: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
-/// What no route takes: the first two by contract, the others because they show a client what the gateway added.
+/// What no route takes: CONNECT opens tunnels, the others show a client what the gateway added.
 const NEVER: [&str; 4] = ["CONNECT", "TRACE", "TRACK", "DEBUG"];
 
 /// Whether a method can match no route at all: CONNECT, TRACE and their like, and what is not in capitals.

@@ -1,4 +1,4 @@
-//! What a route's `path` may look like (contract §4).
+//! What a route's `path` may look like.
 
 use std::sync::Arc;
 

@@ -83,7 +83,7 @@ impl Route {
         &self.methods
     }
 
-    /// Lets a caller pass, or says why not: scopes, then roles, then `where` (contract §7). The only maker of a [`Permit`].
+    /// Lets a caller pass, or says why not: scopes, then roles, then `where`. The only maker of a [`Permit`].
     ///
     /// `caller` is who was verified on this route, with a credential of a kind that the route looks at.
     /// An anonymous caller meets no condition: where a route asks something, `auth = "optional"` and `"none"` let nobody pass

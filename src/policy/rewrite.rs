@@ -1,4 +1,4 @@
-//! From the path that was judged to the path that the backend gets (contract §4: `strip_prefix`, `add_prefix`).
+//! From the path that was judged to the path that the backend gets (`strip_prefix`, `add_prefix`).
 
 use crate::domain::CanonicalPath;
 use crate::problem::Refusal;

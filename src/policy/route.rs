@@ -1,4 +1,4 @@
-//! A route as its file says it, checked and resolved (contract §4): what `policy::file` makes and `RouteTable` takes.
+//! A route as its file says it, checked and resolved: what `policy::file` makes and `RouteTable` takes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub struct RouteSpec {
     pub trailing_slash: TrailingSlash,
     /// Whether literals match without regard to ASCII case.
     pub case: Case,
-    /// Oddities that this route takes in a path (§5).
+    /// Oddities that this route takes in a path.
     pub allow_in_path: AllowInPath,
     /// A canonical literal prefix that is cut from the path towards the backend; empty cuts nothing.
     pub strip_prefix: String,

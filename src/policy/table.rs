@@ -1,4 +1,4 @@
-//! All routes, and which of them a request takes (contract §4).
+//! All routes, and which of them a request takes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;

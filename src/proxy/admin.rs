@@ -1,4 +1,4 @@
-//! The admin listener: health and metrics, for machines on the inside (contract §9). Small enough to need no framework.
+//! The admin listener: health and metrics, for machines on the inside. Small enough to need no framework.
 
 use std::sync::Arc;
 use std::time::Duration;

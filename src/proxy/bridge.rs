@@ -22,7 +22,7 @@ use super::refuse::{REQUEST_ID, invite_body};
 use crate::endpoints::{ClientAddress, RequestId};
 use crate::problem::Refusal;
 
-/// The largest body that an endpoint takes (contract §17).
+/// The largest body that an endpoint takes.
 const LARGEST: usize = 16 * 1024;
 /// The largest answer of an endpoint.
 const ANSWER: usize = 4 * 1024 * 1024;

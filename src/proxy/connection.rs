@@ -59,7 +59,7 @@ async fn begins(wire: &mut Wire, limits: &Limits, closing: &mut watch::Receiver<
     }
 }
 
-/// Answers what is no request: bare, and with the end of the connection (contract §7).
+/// Answers what is no request: bare, and with the end of the connection.
 async fn refuse(wire: &mut Wire, shared: &Shared, fault: Fault, method: Option<Method>) {
     let id = request_id::fresh(&*shared.clock, &*shared.entropy);
     let (status, reason, answer) = match fault {

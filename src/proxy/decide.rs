@@ -1,4 +1,4 @@
-//! From facts to a permit, or a refusal (contract §7): route, credential, revocation, policy.
+//! From facts to a permit, or a refusal: route, credential, revocation, policy.
 
 use std::time::Duration;
 

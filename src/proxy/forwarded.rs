@@ -1,4 +1,4 @@
-//! The client behind trusted proxies, and what a backend is told of it (contract §8; RFC 7239).
+//! The client behind trusted proxies, and what a backend is told of it (RFC 7239).
 
 use std::net::{IpAddr, SocketAddr};
 

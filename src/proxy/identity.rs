@@ -1,4 +1,4 @@
-//! What tells a backend who is calling: forged headers are removed, the permit's are set (contract §8).
+//! What tells a backend who is calling: forged headers are removed, the permit's are set.
 
 use std::collections::HashSet;
 use std::sync::Arc;

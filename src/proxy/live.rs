@@ -55,7 +55,7 @@ impl Live {
     }
 
     /// Whether a request is for the gateway itself: below its prefix on every host, for its well-known documents on its
-    /// own, and on others where no route has them (contract §4).
+    /// own, and on others where no route has them.
     pub(crate) fn is_own(&self, facts: &Facts) -> bool {
         let (path, host) = (&facts.target.path, facts.target.host.as_deref());
         let below_prefix = || path.as_str().starts_with(self.config.auth.prefix.as_str());

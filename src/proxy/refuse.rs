@@ -37,7 +37,7 @@ pub(crate) async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: &Refus
     send(session, &ctx.request_id, answer, cookie).await
 }
 
-/// Answers a message that turned out to be none: bare, and with the end of the connection (contract §7).
+/// Answers a message that turned out to be none: bare, and with the end of the connection.
 pub(crate) async fn malformed(session: &mut Session, ctx: &mut Ctx) -> Result<()> {
     (ctx.decision, ctx.reason) = ("deny", Some("malformed"));
     if session.response_written().is_some_and(|response| !response.status.is_informational()) {

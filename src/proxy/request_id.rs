@@ -1,4 +1,4 @@
-//! `X-Request-Id` (contract §7).
+//! `X-Request-Id`.
 
 use uuid::{Builder, Uuid};
 

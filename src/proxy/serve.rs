@@ -91,7 +91,7 @@ impl Running {
         self.admin
     }
 
-    /// Ends well (contract §16): is not ready at once and serves on for `delay`; then takes no more connections, closes
+    /// Ends well: is not ready at once and serves on for `delay`; then takes no more connections, closes
     /// idle ones, and waits up to `limit` for those under way. Returns whether all of them ended by themselves.
     pub async fn drain(&self, delay: Duration, limit: Duration) -> bool {
         self.shared.start_draining();

@@ -1,4 +1,4 @@
-//! From the raw request target and the `Host` fields to one target, or a refusal (contract §5; RFC 9112 §3).
+//! From the raw request target and the `Host` fields to one target, or a refusal (RFC 9112 §3).
 
 use std::fmt;
 use std::net::Ipv6Addr;

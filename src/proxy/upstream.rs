@@ -1,4 +1,4 @@
-//! What the backend is sent, and what of its answer the client gets (contract §8; RFC 9110 §7.6.1).
+//! What the backend is sent, and what of its answer the client gets (RFC 9110 §7.6.1).
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,

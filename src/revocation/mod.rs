@@ -1,10 +1,10 @@
-//! Floor 3: what is revoked, known in memory on every replica (contract §11).
+//! Floor 3: what is revoked, known in memory on every replica.
 //!
 //! `list` holds what is revoked. `store` follows the durable log by its sequence, always. `feed` follows the Redis stream,
 //! publishes to it and adds what it lost, with `stream` for the commands, `message` for their form and `outbox` for what was
 //! not yet seen there. `strict` has each call confirmed, `freshness` knows how old the list is, `service` ties them together.
 //!
-//! What each failure does (contract §16):
+//! What each failure does:
 //! - *Redis gone*: entries wait in a bounded outbox and are published when it is back; the store is asked more often.
 //!   A Redis that is silent is noticed within half of `max_staleness`, and holds up a publication for 100 ms at most.
 //! - *Redis lost its data*: the last message read is no longer there, so the stream is read whole again and each replica

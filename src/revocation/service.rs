@@ -24,7 +24,7 @@ const SWEEP: Duration = Duration::from_mins(1);
 /// How often [`OnStats`] is told.
 const REPORT: Duration = Duration::from_secs(1);
 
-/// What the metrics show (contract §15).
+/// What the metrics show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// Entries in memory.

@@ -51,7 +51,7 @@ pub async fn open(url: &SecretString) -> StoreResult<Arc<dyn Store>> {
     Ok(Arc::new(store))
 }
 
-/// A store that opens itself at its first use, and tries again at the next as long as that fails (contract §9: with the
+/// A store that opens itself at its first use, and tries again at the next as long as that fails (with the
 /// store down at start the gateway listens all the same).
 ///
 /// Errors only where no waiting would help: `url` is not one of a store.
@@ -150,7 +150,7 @@ pub trait Users: Send + Sync {
     async fn rehash_password(&self, id: UserId, old: &SecretString, new: &SecretString) -> StoreResult<()>;
     /// Deletes an account with its sessions and keys; revokes its tokens until `until`.
     async fn delete_user(&self, id: UserId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>>;
-    /// Notes that `user` logged in from the address prefix `network` (contract §12).
+    /// Notes that `user` logged in from the address prefix `network`.
     async fn remember_network(&self, user: UserId, network: &str, now: Timestamp) -> StoreResult<()>;
     /// Whether `user` logged in from `network` at `since` or later.
     async fn knows_network(&self, user: UserId, network: &str, since: Timestamp) -> StoreResult<bool>;

@@ -1,4 +1,4 @@
-//! The metrics of contract §15, by their exact names.
+//! The metrics, by the names that dashboards know.
 //!
 //! A request takes no shared lock: each thread keeps handles of its own for the label sets that it has seen.
 

@@ -1,4 +1,4 @@
-//! Floor 1: what an operator sees. The access log, the audit log, the operational log, and metrics (contract §15).
+//! Floor 1: what an operator sees. The access log, the audit log, the operational log, and metrics.
 //!
 //! Three streams, told apart by tracing target: `access` goes to stdout, `audit` and everything else to stderr, as users
 //! of nginx and Envoy expect. Whatever came from a client is escaped, bounded and scrubbed of credentials on its way.

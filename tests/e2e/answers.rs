@@ -1,4 +1,4 @@
-//! The rows of the contract's §7: each refusal with its status, its code and its challenge.
+//! Each refusal with its status, its code and its challenge.
 
 use serde_json::json;
 

@@ -25,12 +25,12 @@ async fn mirror(request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
     let mut headers = serde_json::Map::new();
     for (name, value) in &parts.headers {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        match headers.entry(name.as_str()).or_insert(Value::Null) {
-            slot @ Value::Null => *slot = value.into(),
-            Value::String(first) => *first = format!("{first} | {value}"),
-            _ => {}
-        }
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let value = match headers.get(name.as_str()).and_then(Value::as_str) {
+            Some(first) => format!("{first} | {value}"),
+            None => value.into_owned(),
+        };
+        headers.insert(name.to_string(), value.into());
     }
     let length = body.collect().await.map_or(0, |body| body.to_bytes().len());
     axum::Json(json!({

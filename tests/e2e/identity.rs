@@ -75,10 +75,7 @@ async fn forged_identity_is_removed_in_every_fold_on_every_route() {
         "X-Forwarded-Email",
     ];
     for path in ["/private/x", "/open", "/optional"] {
-        let mut lines = String::new();
-        for name in forged {
-            lines.push_str(&format!("{name}: forged-value\r\n"));
-        }
+        let lines = forged.map(|name| format!("{name}: forged-value\r\n")).concat();
         let authorization = if path == "/open" { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
         let answer = raw(
             &gateway,

@@ -1,4 +1,4 @@
-//! The real binary in front of real backends, with real stores: what the contract promises, seen from outside.
+//! The real binary in front of real backends, with real stores: what operators, clients and backends rely on, seen from outside.
 
 #![expect(
     clippy::expect_used,

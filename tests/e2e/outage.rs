@@ -1,4 +1,4 @@
-//! The rows of the failure matrix (contract §16) that concern Redis and the store, against a real Redis.
+//! The rows of the failure matrix that concern Redis and the store, against a real Redis.
 
 use serde_json::json;
 

@@ -1,8 +1,9 @@
 //! Two replicas on one Redis and one database: a logout counts everywhere, and soon.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::echo::echo;
 use crate::gateway::{Gateway, Setup};
@@ -12,10 +13,8 @@ use crate::redis::RedisServer as Redis;
 pub(crate) async fn replicas(redis: Option<&Redis>, sections: &str) -> (Gateway, Gateway) {
     let backend = echo().await;
     let routes = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{backend}\"\n");
-    let mut sections = format!("[login]\nrate_limit = \"100000/1s\"\n{sections}");
-    if let Some(redis) = redis {
-        sections.push_str(&format!("\n[redis]\nurl = \"{}\"\n", redis.url()));
-    }
+    let redis = redis.map_or_else(String::new, |redis| format!("\n[redis]\nurl = \"{}\"\n", redis.url()));
+    let sections = format!("[login]\nrate_limit = \"100000/1s\"\n{sections}{redis}");
     let dir = tempfile::tempdir().expect("a folder");
     let setup = || Setup::routes(routes.clone()).with(&sections);
     let one = Gateway::start_with_keys(setup(), dir).await;

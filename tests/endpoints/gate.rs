@@ -221,7 +221,7 @@ impl Tokens {
     }
 }
 
-/// The defaults of contract §3, but for limits that most tests have no use for.
+/// The defaults, but for limits that most tests have no use for.
 fn config(folder: &std::path::Path) -> Config {
     let role = |includes: &[&str], scopes: &str| Role {
         includes: includes.iter().map(ToString::to_string).collect(),

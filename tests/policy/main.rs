@@ -1,4 +1,4 @@
-//! Which route a request takes, whom it lets pass, and where to (contract §4, §7).
+//! Which route a request takes, whom it lets pass, and where to.
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that meets what it did not expect ends")]
 
@@ -7,48 +7,22 @@ mod decisions;
 mod matching;
 mod reference;
 mod rewrites;
+#[path = "../support/spec.rs"]
+mod spec;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use portcullis::config::{Backend, Role, Roles};
-use portcullis::domain::{CanonicalPath, CredentialKind, CredentialKinds, IdentityTable, Issuer, Principal, Scope, ScopeSet};
+use portcullis::domain::{CanonicalPath, CredentialKind, CredentialKinds, Issuer, Principal, Scope, ScopeSet};
 use portcullis::policy::{
-    AllowInPath, AuthMode, Case, Condition, ConditionSubject, ConditionValue, Conflict, Found, HostPattern, HostRewrite, Permit,
-    Place, Route, RouteSpec, RouteTable, TrailingSlash,
+    AllowInPath, AuthMode, Case, Condition, ConditionSubject, ConditionValue, Conflict, Found, HostPattern, Permit, Place, Route,
+    RouteSpec, RouteTable, TrailingSlash,
 };
 use portcullis::problem::Refusal;
 use serde_json::{Value, json};
-
-fn spec(name: &str, path: &str) -> RouteSpec {
-    RouteSpec {
-        name: name.into(),
-        place: Place { file: "routes/test.toml".into(), line: 1, column: 1 },
-        hosts: Vec::new(),
-        path: path.into(),
-        methods: None,
-        backend: None,
-        auth: AuthMode::Required,
-        credentials: CredentialKinds::ALL,
-        scopes: Vec::new(),
-        any_scopes: Vec::new(),
-        roles: Vec::new(),
-        conditions: Vec::new(),
-        trailing_slash: TrailingSlash::Either,
-        case: Case::Sensitive,
-        allow_in_path: AllowInPath::default(),
-        strip_prefix: String::new(),
-        add_prefix: String::new(),
-        host: HostRewrite::Preserve,
-        request_headers: Vec::new(),
-        response_headers: Vec::new(),
-        identity: Arc::new(IdentityTable::x_auth()),
-        forward_credential: false,
-        timeout: None,
-        max_body: None,
-    }
-}
+use spec::spec;
 
 fn on(host: &str, spec: RouteSpec) -> RouteSpec {
     let host = match host.strip_prefix('*') {

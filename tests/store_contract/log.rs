@@ -1,4 +1,4 @@
-//! The durable log of revocations (contract §11).
+//! The durable log of revocations.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Refresh tokens (contract §10).
+//! Refresh tokens.
 
 use std::collections::HashSet;
 use std::sync::Arc;

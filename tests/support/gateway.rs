@@ -6,6 +6,9 @@
     reason = "a test whose stage does not stand has to fail"
 )]
 
+#[path = "spec.rs"]
+mod spec;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,14 +21,14 @@ use http::Method;
 use portcullis::config::{self, Backend as BackendConfig, Config, Limits, Roles};
 use portcullis::credential::{Accepted, Outcome, Presented, Scheme};
 use portcullis::domain::{
-    Concern, CredentialKind, CredentialKinds, Entry, IdentityTable, Issuer, Principal, SecretString, SystemClock, SystemEntropy,
-    TokenId, UserId,
+    Concern, CredentialKind, Entry, IdentityTable, Issuer, Principal, SecretString, SystemClock, SystemEntropy, TokenId, UserId,
 };
-use portcullis::policy::{AllowInPath, AuthMode, Case, HostRewrite, Place, RouteSpec, RouteTable, TrailingSlash};
+use portcullis::policy::{AuthMode, RouteSpec, RouteTable};
 use portcullis::problem::Refusal;
 use portcullis::proxy::{Live, Running, Shared, start};
 use portcullis::revocation::{Revocations, Standing};
 use portcullis::telemetry::metrics::Metrics;
+use spec::spec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -381,32 +384,7 @@ pub(crate) fn backend(servers: &[&str]) -> BackendConfig {
 }
 
 pub(crate) fn route(name: &str, path: &str, auth: AuthMode, backend: BackendConfig) -> RouteSpec {
-    RouteSpec {
-        name: name.into(),
-        place: Place { file: "test".into(), line: 1, column: 1 },
-        hosts: Vec::new(),
-        path: path.into(),
-        methods: None,
-        backend: Some(Arc::new(backend)),
-        auth,
-        credentials: CredentialKinds::ALL,
-        scopes: Vec::new(),
-        any_scopes: Vec::new(),
-        roles: Vec::new(),
-        conditions: Vec::new(),
-        trailing_slash: TrailingSlash::Either,
-        case: Case::Sensitive,
-        allow_in_path: AllowInPath::default(),
-        strip_prefix: String::new(),
-        add_prefix: String::new(),
-        host: HostRewrite::Preserve,
-        request_headers: Vec::new(),
-        response_headers: Vec::new(),
-        identity: Arc::new(IdentityTable::x_auth()),
-        forward_credential: false,
-        timeout: None,
-        max_body: None,
-    }
+    RouteSpec { auth, backend: Some(Arc::new(backend)), ..spec(name, path) }
 }
 
 /// `/open/**` for anybody, `/maybe/**` for whoever, `/**` with a credential.

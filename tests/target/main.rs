@@ -1,4 +1,4 @@
-//! Request targets, paths and hosts: one canonical reading, or a refusal (contract §5).
+//! Request targets, paths and hosts: one canonical reading, or a refusal.
 
 mod paths;
 mod properties;

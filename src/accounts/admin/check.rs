@@ -1,4 +1,4 @@
-//! What names, addresses, roles and the like have to look like (contract §13).
+//! What names, addresses, roles and the like have to look like.
 
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;

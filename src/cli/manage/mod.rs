@@ -1,5 +1,5 @@
 //! Accounts, keys and sessions, on the store directly. What a change revokes is durable and told to Redis before the
-//! command returns; replicas without Redis learn of it from the store (contract §11).
+//! command returns; replicas without Redis learn of it from the store.
 
 mod key;
 mod session;

@@ -1,4 +1,4 @@
-//! A route file as it is written (contract §4): every key with its type, its default and what it is for.
+//! A route file as it is written: every key with its type, its default and what it is for.
 
 use crate::config::Rate;
 use crate::config::document::{Entry, Node, Table, Value};

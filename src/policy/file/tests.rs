@@ -53,7 +53,7 @@ fn route(line: &str) -> String {
 }
 
 #[test]
-fn every_key_of_the_contract_is_taken() {
+fn every_key_is_taken() {
     let specs = good(
         r#"
 version = 1

@@ -10,7 +10,7 @@ use crate::domain::{Entry, Revoked, Timestamp};
 use crate::store::{RevocationLog, StoreResult, rows, sql};
 
 const DAY: Duration = Duration::from_hours(24);
-/// How long a network stays known (contract §12).
+/// How long a network stays known.
 const NETWORK: Duration = Duration::from_hours(30 * 24);
 /// Rows a transaction of `prune` takes at most, so that no login waits long behind it.
 const BATCH: i64 = 1000;
