@@ -25,6 +25,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use environment::Environment;
+pub(crate) use environment::Variable;
 pub use load::{Loaded, load};
 pub use report::{Diagnostic, Report, Severity};
 
