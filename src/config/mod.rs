@@ -334,6 +334,12 @@ pub struct Log {
     pub access: bool,
 }
 
+/// The keys of gateway.toml.
+#[cfg(test)]
+pub(crate) const fn keys() -> &'static [schema::Key] {
+    raw::Gateway::KEYS
+}
+
 /// The keys of `[cors]`, which routes have too.
 pub(crate) fn cors_keys() -> Vec<&'static schema::Key> {
     raw::Cors::KEYS.iter().collect()

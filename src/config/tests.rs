@@ -153,7 +153,7 @@ fn sections(keys: &'static [Key], header: &str, all: &mut Vec<(String, &'static 
                 // Below an array of tables, a header would name its last entry.
                 sections(below, &name, all);
             }
-            Shape::Value | Shape::Free => {}
+            Shape::Value | Shape::Free(_) => {}
         }
     }
 }
@@ -317,6 +317,28 @@ fn strings_are_interpolated_in_arrays_and_tables() {
     assert_eq!(loaded.config.server.trusted_proxies, ["10.0.0.0/8".parse().expect("a net")]);
     assert_eq!(loaded.config.tokens.audience, "fallback");
     assert_eq!(errors("[tokens]\naudience = \"${NOT_SET}\""), ["2:12 the environment variable `NOT_SET` is not set"]);
+}
+
+#[test]
+fn what_could_not_be_filled_in_is_one_error() {
+    let found = errors("[tokens]\nalgorithm = \"HS256\"\nsecret = \"${file:none}\"");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("3:10 the file `none`"), "{found:?}");
+}
+
+#[test]
+fn what_is_no_string_is_told_how_to_come_from_the_environment() {
+    let help = |text: &str, env: &[(&str, &str)]| {
+        let report = load_with(text, env).expect_err("an error");
+        let help = report.errors().next().and_then(|error| error.help.clone());
+        help.expect("help")
+    };
+    let file = help("[server]\nthreads = \"${N:-2}\"", &[]);
+    assert!(file.ends_with("set PORTCULLIS__SERVER__THREADS"), "{file}");
+    let entry = help("[[backends]]\nname = \"a\"\nservers = [\"127.0.0.1:1\"]\nretries = \"${N:-2}\"", &[]);
+    assert!(entry.ends_with("write the value itself"), "{entry}");
+    assert_eq!(help("", &[("PORTCULLIS__LOG__ACCESS", "yes")]), "write `true` or `false`");
+    assert_eq!(help("[backends]\nname = \"a\"", &[]), "write [[backends]]");
 }
 
 #[test]
