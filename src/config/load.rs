@@ -76,11 +76,13 @@ fn unreadable(shown: &str, error: &std::io::Error) -> Finding {
             .help("make one with `portcullis init`, or name another with `-c` or `PORTCULLIS_CONFIG`")
     } else {
         let finding = Finding::new(format!("the file `{shown}` can't be read: {error}"));
-        match error.kind() {
-            std::io::ErrorKind::IsADirectory => finding.help(format!("name the file in it: `-c {shown}/gateway.toml`")),
-            std::io::ErrorKind::InvalidData => finding.help("TOML is UTF-8: save it as that"),
-            std::io::ErrorKind::PermissionDenied => finding.help("let the user that runs portcullis read it"),
-            _ => finding,
+        let is = |kind| error.kind() == kind;
+        if is(std::io::ErrorKind::IsADirectory) {
+            finding.help(format!("name the file in it: `-c {shown}/gateway.toml`"))
+        } else if is(std::io::ErrorKind::InvalidData) {
+            finding.help("TOML is UTF-8: save it as that")
+        } else {
+            finding.help("let the user that runs portcullis read it")
         }
     }
 }

@@ -458,7 +458,8 @@ section! {
 section! {
     /// `[redis]`
     pub(crate) struct Redis {
-        /// Where it is.
+        /// Where it is: `redis://host:6379/0`, or `rediss://` for TLS; `redis+sentinel://` and `redis+cluster://` are not
+        /// available yet.
         url: Required<Secret> = "",
         /// What every key of ours begins with.
         key_prefix: String = r#""portcullis""#,
@@ -500,8 +501,8 @@ words! {
 section! {
     /// `[identity]`
     pub(crate) struct Identity {
-        /// The headers that name the caller: "x-auth", "none", or a table such as `{ "Remote-User" = "{username}" }`;
-        /// "oauth2-proxy" and "authelia" are not available yet.
+        /// The headers that name the caller: `"x-auth"`, `"none"`, or a table such as `{ "Remote-User" = "{username}" }`;
+        /// `"oauth2-proxy"` and `"authelia"` are not available yet.
         headers: IdentityWish = r#""x-auth""#,
         /// Names that are not stripped from clients' requests.
         keep_client_headers: Vec<At<String>> = "[]",

@@ -64,13 +64,14 @@ section! {
         trailing_slash: TrailingSlash = r#""either""#,
         /// Whether case counts.
         case: Case = r#""sensitive""#,
-        /// Oddities of a path that it takes: "encoded_slash", "semicolon", "empty_segment", "double_encoding", "trailing_dot".
+        /// Oddities of a path that it takes: `"encoded_slash"`, `"semicolon"`, `"empty_segment"`, `"double_encoding"`,
+        /// `"trailing_dot"`.
         allow_in_path: Vec<At<Oddity>> = "[]",
         /// What is cut from the path towards the backend: whole literal segments that the path begins with.
         strip_prefix: String = r#""""#,
         /// What is put before it.
         add_prefix: String = r#""""#,
-        /// `Host` towards the backend: "preserve" (the client's), "backend" (the server's address) or a name.
+        /// `Host` towards the backend: `"preserve"` (the client's), `"backend"` (the server's address) or a name.
         host: String = r#""preserve""#,
         /// Headers that are set towards the backend; an empty one is removed.
         request_headers: Vec<Named<Secret>> = "{}",
@@ -86,7 +87,7 @@ section! {
         max_body: Option<Size<0, { 1 << 50 }>> = "",
         /// When an open stream ends.
         _stream_expiry as "stream_expiry": Later = r#""session""#,
-        /// CORS: as `[cors]` of gateway.toml, or "backend".
+        /// CORS: as `[cors]` of gateway.toml, or `"backend"`.
         _cors as "cors": RouteCors = "",
     }
 }

@@ -52,9 +52,8 @@ fn sections(keys: &[Key], before: &str, text: &mut String) {
         let name = format!("{before}{}", key.name);
         let (title, below) = match key.shape {
             Shape::Value => continue,
-            Shape::Section(below) => (format!("[{name}]"), below),
+            Shape::Section(below) | Shape::Free(below) => (format!("[{name}]"), below),
             Shape::Entries(below) => (format!("[[{name}]]"), below),
-            Shape::Free(below) => (format!("[{name}]"), below),
         };
         heading(&title, key.about, key.values.later, text);
         if matches!(key.shape, Shape::Free(_)) {
