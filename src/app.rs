@@ -55,6 +55,8 @@ impl From<Report> for StartError {
 pub struct Gateway {
     file: PathBuf,
     environment: Environment,
+    /// What it was started with: the addresses, the store, and what else a reload can't change.
+    started: Arc<Config>,
     parts: Arc<Parts>,
     shared: Arc<Shared>,
     running: Running,
@@ -90,7 +92,7 @@ impl Gateway {
         let server = &config.server;
         let running = serve::start(&shared, &server.listen, server.admin_listen, server.threads).map_err(StartError::Serve)?;
         chores::start(&runtime, &parts, &shared);
-        Ok(Self { file: file.to_owned(), environment: environment.clone(), parts, shared, running, runtime })
+        Ok(Self { file: file.to_owned(), environment: environment.clone(), started: config, parts, shared, running, runtime })
     }
 
     /// Where it listens.
@@ -101,15 +103,16 @@ impl Gateway {
 
     /// Reads the files again and swaps the policy whole; with any error the old one stays.
     pub fn reload(&self) {
-        let old = Arc::clone(&self.shared.live.load().config);
         let outcome = live::load(&self.file, &self.environment).map_err(StartError::from).and_then(|loaded| {
-            for key in needs_restart(&old, &loaded.config) {
-                tracing::warn!("{key} has changed and counts from the next start");
-            }
-            let config = Arc::clone(&loaded.config);
+            let (config, report) = (Arc::clone(&loaded.config), loaded.report.clone());
             let live = live::assemble(&self.parts, loaded)?;
             self.parts.reconfigure(&config);
             self.shared.replace(live);
+            warn(&report);
+            // Compared with what it was started with, which is what it still does.
+            for key in needs_restart(&self.started, &config) {
+                tracing::warn!("{key} has changed and counts from the next start");
+            }
             Ok(())
         });
         match outcome {
@@ -151,6 +154,13 @@ impl Gateway {
             chores::finish(&self.parts, &self.shared).await;
             Ok(())
         })
+    }
+}
+
+/// Logs the warnings about a configuration that counts from now on.
+pub fn warn(report: &Report) {
+    for warning in report.warnings() {
+        tracing::warn!("{}:{}:{}: {}", warning.file, warning.line, warning.column, warning.message);
     }
 }
 

@@ -309,8 +309,43 @@ fn the_configuration_is_named_by_flag_then_environment_then_place() {
     assert_eq!(count(&["user", "list", "-c", second.to_str().expect("UTF-8")], Some(&first)), Some(0));
 }
 
+#[test]
+fn an_empty_variable_names_no_configuration() {
+    let dir = folder("");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.arg("check").current_dir(dir.path()).env("PORTCULLIS_CONFIG", "").stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(command.status().expect("it ran").success());
+}
+
+#[test]
+fn what_nobody_reads_any_more_is_no_panic() {
+    let dir = folder("nonsense = 1\n");
+    for shut in ["stdout", "stderr"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.arg("check").current_dir(dir.path()).env_remove("PORTCULLIS_CONFIG");
+        let command = if shut == "stdout" { command.stdout(writer).stderr(Stdio::null()) } else { command.stderr(writer) };
+        assert_eq!(command.status().expect("it ran").code(), Some(1), "{shut}");
+    }
+}
+
 mod init {
     use super::*;
+
+    #[test]
+    fn it_writes_the_configuration_that_is_named_as_for_every_command() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert_eq!(run_in(dir.path(), &["init", "-c", "one/gate.toml"], "").code, 0);
+        let checked = run_in(dir.path(), &["check", "--strict", "-c", "one/gate.toml"], "");
+        assert_eq!(checked.code, 0, "{}", checked.err);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let command = command.arg("init").current_dir(dir.path()).env("PORTCULLIS_CONFIG", dir.path().join("two/gateway.toml"));
+        assert!(command.stdin(Stdio::null()).stdout(Stdio::null()).status().expect("it ran").success());
+        assert!(dir.path().join("two/gateway.toml").is_file() && !dir.path().join("gateway.toml").exists());
+        assert_eq!(run_in(dir.path(), &["init", "-c", "one/gate.toml"], "").code, 1, "it never overwrites");
+        assert_eq!(run_in(dir.path(), &["init", "three", "-c", "three/gateway.toml"], "").code, 2, "one of both names the place");
+    }
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).expect("it is there").permissions().mode() & 0o777

@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where the configuration is if nobody says so.
+pub const DEFAULT_CONFIG: &str = "./gateway.toml";
 
 /// An authentication gateway for services that have no login of their own.
 #[derive(Debug, Parser)]
@@ -48,7 +52,9 @@ pub struct ConfigArg {
         value_name = "FILE",
         env = "PORTCULLIS_CONFIG",
         hide_env_values = true,
-        default_value = "./gateway.toml"
+        default_value = DEFAULT_CONFIG,
+        // An empty variable is an unset one.
+        value_parser = OsStringValueParser::new().map(|given| if given.is_empty() { DEFAULT_CONFIG.into() } else { PathBuf::from(given) })
     )]
     pub config: PathBuf,
 }
@@ -85,14 +91,20 @@ pub struct Demo {
     /// Where to listen; 127.0.0.1:8080, or a free port where that is taken.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Taken as by every command, and not read: the demo makes a configuration of its own.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `init`
 #[derive(Args, Debug)]
 pub struct Init {
-    /// The folder, made if need be.
-    #[arg(value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
+    /// The folder, made if need be [default: that of `PORTCULLIS_CONFIG`, else .].
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The configuration file to write, in the folder where all else goes [default: gateway.toml].
+    #[arg(short = 'c', long = "config", value_name = "FILE", conflicts_with = "dir")]
+    pub config: Option<PathBuf>,
     /// Read the admin's password from the first line of stdin.
     #[arg(long)]
     pub password_stdin: bool,

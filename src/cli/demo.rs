@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use super::args::Demo;
+use super::output::{put, tell};
 use super::{Failure, manage, run};
 use crate::accounts::admin::{Admin, NewKey, NewUser};
 use crate::app;
@@ -21,6 +22,9 @@ struct Made {
 
 /// Runs the demo until Ctrl-C.
 pub(super) fn demo(args: &Demo) -> Result<(), Failure> {
+    if let Some(file) = &args.config {
+        tell(&format!("note: the demo makes a configuration of its own; {} is not read\n", file.display()));
+    }
     let folder = tempfile::Builder::new()
         .prefix("portcullis-demo-")
         .tempdir()
@@ -33,8 +37,7 @@ pub(super) fn demo(args: &Demo) -> Result<(), Failure> {
     let made = manage::with_admin_of(manage::load(&file)?, make)?;
     run::serve(&file, |gateway| {
         let address = gateway.addresses().first().copied().unwrap_or(listen);
-        show(&format!("http://{address}"), &made);
-        Ok(())
+        put(&shown(&format!("http://{address}"), &made))
     })
 }
 
@@ -89,10 +92,10 @@ async fn make(admin: &Admin) -> Result<Made, Failure> {
     Ok(Made { password, key: key.key.expose().to_owned() })
 }
 
-#[expect(clippy::print_stdout, reason = "this is what was asked for")]
-fn show(url: &str, made: &Made) {
+/// What is printed once it runs.
+fn shown(url: &str, made: &Made) -> String {
     let Made { password, key } = made;
-    println!(
+    format!(
         r#"
 Portcullis stands at {url}, in front of a backend that answers with what reaches it.
 The user is {USER}, his password {password}, and he may read items but not write them.
@@ -125,6 +128,7 @@ Log out: 204, and from then on 401.
   $ curl -s {url}/items/1 -H "Authorization: Bearer $ACCESS"
 
 Every call is logged below. Ctrl-C ends the demo and leaves nothing behind.
+
 "#
-    );
+    )
 }

@@ -5,13 +5,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::args::Init;
+use super::args::{DEFAULT_CONFIG, Init};
 use super::output::put;
 use super::{Failure, manage, password};
 use crate::accounts::admin::NewUser;
-use crate::config::Passwords;
+use crate::config::{Environment, Passwords, Variable};
 use crate::credential::KeyRing;
 use crate::domain::secret::ExposeSecret;
 use crate::domain::{Clock, SecretString, SystemClock, SystemEntropy};
@@ -20,23 +20,29 @@ const GATEWAY: &str = include_str!("init/gateway.toml");
 const ROUTES: &str = include_str!("init/app.toml");
 /// The first account, and its role.
 const ADMIN: &str = "admin";
-/// What must not be there yet.
-const TARGETS: [&str; 4] = ["gateway.toml", "routes/app.toml", "keys", "data/portcullis.db"];
+/// What must not be there yet, beside the configuration.
+const TARGETS: [&str; 3] = ["routes/app.toml", "keys", "data/portcullis.db"];
 
 /// Writes everything, or nothing.
 pub(super) fn init(args: &Init) -> Result<(), Failure> {
-    let dir = &args.dir;
-    for path in TARGETS.map(|target| dir.join(target)) {
+    let file = file(args, &Environment::of_process());
+    let dir = match file.parent() {
+        Some(dir) if dir.as_os_str().is_empty() => Path::new("."),
+        Some(dir) => dir,
+        None => return Err(Failure::wrong(format!("{} is no file that can be written", file.display()))),
+    };
+    for path in std::iter::once(file.clone()).chain(TARGETS.map(|target| dir.join(target))) {
         if path.symlink_metadata().is_ok() && !is_empty_folder(&path) {
             return Err(Failure::wrong(format!(
-                "{} is there already, and init never overwrites; name another folder: portcullis init DIR",
+                "{} is there already, and init never overwrites; name another folder: portcullis init DIR \
+                 (if only the keys are missing here: copy the DIR/keys that it makes)",
                 path.display()
             )));
         }
     }
     let existed = dir.is_dir();
     fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
-    let result = fill(args);
+    let result = fill(args, &file, dir);
     if result.is_err() && !existed {
         // It is empty: all that was made in it is gone again.
         let _ = fs::remove_dir(dir);
@@ -44,16 +50,29 @@ pub(super) fn init(args: &Init) -> Result<(), Failure> {
     put(&result?)
 }
 
+/// The configuration to write: DIR/gateway.toml, else `-c`, else as for every other command.
+fn file(args: &Init, env: &Environment) -> PathBuf {
+    if let Some(dir) = &args.dir {
+        return dir.join("gateway.toml");
+    }
+    let named = args.config.clone().filter(|file| !file.as_os_str().is_empty());
+    named.unwrap_or_else(|| match env.get("PORTCULLIS_CONFIG") {
+        Variable::Text(file) if !file.is_empty() => file.into(),
+        Variable::Text(_) | Variable::Unset | Variable::NotText => DEFAULT_CONFIG.into(),
+    })
+}
+
 /// Makes everything, and gives what there is to say about it.
-fn fill(args: &Init) -> Result<String, Failure> {
-    let dir = &args.dir;
+fn fill(args: &Init, file: &Path, dir: &Path) -> Result<String, Failure> {
+    let name = file.file_name().ok_or_else(|| Failure::wrong(format!("{} names no file", file.display())))?;
     let stage = tempfile::Builder::new().prefix(".init-").tempdir_in(dir).map_err(|error| failed(dir, &error))?;
     let at = |name: &str| stage.path().join(name);
-    let write = |name: &str, text: &str| fs::write(at(name), text).map_err(|error| failed(&at(name), &error));
-    write("gateway.toml", GATEWAY)?;
+    let write = |path: PathBuf, text: &str| fs::write(&path, text).map_err(|error| failed(&path, &error));
+    let staged = stage.path().join(name);
+    write(staged.clone(), GATEWAY)?;
     fs::create_dir(at("routes")).map_err(|error| failed(&at("routes"), &error))?;
-    write("routes/app.toml", ROUTES)?;
-    let config = manage::load(&at("gateway.toml"))?;
+    write(at("routes/app.toml"), ROUTES)?;
+    let config = manage::load(&staged)?;
     let (password, made_up) = admin_password(&config.passwords, args.password_stdin)?;
     KeyRing::create(&at("keys"), SystemClock::default().now()).map_err(Failure::could_not)?;
     let new = NewUser {
@@ -65,15 +84,14 @@ fn fill(args: &Init) -> Result<String, Failure> {
     manage::with_admin_of(config, async |admin| Ok(admin.create_user(new).await?))?;
     move_into(stage.path(), dir).map_err(|error| failed(dir, &error))?;
 
-    let place = dir.display();
-    let mut text = format!(
-        "Wrote {place}/gateway.toml, {place}/routes/app.toml and a signing key in {place}/keys/.\nAdded the user `{ADMIN}`.\n"
-    );
+    let (place, file) = (dir.display(), file.display());
+    let mut text =
+        format!("Wrote {file}, {place}/routes/app.toml and a signing key in {place}/keys/.\nAdded the user `{ADMIN}`.\n");
     if made_up {
         // Writing to a string does not fail.
         let _ = writeln!(text, "Its password, shown only now: {}", password.expose_secret());
     }
-    let _ = writeln!(text, "Next: portcullis run -c {place}/gateway.toml");
+    let _ = writeln!(text, "Next: portcullis run -c {file}");
     Ok(text)
 }
 

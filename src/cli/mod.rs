@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("error: {}", failure.message);
+                output::tell(&format!("error: {}\n", failure.message));
             }
             failure.exit.into()
         }
@@ -104,7 +104,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 /// Prints what a command that only reads has to say.
 fn report(outcome: &check::Outcome) -> Result<(), Failure> {
     output::put(&outcome.out)?;
-    eprint!("{}", outcome.err);
+    output::tell(&outcome.err);
     match outcome.code {
         0 => Ok(()),
         _ => Err(Failure { exit: Exit::Wrong, message: String::new() }),

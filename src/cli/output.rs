@@ -22,6 +22,11 @@ pub(super) fn put(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Writes `text` to stderr. What nobody can be told is not told: `portcullis check 2>&1 | head`.
+pub(super) fn tell(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Prints `values` as one JSON array, or as a table of `columns`.
 pub(super) fn list(format: Format, values: &[Value], columns: &[(&str, &str)]) -> Result<(), Failure> {
     match format {

@@ -23,9 +23,7 @@ pub(super) fn serve(file: &Path, started: impl FnOnce(&Gateway) -> Result<(), Fa
     let environment = Environment::of_process();
     let loaded = app::load(file, &environment).map_err(|report| failure(&StartError::Config(report)))?;
     let _log = telemetry::init(&loaded.config.log);
-    for warning in loaded.report.warnings() {
-        tracing::warn!("{}:{}:{}: {}", warning.file, warning.line, warning.column, warning.message);
-    }
+    app::warn(&loaded.report);
     let gateway = Gateway::start(file, &environment, loaded).map_err(|error| failure(&error))?;
     started(&gateway)?;
     gateway.until_told_to_end().map_err(Failure::could_not)

@@ -75,7 +75,15 @@ fn unreadable(shown: &str, error: &std::io::Error) -> Finding {
         Finding::new(format!("there is no file `{shown}`"))
             .help("make one with `portcullis init`, or name another with `-c` or `PORTCULLIS_CONFIG`")
     } else {
-        Finding::new(format!("the file `{shown}` can't be read: {error}"))
+        let finding = Finding::new(format!("the file `{shown}` can't be read: {error}"));
+        let is = |kind| error.kind() == kind;
+        if is(std::io::ErrorKind::IsADirectory) {
+            finding.help(format!("name the file in it: `-c {shown}/gateway.toml`"))
+        } else if is(std::io::ErrorKind::InvalidData) {
+            finding.help("TOML is UTF-8: save it as that")
+        } else {
+            finding.help("let the user that runs portcullis read it")
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use environment::Environment;
+pub(crate) use environment::Variable;
 pub use load::{Loaded, load};
 pub use report::{Diagnostic, Report, Severity};
 
@@ -331,6 +332,12 @@ pub struct Log {
     pub json: bool,
     /// Whether there is an access log.
     pub access: bool,
+}
+
+/// The keys of gateway.toml.
+#[cfg(test)]
+pub(crate) const fn keys() -> &'static [schema::Key] {
+    raw::Gateway::KEYS
 }
 
 /// The keys of `[cors]`, which routes have too.

@@ -7,6 +7,13 @@ use super::schema::{Key, Shape, nearest};
 
 const PREFIX: &str = "PORTCULLIS__";
 
+/// The variable that overrides the key `name` of gateway.toml, where there is one.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    let path: Vec<&str> = name.split('.').collect();
+    resolve(&path, super::raw::Gateway::KEYS).ok()?;
+    Some(format!("{PREFIX}{}", name.to_uppercase().replace('.', "__")))
+}
+
 /// Puts every override of `env` into the file's tree.
 pub(crate) fn apply(root: &mut Table, keys: &'static [Key], env: &Environment, report: &mut Report) {
     for (variable, value) in env.starting_with(PREFIX) {
@@ -43,9 +50,9 @@ fn resolve(path: &[&str], mut keys: &'static [Key]) -> Result<(), Finding> {
             }
             Shape::Section(below) if !last => keys = below,
             // One entry of a table with free names, or the table whole.
-            Shape::Free if path.len() <= depth + 2 => return Ok(()),
+            Shape::Free(_) if path.len() <= depth + 2 => return Ok(()),
             _ if last => return Ok(()),
-            Shape::Value | Shape::Section(_) | Shape::Free => return Err(unknown(path, depth + 1, &[])),
+            Shape::Value | Shape::Section(_) | Shape::Free(_) => return Err(unknown(path, depth + 1, &[])),
         }
     }
     Ok(())

@@ -38,9 +38,10 @@ section! {
         _oidc as "oidc": Later = "[]",
         /// API keys.
         api_keys: ApiKeys = "{}",
-        /// Named sets of scopes; written ones replace those of the same name, the others stay.
+        /// Named sets of scopes. There are `admin` (includes `user`, scope `*`), `user` (includes `viewer`) and `viewer`; what is
+        /// written replaces the one of that name, the others stay.
         roles: Vec<Named<Role>> = "{}",
-        /// The scopes there are, with a description each.
+        /// The scopes there are, with a description each. Where there are some, a route that asks for another is warned of.
         scopes: Vec<Named<String>> = "{}",
         /// Logging in.
         login: Login = "{}",
@@ -70,7 +71,8 @@ section! {
 section! {
     /// `[server]`
     pub(crate) struct Server {
-        /// Addresses to listen on.
+        /// Addresses to listen on, as `"address:port"` or `{ address = "address:port" }`. The other keys of the table (`tls`,
+        /// `proxy_protocol`, `redirect_to_https`) and `"unix:…"` are not available yet.
         listen: Vec<At<Listen>> = r#"["127.0.0.1:8080"]"#,
         /// Health and metrics; never public.
         admin_listen: SocketAddr = r#""127.0.0.1:9901""#,
@@ -150,7 +152,7 @@ section! {
     pub(crate) struct Backend {
         /// The name that routes use.
         name: Required<String> = "",
-        /// Its servers, as `"host:port"`.
+        /// Its servers, as `"host:port"` or `{ address = "host:port" }`; `weight` is not available yet.
         servers: Required<Vec<At<BackendServer>>> = "",
         /// How they are spoken to.
         _scheme as "scheme": Scheme = r#""http""#,
@@ -448,7 +450,7 @@ section! {
 section! {
     /// `[store]`
     pub(crate) struct Store {
-        /// Where it is.
+        /// Where it is: `sqlite://` and a path; `postgres://` is not available yet.
         url: Secret = r#""sqlite://data/portcullis.db""#,
     }
 }
@@ -456,7 +458,8 @@ section! {
 section! {
     /// `[redis]`
     pub(crate) struct Redis {
-        /// Where it is.
+        /// Where it is: `redis://host:6379/0`, or `rediss://` for TLS; `redis+sentinel://` and `redis+cluster://` are not
+        /// available yet.
         url: Required<Secret> = "",
         /// What every key of ours begins with.
         key_prefix: String = r#""portcullis""#,
@@ -498,7 +501,8 @@ words! {
 section! {
     /// `[identity]`
     pub(crate) struct Identity {
-        /// The headers that name the caller: a preset, or a table of names and templates.
+        /// The headers that name the caller: `"x-auth"`, `"none"`, or a table such as `{ "Remote-User" = "{username}" }`;
+        /// `"oauth2-proxy"` and `"authelia"` are not available yet.
         headers: IdentityWish = r#""x-auth""#,
         /// Names that are not stripped from clients' requests.
         keep_client_headers: Vec<At<String>> = "[]",

@@ -196,6 +196,16 @@ impl Report {
         })
     }
 
+    /// Whether `span` is the value of an environment variable.
+    pub(crate) fn is_environment(&self, span: Span) -> bool {
+        self.sources.get(span.source).is_some_and(|source| source.environment)
+    }
+
+    /// Whether an error stands at that very place already.
+    pub(crate) fn blames(&self, span: Span) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error && finding.span == span)
+    }
+
     /// What the operator calls that source.
     pub(crate) fn name_of(&self, span: Span) -> Arc<str> {
         self.sources.get(span.source).map_or_else(|| "".into(), |source| Arc::clone(&source.name))

@@ -16,6 +16,30 @@ pub(crate) struct Key {
     pub(crate) about: &'static str,
     /// What stands behind it.
     pub(crate) shape: Shape,
+    /// What the reference says of its values.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))]
+    pub(crate) values: Values,
+}
+
+/// What the reference says of the values of a key.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))]
+pub(crate) struct Values {
+    /// What it takes, for messages.
+    pub(crate) takes: &'static str,
+    /// Whether it must be there.
+    pub(crate) required: bool,
+    /// Whether nothing but the default is taken yet.
+    pub(crate) later: bool,
+    /// The words that are not taken yet.
+    pub(crate) later_words: &'static [&'static str],
+}
+
+impl Values {
+    /// Of the keys of a type.
+    pub(crate) const fn of<T: FromNode>() -> Self {
+        Self { takes: T::TAKES, required: T::REQUIRED, later: T::LATER || T::LATER_SECTION, later_words: T::LATER_WORDS }
+    }
 }
 
 /// What stands behind a key, as far as names below it go.
@@ -27,8 +51,8 @@ pub(crate) enum Shape {
     Section(&'static [Key]),
     /// `[[…]]`: tables of these keys.
     Entries(#[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))] &'static [Key]),
-    /// A table whose names the operator chooses.
-    Free,
+    /// A table whose names the operator chooses; behind each stand these keys, or a value.
+    Free(#[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))] &'static [Key]),
 }
 
 /// A type that a key can have.
@@ -39,6 +63,12 @@ pub(crate) trait FromNode: Sized {
     const SHAPE: Shape = Shape::Value;
     /// Whether its feature is not built yet, so that only the default is taken.
     const LATER: bool = false;
+    /// Whether the same is true of a whole section, which reads itself to say so.
+    const LATER_SECTION: bool = false;
+    /// Words of it whose feature is not built yet.
+    const LATER_WORDS: &'static [&'static str] = &[];
+    /// Whether it must be there.
+    const REQUIRED: bool = false;
 
     /// Reads it; `None` when what is wrong was filed.
     fn read(node: &Node, report: &mut Report) -> Option<Self>;
@@ -65,8 +95,11 @@ pub(crate) struct At<T> {
 
 /// Reads `key` of `table`; what is wrong is filed, and the default stands in.
 pub(crate) fn get<T: FromNode>(table: &Table, key: &Key, report: &mut Report) -> At<T> {
-    let node = table.get(key.name).filter(|node| !matches!(node.value, Value::Broken));
-    if let Some(node) = node {
+    if let Some(node) = table.get(key.name) {
+        if matches!(node.value, Value::Broken) {
+            // Why was filed already.
+            return At { value: default(table, key, report), span: node.span, set: true };
+        }
         let value = if T::LATER && !is_default(node, key, report) {
             report.error(node.span, not_available(&node.name, key.default));
             None
@@ -75,7 +108,7 @@ pub(crate) fn get<T: FromNode>(table: &Table, key: &Key, report: &mut Report) ->
         };
         return At { value: value.unwrap_or_else(|| default(table, key, report)), span: node.span, set: true };
     }
-    if table.get(key.name).is_none() && !report.may_hide(table.span, &[key.name]) {
+    if !report.may_hide(table.span, &[key.name]) {
         T::missing(key.name, table.span, report);
     }
     At { value: default(table, key, report), span: table.span, set: false }
@@ -174,6 +207,7 @@ macro_rules! section {
                 default: $default,
                 about: concat!($($about),+),
                 shape: <$type as $crate::config::schema::FromNode>::SHAPE,
+                values: $crate::config::schema::Values::of::<$type>(),
             } ),* ];
 
             /// Reads its keys; unknown ones are not looked at.

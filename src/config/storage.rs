@@ -49,7 +49,9 @@ fn sqlite_path(rest: &str) -> Result<&str, &'static str> {
     Ok(path)
 }
 
-const REDIS: [&str; 6] = ["redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"];
+const REDIS: [&str; 2] = ["redis", "rediss"];
+/// Those of several servers, which nothing follows yet.
+const REDIS_LATER: [&str; 4] = ["redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"];
 
 /// `[redis]`.
 pub(crate) fn redis(raw: &raw::Redis, report: &mut Report) -> Redis {
@@ -69,6 +71,10 @@ pub(crate) fn redis(raw: &raw::Redis, report: &mut Report) -> Redis {
 fn check_redis_url(url: &Secret, span: Span, report: &mut Report) {
     let text = url.value.expose_secret();
     let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
+    if REDIS_LATER.contains(&scheme) {
+        let finding = Finding::new(format!("`redis.url = \"{scheme}://…\"` is not available yet"));
+        return report.error(span, finding.help("name one server: \"redis://127.0.0.1:6379/0\", or rediss:// for TLS"));
+    }
     if !REDIS.contains(&scheme) {
         let finding = Finding::new("`redis.url` begins with no scheme that is known");
         return report.error(span, finding.help(did_you_mean(if rest.is_empty() { "" } else { scheme }, &REDIS)));
@@ -77,6 +83,13 @@ fn check_redis_url(url: &Secret, span: Span, report: &mut Report) {
     let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
     if hosts.is_empty() || hosts.starts_with(':') {
         return report.error(span, Finding::new("`redis.url` names no host").help("write \"redis://127.0.0.1:6379/0\""));
+    }
+    let port = hosts.rsplit_once(':').filter(|_| !hosts.ends_with(']')).map(|(_, port)| port);
+    let database = rest.split('?').next().and_then(|rest| rest.split_once('/')).map_or("", |(_, database)| database);
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if port.is_some_and(|port| !number(port) || port.parse::<u16>().is_err()) || !number(database) {
+        let finding = Finding::new("`redis.url` is a host, a port and the number of a database");
+        return report.error(span, finding.help("write \"redis://127.0.0.1:6379/0\""));
     }
     if user.split_once(':').is_some_and(|(_, password)| !password.is_empty()) {
         super::tokens::warn_of_literal("redis.url", url, span, report);

@@ -153,7 +153,7 @@ fn sections(keys: &'static [Key], header: &str, all: &mut Vec<(String, &'static 
                 // Below an array of tables, a header would name its last entry.
                 sections(below, &name, all);
             }
-            Shape::Value | Shape::Free => {}
+            Shape::Value | Shape::Free(_) => {}
         }
     }
 }
@@ -320,6 +320,28 @@ fn strings_are_interpolated_in_arrays_and_tables() {
 }
 
 #[test]
+fn what_could_not_be_filled_in_is_one_error() {
+    let found = errors("[tokens]\nalgorithm = \"HS256\"\nsecret = \"${file:none}\"");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("3:10 the file `none`"), "{found:?}");
+}
+
+#[test]
+fn what_is_no_string_is_told_how_to_come_from_the_environment() {
+    let help = |text: &str, env: &[(&str, &str)]| {
+        let report = load_with(text, env).expect_err("an error");
+        let help = report.errors().next().and_then(|error| error.help.clone());
+        help.expect("help")
+    };
+    let file = help("[server]\nthreads = \"${N:-2}\"", &[]);
+    assert!(file.ends_with("set PORTCULLIS__SERVER__THREADS"), "{file}");
+    let entry = help("[[backends]]\nname = \"a\"\nservers = [\"127.0.0.1:1\"]\nretries = \"${N:-2}\"", &[]);
+    assert!(entry.ends_with("write the value itself"), "{entry}");
+    assert_eq!(help("", &[("PORTCULLIS__LOG__ACCESS", "yes")]), "write `true` or `false`");
+    assert_eq!(help("[backends]\nname = \"a\"", &[]), "write [[backends]]");
+}
+
+#[test]
 fn secrets_are_never_shown() {
     let secret = "short-geheim-pw";
     for text in [
@@ -411,9 +433,22 @@ fn values_out_of_bounds_are_refused() {
 }
 
 #[test]
-fn redis_urls_of_every_kind_are_taken() {
-    for scheme in ["redis", "rediss", "redis+sentinel", "redis+cluster"] {
-        assert!(good(&format!("[redis]\nurl = \"{scheme}://h:6379/0\"")).redis.is_some(), "{scheme}");
+fn a_redis_url_is_one_that_can_be_used() {
+    for url in
+        ["redis://h:6379/0", "rediss://h", "redis://${U:-u}:${P:-p}@h:1/2?protocol=resp3", "redis://[::1]:6379", "redis://[::1]/"]
+    {
+        assert!(good(&format!("[redis]\nurl = \"{url}\"")).redis.is_some(), "{url}");
+    }
+    for (url, about) in [
+        ("redis+sentinel://h:6379/name", "not available yet"),
+        ("redis+cluster://h:6379", "not available yet"),
+        ("redis://h:6379/zero", "number of a database"),
+        ("redis://h:port", "number of a database"),
+        ("redis://h:99999", "number of a database"),
+        ("http://h", "no scheme"),
+    ] {
+        let found = errors(&format!("[redis]\nurl = \"{url}\""));
+        assert!(found.len() == 1 && found[0].contains(about), "{url}: {found:?}");
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) fn checked(raw: &raw::Tokens, folder: &Path, report: &mut Report) -> 
     let secret = &raw.secret;
     let given = !secret.value.value.expose_secret().is_empty();
     match (algorithm, given) {
+        // What it was to hold could not be had.
+        (Algorithm::Hs256, false) if report.blames(secret.span) => {}
         (Algorithm::Hs256, false) => report.error(
             if secret.set { secret.span } else { raw.algorithm.span },
             Finding::new("HS256 needs `tokens.secret`")

@@ -15,10 +15,17 @@ use crate::domain::{Scope, SecretString};
 pub(crate) fn refuse(node: &Node, takes: &str, report: &mut Report) {
     let finding = Finding::new(format!("`{}` takes {takes}, not {}", node.name, node.value.kind()));
     let wants_string = takes.contains('"') || takes == String::TAKES;
-    let quoted = matches!(node.value, Value::String { .. });
+    let quoted = matches!(node.value, Value::String { literal: true, .. });
+    // An override that is no TOML, or a `${NAME}` where nothing but a string can hold one.
+    let filled = matches!(node.value, Value::String { literal: false, .. });
     let bare = matches!(node.value, Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime);
     let help = if quoted && !wants_string {
         "write it without quotes".to_owned()
+    } else if filled && !wants_string && !report.is_environment(node.span) {
+        match super::overrides::variable(&node.name) {
+            Some(variable) => format!("`${{…}}` gives strings only: leave the key out and set {variable}"),
+            None => "`${…}` gives strings only: write the value itself".to_owned(),
+        }
     } else if bare && wants_string {
         format!("put it in quotes: {takes}")
     } else {
@@ -272,6 +279,7 @@ pub(crate) struct Required<T>(pub(crate) Option<T>);
 impl<T: FromNode> FromNode for Required<T> {
     const TAKES: &'static str = T::TAKES;
     const SHAPE: Shape = T::SHAPE;
+    const REQUIRED: bool = true;
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         T::read(node, report).map(|value| Self(Some(value)))
@@ -307,7 +315,11 @@ impl<T: FromNode> FromNode for Vec<At<T>> {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let Value::Array(items) = &node.value else {
             let finding = Finding::new(format!("`{}` takes an array, not {}", node.name, node.value.kind()));
-            report.error(node.span, finding.help("put it in brackets: [ … ]"));
+            let help = match (T::SHAPE, &node.value) {
+                (Shape::Section(_), Value::Table(_)) => format!("write [[{}]]", node.name),
+                _ => "put it in brackets: [ … ]".to_owned(),
+            };
+            report.error(node.span, finding.help(help));
             return None;
         };
         // Elements that are wrong were filed; the others are looked at further. An array of wrong ones only is not an empty one.
@@ -334,7 +346,7 @@ pub(crate) struct Named<T> {
 
 impl<T: FromNode> FromNode for Vec<Named<T>> {
     const TAKES: &'static str = "a table";
-    const SHAPE: Shape = Shape::Free;
+    const SHAPE: Shape = Shape::Free(if let Shape::Section(keys) = T::SHAPE { keys } else { &[] });
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let entries = &table(node, Self::TAKES, report)?.entries;
@@ -374,6 +386,7 @@ pub(crate) struct LaterSection<S, const LIST: bool>(std::marker::PhantomData<S>)
 impl<S: FromNode, const LIST: bool> FromNode for LaterSection<S, LIST> {
     const TAKES: &'static str = "its default only";
     const SHAPE: Shape = if let (Shape::Section(keys), true) = (S::SHAPE, LIST) { Shape::Entries(keys) } else { S::SHAPE };
+    const LATER_SECTION: bool = true;
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let (Value::Array(items), true) = (&node.value, LIST) {
@@ -422,6 +435,7 @@ macro_rules! words {
     (@read $type:ty { $( $variant:ident = $word:literal ),+ } later [ $($later:literal),* ]) => {
         impl $crate::config::schema::FromNode for $type {
             const TAKES: &'static str = concat!("one of" $(, " \"", $word, "\"")+);
+            const LATER_WORDS: &'static [&'static str] = &[$($later),*];
 
             fn read(
                 node: &$crate::config::document::Node,

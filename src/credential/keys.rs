@@ -28,7 +28,7 @@ const SECRET_KID: &str = "hs256";
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The folder holds none yet.
-    #[error("{} holds no signing key; `portcullis init` makes one", .0.display())]
+    #[error("{} holds no signing key, and replicas share theirs: `portcullis init DIR` makes one in DIR/keys, to be copied here", .0.display())]
     None(PathBuf),
     /// A file or the folder can't be read or written.
     #[error("{}: {error}", .path.display())]

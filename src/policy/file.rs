@@ -1,6 +1,8 @@
 //! The route files: from TOML to checked [`RouteSpec`]s, with the diagnostics of `config`.
 
 mod raw;
+#[cfg(test)]
+mod reference;
 mod rules;
 mod spec;
 

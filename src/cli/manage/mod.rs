@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::Failure;
 use super::args::{ConfigArg, Key, Session, User};
+use super::output::tell;
 use crate::accounts::admin::{Admin, AdminError, Publisher, StoreOnly};
 use crate::config::{self, Config, Environment};
 use crate::domain::{Clock, Entry, SystemClock, SystemEntropy, UserId};
@@ -47,7 +48,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
         Ok(loaded) => Ok(loaded.config),
         Err(report) => {
             let colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            eprint!("{}", report.render(colors));
+            tell(&report.render(colors));
             Err(Failure::wrong(format!("the configuration is not good; `portcullis check -c {}` says the same", path.display())))
         }
     }
@@ -110,7 +111,7 @@ struct ThroughRedis {
 impl Publisher for ThroughRedis {
     async fn publish(&self, entries: Vec<Entry>) {
         if let Err(error) = revocation::announce(&self.redis, &entries, &*self.clock, REDIS_DEADLINE).await {
-            eprintln!("warning: Redis was not told ({error}); running replicas learn of the change from the store");
+            tell(&format!("warning: Redis was not told ({error}); running replicas learn of the change from the store\n"));
         }
     }
 }

@@ -38,7 +38,7 @@ section! {
 section! {
     /// What a route or `[defaults]` says.
     pub(crate) struct Common {
-        /// The hosts it is for; none is any.
+        /// The hosts it is for, as `"shop.example.com"` or `"*.example.com"`; none is any.
         hosts: Vec<At<String>> = "[]",
         /// A `[[backends]]` name or a URL.
         backend: Option<String> = "",
@@ -64,13 +64,14 @@ section! {
         trailing_slash: TrailingSlash = r#""either""#,
         /// Whether case counts.
         case: Case = r#""sensitive""#,
-        /// Oddities of a path that it takes.
+        /// Oddities of a path that it takes: `"encoded_slash"`, `"semicolon"`, `"empty_segment"`, `"double_encoding"`,
+        /// `"trailing_dot"`.
         allow_in_path: Vec<At<Oddity>> = "[]",
-        /// What is cut from the path towards the backend.
+        /// What is cut from the path towards the backend: whole literal segments that the path begins with.
         strip_prefix: String = r#""""#,
         /// What is put before it.
         add_prefix: String = r#""""#,
-        /// `Host` towards the backend.
+        /// `Host` towards the backend: `"preserve"` (the client's), `"backend"` (the server's address) or a name.
         host: String = r#""preserve""#,
         /// Headers that are set towards the backend; an empty one is removed.
         request_headers: Vec<Named<Secret>> = "{}",
@@ -86,7 +87,7 @@ section! {
         max_body: Option<Size<0, { 1 << 50 }>> = "",
         /// When an open stream ends.
         _stream_expiry as "stream_expiry": Later = r#""session""#,
-        /// CORS.
+        /// CORS: as `[cors]` of gateway.toml, or `"backend"`.
         _cors as "cors": RouteCors = "",
     }
 }
@@ -176,6 +177,7 @@ pub(crate) struct RouteCors;
 
 impl FromNode for RouteCors {
     const TAKES: &'static str = "a table, or \"backend\"";
+    const LATER_SECTION: bool = true;
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let Value::Table(table) = &node.value {
@@ -294,7 +296,7 @@ pub(crate) struct Wheres(pub(crate) Vec<At<(ConditionSubject, ConditionValue)>>)
 
 impl FromNode for Wheres {
     const TAKES: &'static str = "a table such as { \"attributes.tenant\" = \"{tenant}\" }";
-    const SHAPE: Shape = Shape::Free;
+    const SHAPE: Shape = Shape::Free(&[]);
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let mut all = Vec::new();

@@ -131,6 +131,9 @@ const FRAMING: [&str; 11] = [
     "http2-settings",
 ];
 
+/// `X-Forwarded-*` that clients can't send and the gateway does not: a rewritten path may need one, `X-Forwarded-Prefix` above all.
+const STEERING: [&str; 6] = ["prefix", "uri", "method", "server", "ssl", "scheme"];
+
 /// `request_headers`
 pub(super) fn request_headers(
     rules: &[Named<Secret>],
@@ -145,7 +148,8 @@ pub(super) fn request_headers(
         } else if [identity, &config.identity.headers, &IdentityTable::x_auth()].iter().any(|table| emits(table, &lower)) {
             let finding = Finding::new(format!("`{}` tells who is calling: it comes from the credential alone", name.value));
             report.error(name.span, finding.help("set it with `identity`, or take another name"));
-        } else if ["x-request-id", "forwarded", "x-real-ip"].contains(&lower.as_str()) || fold(&lower).starts_with("x-forwarded-")
+        } else if ["x-request-id", "forwarded", "x-real-ip"].contains(&lower.as_str())
+            || fold(&lower).strip_prefix("x-forwarded-").is_some_and(|rest| !STEERING.contains(&rest))
         {
             let finding = Finding::new(format!("`{}` is set by the gateway on every call", name.value));
             report.error(name.span, finding.help("leave it out"));

@@ -187,6 +187,15 @@ fn what_is_wrong_with_a_route_is_one_error_each() {
 }
 
 #[test]
+fn a_prefix_that_was_cut_can_be_told_to_the_backend() {
+    let specs = good(&route("request_headers = { \"X-Forwarded-Prefix\" = \"/api\" }"));
+    assert_eq!(specs[0].request_headers.len(), 1);
+    for name in ["X-Forwarded-For", "X-Forwarded-User", "X_Forwarded_Host", "Forwarded"] {
+        assert_eq!(errors(&route(&format!("request_headers = {{ \"{name}\" = \"x\" }}"))).len(), 1, "{name}");
+    }
+}
+
+#[test]
 fn patterns_that_can_not_match_are_refused() {
     for path in [
         "api", "/a*", "/*", "/**/a", "/{id", "/a{id}", "/{}", "/{a}/{a}", "/a/../b", "/a?b", "/a//b", "/a b", "/%zz", "/ä",
