@@ -75,6 +75,10 @@ fn requests() -> Vec<(u16, String)> {
     ] {
         all.push((400, post(&format!("Transfer-Encoding:{coding}\r\n"), "0\r\n\r\n")));
     }
+    for sign in ["_", ".", "~"] {
+        all.push((400, post(&format!("Content{sign}Length: 5\r\n"), "")));
+        all.push((400, post(&format!("Transfer{sign}Encoding: chunked\r\n"), "")));
+    }
     for body in [
         "+3\r\nabc\r\n0\r\n\r\n",
         "-1\r\nabc\r\n",

@@ -148,6 +148,8 @@ pub(crate) fn peer(backend: &Backend, address: SocketAddr, until_headers: Durati
     peer.options.read_timeout = Some(silence.saturating_add(Duration::from_secs(1)));
     peer.options.write_timeout = Some(silence);
     peer.options.idle_timeout = Some(Duration::from_mins(1));
-    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    // pingora would refuse a request whose `Connection` names, say, X-Forwarded-For; `upstream::nominated` does without.
+    peer.options.http_upstream_request_policy =
+        HttpUpstreamRequestPolicy { strip_connection_nominated: false, ..HttpUpstreamRequestPolicy::deny_upgrades() };
     peer
 }

@@ -9,6 +9,8 @@ use super::framing::Fault;
 const LINE: usize = 1024;
 /// The most bytes of trailers, which are read and dropped.
 const TRAILERS: usize = 8 * 1024;
+/// What is over one of them; it is no field of the head, so 431 would point the wrong way.
+const LONG: Fault = Fault::Malformed("a chunked body's lines or trailers are too long");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -78,7 +80,7 @@ impl Chunks {
                         judge_trailer(&line)?;
                         let seen = seen + line.len();
                         if seen > TRAILERS {
-                            return Err(Fault::TooLarge);
+                            return Err(LONG);
                         }
                         self.state = State::Trailers(seen);
                     }
@@ -93,10 +95,10 @@ impl Chunks {
 /// A line without its CRLF, if it has come.
 fn take_line(input: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, Fault> {
     let Some(end) = memchr(b'\n', input) else {
-        return if input.len() > limit { Err(Fault::TooLarge) } else { Ok(None) };
+        return if input.len() > limit { Err(LONG) } else { Ok(None) };
     };
     if end > limit {
-        return Err(Fault::TooLarge);
+        return Err(LONG);
     }
     let mut line = input.split_to(end + 1).freeze();
     line.truncate(end);
@@ -190,7 +192,7 @@ mod tests {
 
     #[test]
     fn lines_and_trailers_are_bounded() {
-        assert_eq!(plain("1;".repeat(1024).as_bytes()).unwrap_err(), Fault::TooLarge);
-        assert_eq!(plain(format!("0\r\n{}", "a: b\r\n".repeat(3000)).as_bytes()).unwrap_err(), Fault::TooLarge);
+        assert_eq!(plain("1;".repeat(1024).as_bytes()).unwrap_err(), LONG);
+        assert_eq!(plain(format!("0\r\n{}", "a: b\r\n".repeat(3000)).as_bytes()).unwrap_err(), LONG);
     }
 }

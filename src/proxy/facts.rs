@@ -20,7 +20,7 @@ pub(crate) struct Facts {
     pub(crate) method: Method,
     /// What it is for.
     pub(crate) target: Target,
-    /// Values of the API key's query parameter, as they came.
+    /// Values of the API key's query parameter, decoded.
     pub(crate) query_keys: Vec<String>,
     /// The query less that parameter.
     pub(crate) query: Option<String>,
@@ -74,7 +74,7 @@ fn split_query(query: Option<&str>, parameter: Option<&str>) -> (Option<String>,
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let is_key = percent_decode_str(name).eq(parameter.bytes());
             if is_key {
-                keys.push(value.to_owned());
+                keys.push(percent_decode_str(value).decode_utf8_lossy().into_owned());
             }
             !is_key
         })
@@ -113,6 +113,7 @@ mod tests {
         assert_eq!(split("a=1&api_key=K&b=%2F&&c"), (Some("a=1&b=%2F&&c".into()), vec!["K".into()]));
         assert_eq!(split("api_key=K"), (None, vec!["K".into()]));
         assert_eq!(split("api%5Fkey=K&x"), (Some("x".into()), vec!["K".into()]));
+        assert_eq!(split("api_key=a%5Fb"), (None, vec!["a_b".into()]));
         assert_eq!(split("my_api_key=K"), (Some("my_api_key=K".into()), vec![]));
         assert_eq!(split_query(Some("api_key=K"), None), (Some("api_key=K".into()), vec![]));
         assert_eq!(split(""), (Some(String::new()), vec![]));

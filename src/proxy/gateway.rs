@@ -96,7 +96,11 @@ impl ProxyHttp for Gateway {
         match self.judge(session, ctx).await {
             Ok(false) => return Ok(true),
             Ok(true) => {}
-            Err(refusal) => return refuse(session, ctx, &refusal, false).await.map(|()| true),
+            Err(refusal) => {
+                // Who sends such a target may mean two requests where we see one; who was too slow gets no more time.
+                let close = matches!(refusal, Refusal::AmbiguousTarget(_) | Refusal::RequestTimeout);
+                return refuse(session, ctx, &refusal, close).await.map(|()| true);
+            }
         }
         // Whatever it asked for besides WebSocket, it is a plain request from here on.
         session.req_header_mut().remove_header(&UPGRADE);
@@ -133,7 +137,8 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    async fn upstream_request_filter(&self, _session: &mut Session, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
+    async fn upstream_request_filter(&self, session: &mut Session, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
+        upstream::nominated(&session.req_header().headers, request);
         upstream::request(ctx, request)
     }
 
@@ -178,6 +183,8 @@ impl ProxyHttp for Gateway {
         if session.is_process_shutting_down() || self.shared.is_draining() {
             session.set_keepalive(None);
         }
+        // The version is each connection's own (RFC 9112 §2.3): a backend's HTTP/1.0 is not ours.
+        response.set_version(Version::HTTP_11);
         if session.req_header().version == Version::HTTP_10 && response.remove_header(&TRANSFER_ENCODING).is_some() {
             // It knows no chunks: the end of the connection ends the body (RFC 9112 §6.3).
             session.set_keepalive(None);
@@ -279,7 +286,9 @@ enum Failure {
 
 impl Failure {
     fn of(session: &Session, error: &Error, ctx: &mut Ctx) -> Self {
-        let (broken, silent) = Wire::of(session).map_or((false, false), |wire| (wire.is_broken(), wire.patience().has_ended()));
+        let wire = Wire::of(session);
+        let (broken, silent) = wire.map_or((false, false), |wire| (wire.is_broken(), wire.patience().has_ended()));
+        let starved = wire.is_some_and(Wire::is_starved);
         match (ctx.late.take(), error.esource(), error.etype()) {
             (Some(late), ..) => Self::Refused(late),
             _ if broken => Self::Malformed,
@@ -287,6 +296,8 @@ impl Failure {
             (_, ErrorSource::Downstream, InvalidHTTPHeader) => Self::Malformed,
             (_, ErrorSource::Downstream, ReadTimedout) => Self::Refused(Refusal::RequestTimeout),
             (_, ErrorSource::Downstream, _) => Self::ClientLeft,
+            // The backend waits for a body that does not come: that is not its fault.
+            (_, _, ReadTimedout) if starved => Self::Refused(Refusal::RequestTimeout),
             (_, _, ReadTimedout | WriteTimedout | ConnectTimedout) => Self::Refused(Refusal::GatewayTimeout),
             _ => Self::Refused(Refusal::BadGateway),
         }

@@ -32,13 +32,14 @@ const ASSERTION: &str = "x-auth-assertion";
 const AUTH_REQUEST: &[u8] = b"x-auth-request-";
 
 /// What the gateway writes itself, and what else is known to steer backends.
-const FORWARDING: [&str; 31] = [
+const FORWARDING: [&str; 32] = [
     "forwarded",
     "x-forwarded-for",
     "x-forwarded-proto",
     "x-forwarded-host",
     "x-forwarded-port",
     "x-real-ip",
+    "x-request-id",
     "x-forwarded-prefix",
     "x-forwarded-path",
     "x-forwarded-uri",

@@ -1,5 +1,6 @@
 //! What the backend is sent, and what of its answer the client gets (RFC 9110 §7.6.1).
 
+use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -69,6 +70,17 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
     Ok(())
 }
 
+/// Removes what the client's `Connection` names (RFC 9110 §7.6.1), but for what says where the request goes and where it
+/// ends. Only the client's own fields can go this way: the gateway's are set later.
+pub(crate) fn nominated(client: &HeaderMap, request: &mut RequestHeader) {
+    let tokens = client.get_all(CONNECTION).iter().flat_map(|field| field.as_bytes().split(|&b| b == b','));
+    for name in tokens.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok()) {
+        if ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
+            request.remove_header(&name);
+        }
+    }
+}
+
 /// Removes what is between client and gateway only, and what could be taken for the gateway's own words.
 fn strip(ctx: &Ctx, request: &mut RequestHeader) {
     let goes =
@@ -112,6 +124,10 @@ pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
         .collect();
     for name in nominated.iter().chain(&HOP_BY_HOP) {
         response.remove_header(name);
+    }
+    if response.status == http::StatusCode::NO_CONTENT {
+        // Not even 0 (RFC 9110 §8.6).
+        response.remove_header(&CONTENT_LENGTH);
     }
     keep_our_cookies(response)?;
     if let Some(permit) = &ctx.permit {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Version};
 use pingora_core::protocols::Stream;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::chunked::Chunks;
@@ -24,6 +24,7 @@ use super::framing::{Delimiter, Fault, Head, HeadReader};
 use super::patience::Patience;
 use crate::config::Limits;
 
+mod farewell;
 mod passive;
 
 /// What is read ahead of the request in hand, at most.
@@ -77,9 +78,12 @@ pub(crate) struct Wire {
     body: Body,
     request: Option<Request>,
     client_left: bool,
+    /// Somebody waits for the client's next bytes of the body.
+    starved: bool,
     broken: AtomicBool,
     patience: Patience,
     alarm: Option<Pin<Box<Sleep>>>,
+    farewell: Option<farewell::Farewell>,
 }
 
 impl Wire {
@@ -94,9 +98,11 @@ impl Wire {
             body: Body::Length(0),
             request: None,
             client_left: false,
+            starved: false,
             broken: AtomicBool::new(false),
             patience: Patience::new(),
             alarm: None,
+            farewell: None,
         }
     }
 
@@ -128,6 +134,11 @@ impl Wire {
     /// Whether the body in hand turned out to be malformed.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Whether all waits for the client: its body goes on, and nothing of it came.
+    pub(crate) const fn is_starved(&self) -> bool {
+        self.starved
     }
 
     /// Whether the next request may be read: pingora has had all of this one.
@@ -265,26 +276,6 @@ impl Wire {
         }
         Poll::Ready(Ok(()))
     }
-
-    /// Ends the connection in a way that lets a client that still sends read its answer: closes our side, then reads
-    /// and drops what comes, within bounds (RFC 9112 §9.6).
-    pub(crate) async fn linger(&mut self) {
-        let _ = self.flush().await;
-        let drain = async {
-            let mut left = 1_usize << 20;
-            if AsyncWriteExt::shutdown(&mut self.stream).await.is_err() {
-                return;
-            }
-            while left > 0 {
-                self.inbox.clear();
-                match self.fill().await {
-                    Ok(count @ 1..) => left = left.saturating_sub(count),
-                    _ => return,
-                }
-            }
-        };
-        let _ = timeout(Duration::from_secs(1), drain).await;
-    }
 }
 
 impl AsyncRead for Wire {
@@ -318,9 +309,13 @@ impl AsyncRead for Wire {
             if wire.decode().is_err() || matches!(wire.body, Body::Broken) {
                 return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }
-            if wire.ready.is_empty() && ready!(wire.poll_fill(cx))? == 0 {
-                // The client left in the middle of a body.
-                return Poll::Ready(Ok(()));
+            if wire.ready.is_empty() {
+                let filled = wire.poll_fill(cx);
+                wire.starved = filled.is_pending();
+                if ready!(filled)? == 0 {
+                    // The client left in the middle of a body.
+                    return Poll::Ready(Ok(()));
+                }
             }
         }
     }
@@ -342,8 +337,9 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        // pingora closes by this too, with a body unread where it has refused early.
+        let drains = self.has_unread();
+        self.poll_farewell(cx, drains).map(Ok)
     }
 }
 

@@ -1,0 +1,97 @@
+//! Answers that the client can read, whatever version the backend speaks and whatever the client still sends.
+
+#[path = "support/backend.rs"]
+#[expect(dead_code, reason = "shared by tests that each use a part")]
+mod backend;
+#[path = "support/gateway.rs"]
+#[expect(dead_code, reason = "shared by tests that each use a part")]
+mod gateway;
+
+use std::time::Duration;
+
+use backend::{Backend, Script};
+use gateway::{Gateway, route, routes};
+use portcullis::policy::AuthMode;
+
+async fn world() -> (Backend, Gateway) {
+    let backend = Backend::start("b").await;
+    let gateway = Gateway::start(routes(&[&backend.address]));
+    (backend, gateway)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http_1_0_backend_is_answered_for_in_http_1_1() {
+    let (backend, gateway) = world().await;
+    for (method, fields) in [("GET", "Content-Length: 2\r\n"), ("GET", ""), ("HEAD", "Content-Length: 2\r\n"), ("HEAD", "")] {
+        let body = if method == "GET" { "ok" } else { "" };
+        backend.answer(Script::Steps(vec![format!("HTTP/1.0 200 OK\r\n{fields}\r\n{body}").into_bytes()]));
+        let mut client = gateway.connect().await;
+        client.write(format!("{method} /open/x HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        backend.next();
+        let answer = client.answer_to(method).await;
+        assert!(answer.head.starts_with("HTTP/1.1 200 "), "{method} {fields}: {answer:?}");
+        assert_eq!(answer.text(), body);
+        // The connection is in step, and goes on.
+        backend.answer(Script::Ok);
+        client.write("GET /open/next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(client.answer().await.text(), "b", "{method} {fields}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_content_has_no_length() {
+    let (backend, gateway) = world().await;
+    backend.answer(Script::Bytes(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n".to_vec()));
+    let answer = gateway.send("GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!((answer.status, answer.header("content-length")), (204, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ambiguous_target_or_host_ends_the_connection() {
+    let (backend, gateway) = world().await;
+    for head in [
+        "GET /open/x HTTP/1.1\r\n\r\n",
+        "GET /open/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET /open/x HTTP/1.1\r\nHost: a,b\r\n\r\n",
+        "GET /open/../x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /open//x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://b/open/x HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        let mut client = gateway.connect().await;
+        client.write(format!("{head}GET /open/next HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "ambiguous_target"), "{head}");
+        assert_eq!(answer.header("connection").as_deref(), Some("close"), "{head}");
+        assert!(client.rest().await.is_empty(), "{head}");
+    }
+    assert_eq!(backend.bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_upload_is_read_on_so_that_its_answer_can_be_read() {
+    let (backend, gateway) = world().await;
+    let block = vec![b'a'; 1 << 20];
+    for (target, status) in [("/items/1", 401), ("/open/../x", 400)] {
+        let mut client = gateway.connect().await;
+        client.write(format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 64 << 20)).await;
+        // It looks up only once it has sent all: nothing may break before.
+        for sent in 0..64 {
+            assert!(tokio::io::AsyncWriteExt::write_all(&mut client.socket, &block).await.is_ok(), "{target}: {sent} MiB");
+        }
+        assert_eq!(client.answer().await.status, status, "{target}");
+    }
+    assert_eq!(backend.bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stalls_in_its_body_is_told_so_and_the_backend_is_not_blamed() {
+    let backend = Backend::start("b").await;
+    let mut spec = gateway::backend(&[&backend.address]);
+    (spec.timeout, spec.read_timeout) = (Duration::from_millis(150), Duration::from_millis(150));
+    let gateway = Gateway::start(vec![route("open", "/**", AuthMode::None, spec)]);
+    for head in ["Content-Length: 9\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n9\r\nabc"] {
+        let answer = gateway.send(format!("POST /x HTTP/1.1\r\nHost: a\r\n{head}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (408, "request_timeout"), "{head}");
+    }
+    assert!(!gateway.admin("/metrics").await.text().contains("silent"));
+}
