@@ -5,6 +5,7 @@ pub mod api_key_scheme;
 pub mod bearer;
 pub mod claims;
 mod compact;
+pub mod cookie;
 pub mod identify;
 mod key_files;
 mod key_records;

@@ -10,6 +10,7 @@
 
 mod answers;
 mod cli;
+mod credentials;
 mod demo;
 mod echo;
 mod gateway;
