@@ -11,6 +11,8 @@ mod key_files;
 mod key_records;
 pub mod keys;
 mod strict_json;
+#[cfg(test)]
+mod wycheproof;
 
 use std::net::IpAddr;
 
