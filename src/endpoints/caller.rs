@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
 
-use super::{ClientAddress, EndpointState};
+use super::{ClientAddress, EndpointState, QueryKeys};
 use crate::accounts::Proof;
-use crate::credential::{Accepted, Identity, Presented, identify};
+use crate::credential::{Accepted, Identity, Presented, cookie, identify};
 use crate::domain::{CredentialKind, CredentialKinds};
 use crate::problem::Refusal;
 use crate::revocation::Standing;
@@ -97,13 +97,9 @@ fn presented<'a>(state: &EndpointState, parts: &'a Parts) -> Presented<'a> {
     let config = &state.config;
     let all = |name: &str| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
     let mut api_keys = all(&config.api_keys.header);
-    if let (Some(parameter), Some(query)) = (&config.api_keys.query_parameter, parts.uri.query()) {
-        let value = |pair: &'a str| pair.split_once('=').filter(|(name, _)| name == parameter).map(|(_, value)| value.as_bytes());
-        api_keys.extend(query.split('&').filter_map(value));
-    }
-    let cookie = if config.server.is_https() { "__Host-portcullis" } else { "portcullis" };
-    let cookies = all("cookie").into_iter().flat_map(|field| field.split(|&byte| byte == b';'));
-    let cookies = cookies.filter_map(|pair| pair.trim_ascii().strip_prefix(cookie.as_bytes())?.strip_prefix(b"=")).collect();
+    let in_query = parts.extensions.get::<QueryKeys>();
+    api_keys.extend(in_query.into_iter().flat_map(|keys| keys.0.iter().map(String::as_bytes)));
+    let cookies = all("cookie").into_iter().flat_map(|field| cookie::values(field, cookie::name(config))).collect();
     let client = parts.extensions.get::<ClientAddress>().map(|client| client.0);
     Presented { authorization: all("authorization"), api_keys, cookies, client }
 }

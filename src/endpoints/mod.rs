@@ -1,6 +1,7 @@
 //! Floor 4: the gateway's own endpoints, as an axum router that the proxy calls in process.
 //!
-//! The proxy puts [`ClientAddress`] and [`RequestId`] into each request's extensions, and `X-Request-Id` onto each answer.
+//! The proxy puts [`ClientAddress`], [`QueryKeys`] and [`RequestId`] into each request's extensions, and `X-Request-Id` onto
+//! each answer.
 
 mod account;
 mod answer;
@@ -51,6 +52,10 @@ impl Default for ClientAddress {
 /// The request's id.
 #[derive(Clone, Debug, Default)]
 pub struct RequestId(pub String);
+
+/// API keys that came in the query, from which the proxy has taken them: nothing behind it sees them there.
+#[derive(Clone, Debug, Default)]
+pub struct QueryKeys(pub Vec<String>);
 
 /// Where the JWKS is, on every host and whatever the prefix (RFC 8615).
 const JWKS: &str = "/.well-known/jwks.json";

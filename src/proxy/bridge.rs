@@ -19,7 +19,7 @@ use super::decide::unavailable;
 use super::facts::Facts;
 use super::live::Shared;
 use super::refuse::{REQUEST_ID, invite_body};
-use crate::endpoints::{ClientAddress, RequestId};
+use crate::endpoints::{ClientAddress, QueryKeys, RequestId};
 use crate::problem::Refusal;
 
 /// The largest body that an endpoint takes.
@@ -89,6 +89,7 @@ fn request(head: &http::request::Parts, facts: &Facts, ctx: &Ctx, body: Bytes) -
     if let Some(client) = ctx.client() {
         request.extensions_mut().insert(ClientAddress(client));
     }
+    request.extensions_mut().insert(QueryKeys(facts.query_keys.clone()));
     request.extensions_mut().insert(RequestId(ctx.request_id.clone()));
     Ok(request)
 }
