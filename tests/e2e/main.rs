@@ -16,6 +16,7 @@ mod gateway;
 mod identity;
 mod lifecycle;
 mod logins;
+mod observing;
 mod outage;
 mod readme;
 #[path = "../support/redis.rs"]
