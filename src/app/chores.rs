@@ -13,6 +13,9 @@ const PING: Duration = Duration::from_secs(2);
 /// How often times of last use are written down and what has ended is forgotten.
 const TIDY: Duration = Duration::from_secs(30);
 
+/// How long the store has at the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// Starts them on `runtime`, where they go on until it ends.
 pub(super) fn start(runtime: &Runtime, parts: &Arc<Parts>, shared: &Arc<Shared>) {
     runtime.spawn({
@@ -35,16 +38,23 @@ pub(super) fn start(runtime: &Runtime, parts: &Arc<Parts>, shared: &Arc<Shared>)
     });
 }
 
-/// Writes down what must not be lost, and ends what talks to others.
-pub(super) async fn finish(parts: &Parts, shared: &Shared) {
-    tidy(parts, shared).await;
+/// Writes down what would be lost, and ends what talks to others. A store that hangs is not waited for: the drain has had
+/// its time (contract §16).
+pub(super) async fn finish(parts: &Parts) {
+    if tokio::time::timeout(LAST_WORDS, flush(parts)).await.is_err() {
+        tracing::debug!("the store took too long for the keys' times of last use");
+    }
     parts.revocations.shutdown().await;
 }
 
-async fn tidy(parts: &Parts, shared: &Shared) {
+async fn flush(parts: &Parts) {
     if let Err(error) = parts.flush_last_used().await {
         tracing::debug!(%error, "the keys' times of last use were not written");
     }
+}
+
+async fn tidy(parts: &Parts, shared: &Shared) {
+    flush(parts).await;
     let grace = shared.live.load().config.tokens.refresh_grace;
     if let Err(error) = parts.store.prune(parts.clock.now(), grace).await {
         tracing::debug!(%error, "what has ended was not pruned");
