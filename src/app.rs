@@ -151,7 +151,7 @@ impl Gateway {
                 // Asked a second time, somebody is in a hurry.
                 Some(()) = interrupt.recv() => {}
             }
-            chores::finish(&self.parts, &self.shared).await;
+            chores::finish(&self.parts).await;
             Ok(())
         })
     }

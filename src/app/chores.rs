@@ -15,6 +15,9 @@ const FLUSH: Duration = Duration::from_secs(3);
 /// How often what has ended is forgotten.
 const TIDY: Duration = Duration::from_secs(30);
 
+/// How long the store has at the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// Starts them on `runtime`, where they go on until it ends.
 pub(super) fn start(runtime: &Runtime, parts: &Arc<Parts>, shared: &Arc<Shared>) {
     runtime.spawn({
@@ -46,10 +49,12 @@ pub(super) fn start(runtime: &Runtime, parts: &Arc<Parts>, shared: &Arc<Shared>)
     });
 }
 
-/// Writes down what must not be lost, and ends what talks to others.
-pub(super) async fn finish(parts: &Parts, shared: &Shared) {
-    flush(parts).await;
-    tidy(parts, shared).await;
+/// Writes down what would be lost, and ends what talks to others. A store that hangs is not waited for: the drain has had
+/// its time.
+pub(super) async fn finish(parts: &Parts) {
+    if tokio::time::timeout(LAST_WORDS, flush(parts)).await.is_err() {
+        tracing::debug!("the store took too long for the keys' times of last use");
+    }
     parts.revocations.shutdown().await;
 }
 

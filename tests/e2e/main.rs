@@ -18,6 +18,7 @@ mod gateway;
 mod identity;
 mod lifecycle;
 mod logins;
+mod observing;
 mod outage;
 mod readme;
 #[path = "../support/redis.rs"]
