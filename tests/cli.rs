@@ -2,8 +2,9 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what a test can't go on without fails the test")]
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -95,7 +96,7 @@ fn the_help_of_every_command_is_stable() {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let ran = run_in(Path::new("/"), &args, "");
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{command}");
-        text.push_str(&format!("$ portcullis {}\n{}\n", args.join(" "), ran.out));
+        writeln!(text, "$ portcullis {}\n{}", args.join(" "), ran.out).expect("a string takes all");
     }
     insta::assert_snapshot!(text);
 }

@@ -91,7 +91,7 @@ async fn paths_and_values_from_files_begin_at_the_file_that_names_them() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("it starts");
-    let told = || async { Some(reqwest::get(format!("http://{listen}/a")).await.ok()?.text().await.ok()?) };
+    let told = || async { reqwest::get(format!("http://{listen}/a")).await.ok()?.text().await.ok() };
     until_or("it answers", || async { told().await.is_some() }, String::new).await;
     let answer = told().await.expect("an answer");
     child.kill().expect("killed");
