@@ -178,7 +178,7 @@ pub fn told(error: &StartError) -> String {
         StartError::Keys(error) => error.to_string(),
         StartError::Identity(error) => error.to_string(),
         StartError::Redis(error) => format!("redis.url: {error}"),
-        StartError::Serve(error) => error.to_string(),
+        StartError::Serve(error) => format!("{error}; [server].listen and [server].admin_listen name the addresses"),
         StartError::System(error) => error.to_string(),
     }
 }

@@ -2,8 +2,9 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what a test can't go on without fails the test")]
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
