@@ -71,18 +71,20 @@ impl Accounts {
         self.may_try(&target, origin).await?;
 
         let verdict = self.check(&target, &request.password).await?;
-        // Once more: guesses that ran side by side must not learn more than guesses in a row.
-        self.may_try(&target, origin).await?;
-        let (user, rehashed) = match (target.user, verdict) {
-            (Some(user), Verdict::Right { rehashed }) if !user.disabled && !user.service => (user, rehashed),
-            (user, _) => {
-                limits.failed(&target.key, network).await;
-                return Err(self.failed(user, origin).await);
+        // The limit once more, for a failure in one step with counting it: guesses that ran side by side must not learn more
+        // than guesses in a row.
+        match (&target.user, verdict) {
+            (Some(user), Verdict::Right { rehashed }) if !user.disabled && !user.service => {
+                self.may_try(&target, origin).await?;
+                let tokens = self.open(user, request).await?;
+                self.keep_what_was_learned(user, rehashed, origin).await;
+                Ok(tokens)
             }
-        };
-        let tokens = self.open(&user, request).await?;
-        self.keep_what_was_learned(&user, rehashed, origin).await;
-        Ok(tokens)
+            (user, _) => match limits.failed(&target.key, network).await {
+                Ok(()) => Err(self.failed(user.as_ref(), origin).await),
+                Err(quota) => Err(self.account_limited(quota, &target, origin).await),
+            },
+        }
     }
 
     /// Who is meant. Asks the store the same questions for accounts that do not exist.
@@ -101,8 +103,12 @@ impl Accounts {
     async fn may_try(&self, target: &Target, origin: &Origin) -> Result<(), Refusal> {
         match self.parts.limits.may_try(&target.key, target.own_network.as_deref()).await {
             Ok(()) => Ok(()),
-            Err(quota) => Err(self.limited(quota, origin, target.user.as_ref(), "too many failures of this account").await),
+            Err(quota) => Err(self.account_limited(quota, target, origin).await),
         }
+    }
+
+    async fn account_limited(&self, quota: Quota, target: &Target, origin: &Origin) -> Refusal {
+        self.limited(quota, origin, target.user.as_ref(), "too many failures of this account").await
     }
 
     /// One check in the pool, whatever is known: without a hash, or for a password longer than any that was ever set,
@@ -180,8 +186,8 @@ impl Accounts {
         }
     }
 
-    async fn failed(&self, user: Option<User>, origin: &Origin) -> Refusal {
-        let why = match &user {
+    async fn failed(&self, user: Option<&User>, origin: &Origin) -> Refusal {
+        let why = match user {
             None => "unknown account",
             Some(user) if user.disabled => "disabled account",
             Some(user) if user.service => "service account",
