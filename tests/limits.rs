@@ -73,7 +73,7 @@ async fn only_failures_count_against_an_account() {
     }
     for _ in 0..20 {
         assert_eq!(limits.may_try("alice", None).await, Ok(()));
-        limits.failed("alice", None).await;
+        let _ = limits.failed("alice", None).await;
     }
     let refused = limits.may_try("alice", None).await.expect_err("after twenty failures");
     assert_eq!((refused.limit, refused.window), (20, Duration::from_mins(15)));
@@ -81,7 +81,7 @@ async fn only_failures_count_against_an_account() {
     assert_eq!(limits.may_try("bob", None).await, Ok(()));
     clock.advance(refused.retry_after);
     assert_eq!(limits.may_try("alice", None).await, Ok(()));
-    limits.failed("alice", None).await;
+    let _ = limits.failed("alice", None).await;
     assert!(limits.may_try("alice", None).await.is_err());
 }
 
@@ -90,12 +90,12 @@ async fn strangers_do_not_lock_the_owner_out_and_the_owners_network_is_limited_t
     let (_, limits) = limits();
     let home = own_network(address("192.0.2.77"));
     for _ in 0..100 {
-        limits.failed("alice", None).await;
+        let _ = limits.failed("alice", None).await;
     }
     assert!(limits.may_try("alice", None).await.is_err());
     assert_eq!(limits.may_try("alice", Some(&home)).await, Ok(()));
     for _ in 0..20 {
-        limits.failed("alice", Some(&home)).await;
+        let _ = limits.failed("alice", Some(&home)).await;
     }
     assert!(limits.may_try("alice", Some(&home)).await.is_err());
     assert_eq!(limits.may_try("alice", Some("198.51.100.0/24")).await, Ok(()));
@@ -105,12 +105,12 @@ async fn strangers_do_not_lock_the_owner_out_and_the_owners_network_is_limited_t
 async fn failures_that_ran_at_the_same_time_are_paid_for_but_never_for_longer_than_twice_the_period() {
     let (clock, limits) = limits();
     for _ in 0..30 {
-        limits.failed("alice", None).await;
+        let _ = limits.failed("alice", None).await;
     }
     let step = Duration::from_mins(15) / 20;
     assert_eq!(limits.may_try("alice", None).await.expect_err("over").retry_after, step * 11);
     for _ in 0..10_000 {
-        limits.failed("alice", None).await;
+        let _ = limits.failed("alice", None).await;
     }
     assert!(limits.may_try("alice", None).await.expect_err("over").retry_after <= Duration::from_mins(30));
     clock.advance(Duration::from_mins(30));
@@ -167,7 +167,7 @@ async fn replicas_on_one_redis_count_together() {
     assert!((5..10).contains(&attempts), "{attempts}: alone they would allow ten");
     for _ in 0..40 {
         in_contact(&ours).await;
-        ours.failed("alice", None).await;
+        let _ = ours.failed("alice", None).await;
     }
     in_contact(&theirs).await;
     assert_eq!(theirs.may_try("bob", None).await, Ok(()));
@@ -192,7 +192,7 @@ async fn without_contact_to_redis_each_replica_still_counts() {
     redis.kill();
     for _ in 0..20 {
         assert_eq!(limits.may_try("alice", None).await, Ok(()));
-        limits.failed("alice", None).await;
+        let _ = limits.failed("alice", None).await;
     }
     assert!(limits.may_try("alice", None).await.is_err());
     redis.restart_empty();

@@ -62,11 +62,13 @@ impl Bucket {
         self.looking.check_key(&key).map_err(|refused| self.quota(refused.wait_time_from(self.clock.monotonic())))
     }
 
-    /// Counts one even when none is left: it happened, and is waited for, up to one more period.
-    pub(super) fn charge(&self, key: Key) {
-        if self.counting.check_key(&key).is_err() {
+    /// Counts one even when none is left, and says so: it happened, and is waited for, up to one more period.
+    pub(super) fn charge(&self, key: Key) -> Result<(), Quota> {
+        let left = self.take(key);
+        if left.is_err() {
             self.cells.charge(key, self.weight(), self.clock.monotonic(), self.rate.period.saturating_mul(2));
         }
+        left
     }
 
     /// What is answered to somebody who has to wait.

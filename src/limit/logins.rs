@@ -110,11 +110,12 @@ impl LoginLimits for Logins {
         self.together(&rates.account, &key, Ask::Look).await
     }
 
-    async fn failed(&self, account: &str, own_network: Option<&str>) {
+    async fn failed(&self, account: &str, own_network: Option<&str>) -> Result<(), Quota> {
         let (rates, key) = (self.rates.load_full(), account_key(account, own_network));
-        rates.account.charge(key);
-        // It is counted; who has to wait is told at the next try.
-        let _ = self.together(&rates.account, &key, Ask::Charge).await;
+        let alone = rates.account.charge(key);
+        // Counted there too, whatever this process says.
+        let together = self.together(&rates.account, &key, Ask::Charge).await;
+        alone.and(together)
     }
 }
 

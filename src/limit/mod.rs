@@ -29,8 +29,11 @@ pub trait LoginLimits: Send + Sync {
     /// # Errors
     /// The quota, when the account has failed too often.
     async fn may_try(&self, account: &str, own_network: Option<&str>) -> Result<(), Quota>;
-    /// Counts a failure.
-    async fn failed(&self, account: &str, own_network: Option<&str>);
+    /// Counts a failure, in one step with asking whether one was left.
+    ///
+    /// # Errors
+    /// The quota, when none was: it is counted all the same, and whoever guessed must not learn that the guess was wrong.
+    async fn failed(&self, account: &str, own_network: Option<&str>) -> Result<(), Quota>;
 }
 
 /// The prefix that an address shares its limits with: IPv4 itself, IPv6 /64; IPv4-mapped IPv6 is IPv4.

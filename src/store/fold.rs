@@ -1,12 +1,6 @@
-//! How login names compare: one spelling for all that a person would call the same.
+//! Searching among login names.
 
-use unicode_normalization::UnicodeNormalization;
-
-/// The spelling under which a username or an e-mail address is unique and is looked up.
-pub(super) fn folded(name: &str) -> String {
-    // Lower case may decompose what NFKC composed, so it is normalised once more.
-    name.nfkc().collect::<String>().to_lowercase().nfkc().collect()
-}
+use crate::domain::folded;
 
 /// A `LIKE` pattern, with `\` as its escape, for folded names that hold `query`.
 pub(super) fn holding(query: &str) -> String {
@@ -24,22 +18,6 @@ pub(super) fn holding(query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn case_and_form_make_no_other_name() {
-        for (one, other) in [("Anna", "aNNA"), ("ﬁnn", "FINN"), ("Ａdmin", "admin"), ("José", "JOSE\u{301}"), ("İ", "i\u{307}")]
-        {
-            assert_eq!(folded(one), folded(other), "{one} {other}");
-        }
-        assert_ne!(folded("anna"), folded("anne"));
-    }
-
-    #[test]
-    fn folding_twice_changes_nothing() {
-        for name in ["Straße", "ΌΣΟΣ", "K", "ǅ", "ﷺ"] {
-            assert_eq!(folded(&folded(name)), folded(name), "{name}");
-        }
-    }
 
     #[test]
     fn wildcards_of_a_query_are_letters() {

@@ -122,3 +122,38 @@ async fn a_role_counts_for_those_that_include_it_and_changed_roles_count_after_a
     assert_eq!(tokens["scope"], "items:read portcullis:account");
     assert_eq!(gateway.get_as("/items", tokens["access_token"].as_str().expect("a token")).await.status, 200);
 }
+
+fn kid(token: &Value) -> String {
+    let header = jsonwebtoken::decode_header(token["access_token"].as_str().expect("a token")).expect("a header");
+    header.kid.expect("a kid")
+}
+
+#[tokio::test]
+async fn a_new_key_file_is_published_by_a_reload_and_signs_once_it_is_old_enough() {
+    let gateway = Gateway::start(setup().await.with("[tokens]\nactivate_after = \"3s\"\n")).await;
+    gateway.user("alice", &[]);
+    let published = async || {
+        let request = gateway.request("GET", "/.well-known/jwks.json").header("Host", "gateway.test");
+        let keys = gateway.send(request).await.json()["keys"].as_array().expect("keys").clone();
+        keys.iter().map(|key| key["kid"].as_str().expect("a kid").to_owned()).collect::<Vec<_>>()
+    };
+    let old = gateway.login("alice").await;
+    assert_eq!(published().await, [kid(&old)]);
+
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    crate::gateway::portcullis_in(elsewhere.path(), &["init", ".", "--password-stdin"], crate::gateway::PASSWORD);
+    let made = std::fs::read_dir(elsewhere.path().join("keys")).expect("keys").next().expect("one").expect("read");
+    let into = gateway.folder().join("keys").join(made.file_name());
+    std::fs::copy(made.path(), &into).expect("copied");
+    gateway.signal("HUP");
+    gateway.until("both are published", || async { published().await.len() == 2 }).await;
+    let new = published().await.into_iter().find(|known| *known != kid(&old)).expect("a new one");
+    gateway.until("the new one signs", || async { kid(&gateway.login("alice").await) == new }).await;
+    assert_eq!(gateway.get_as("/", old["access_token"].as_str().expect("a token")).await.status, 200, "the old one verifies");
+
+    std::fs::set_permissions(&into, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("chmod");
+    gateway.signal("HUP");
+    gateway.until("the reload is refused", || async { gateway.log().contains("can be read by others; run: chmod 600") }).await;
+    assert_eq!(published().await.len(), 2);
+    assert_eq!(kid(&gateway.login("alice").await), new);
+}

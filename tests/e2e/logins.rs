@@ -228,19 +228,50 @@ async fn a_change_of_rights_kills_access_tokens_and_a_refresh_brings_the_new_one
     assert_eq!(refresh(&gateway, text(&tokens, "refresh_token")).await.status, 401);
 }
 
+/// The statuses of wrong passwords for `alice`, each from another address.
+async fn guesses(gateway: &Gateway, from: impl Iterator<Item = String>) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for address in from {
+        let wrong = json!({ "username": "alice", "password": "wrong" });
+        let request = gateway.request("POST", "/auth/login").header("X-Forwarded-For", address).json(&wrong);
+        statuses.push(gateway.send(request).await.status);
+    }
+    statuses
+}
+
 #[tokio::test]
 async fn strangers_cannot_lock_an_owner_out_of_his_own_network() {
-    let gateway = gateway("[server.limits]\n").await;
+    let backend = echo().await;
+    let gateway = Gateway::start(
+        Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{backend}\"\n"))
+            .server("trusted_proxies = [\"127.0.0.1/32\"]")
+            .with("[login]\nrate_limit = \"1000/1s\"\naccount_rate_limit = \"3/15m\"\n"),
+    )
+    .await;
+    gateway.user("alice", &[]);
+    let right = async |address: &str| {
+        let body = json!({ "username": "alice", "password": PASSWORD });
+        gateway.send(gateway.request("POST", "/auth/login").header("X-Forwarded-For", address).json(&body)).await.status
+    };
+    assert_eq!(right("203.0.113.7").await, 200);
+    let strangers = (0..5).map(|net| format!("198.51.{net}.1"));
+    assert_eq!(guesses(&gateway, strangers).await, [401, 401, 401, 429, 429]);
+    assert_eq!(right("192.0.2.1").await, 429);
+    assert_eq!(right("203.0.113.200").await, 200, "the owner's /24 has a bucket of its own");
+    let own = (0..5).map(|host| format!("203.0.113.{host}"));
+    assert_eq!(guesses(&gateway, own).await, [401, 401, 401, 429, 429]);
+    assert_eq!(right("203.0.113.7").await, 429);
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_vouches_for_is_not_another() {
+    let gateway = gateway("").await;
     gateway.login("alice").await;
-    // 20 failures from elsewhere, as a trusted proxy would tell; without trust the header counts for nothing.
-    let wrong = json!({ "username": "alice", "password": "wrong" });
-    for _ in 0..25 {
-        let answer =
-            gateway.send(gateway.request("POST", "/auth/login").header("X-Forwarded-For", "203.0.113.9").json(&wrong)).await;
-        assert!(matches!(answer.status, 401 | 429));
-    }
+    let claimed = (0..25).map(|net| format!("203.0.{net}.9"));
+    let statuses = guesses(&gateway, claimed).await;
+    assert_eq!((statuses[19], statuses[20]), (401, 429), "{statuses:?}");
     let answer = gateway.post("/auth/login", &json!({ "username": "alice", "password": PASSWORD })).await;
-    assert_eq!(answer.status, 429, "an untrusted X-Forwarded-For is not another address");
+    assert_eq!(answer.status, 429);
 }
 
 #[tokio::test]

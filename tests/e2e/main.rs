@@ -23,5 +23,6 @@ mod outage;
 mod readme;
 #[path = "../support/redis.rs"]
 mod redis;
+mod replicas;
 mod revocation;
 mod streaming;

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use sqlx::SqliteConnection;
 
 use super::{Sqlite, log, reading, sessions, writing};
+use crate::domain::folded;
 use crate::domain::{Entry, Revoked, SecretString, Timestamp, User, UserId};
-use crate::store::fold::{folded, holding};
+use crate::store::fold::holding;
 use crate::store::{StoreError, StoreResult, UserChange, Users, rows, sql};
 
 /// The account of that id, as the transaction sees it.
