@@ -2,7 +2,6 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what a test can't go on without fails the test")]
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;

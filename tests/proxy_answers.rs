@@ -39,6 +39,19 @@ async fn an_http_1_0_backend_is_answered_for_in_http_1_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_repeated_survives_a_backend_that_closes_what_it_promised_to_keep() {
+    let (backend, gateway) = world().await;
+    // One answer that promises to go on, then the end.
+    backend.answer(Script::Steps(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()]));
+    let mut client = gateway.connect().await;
+    for count in 0..50 {
+        client.write("PUT /open/x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").await;
+        backend.next();
+        assert_eq!(client.answer().await.status, 200, "{count}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_content_has_no_length() {
     let (backend, gateway) = world().await;
     backend.answer(Script::Bytes(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n".to_vec()));

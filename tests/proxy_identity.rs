@@ -99,7 +99,8 @@ async fn fields_of_one_connection_go_no_further() {
     backend.answer(Script::Bytes(
         b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Inner\r\nX-Inner: 1\r\nKeep-Alive: timeout=9\r\nUpgrade: h2c\r\n\
           Proxy-Authenticate: Basic\r\nSet-Cookie: portcullis=evil\r\nSet-Cookie: =portcullis=evil\r\nSet-Cookie: app=1\r\n\
-          Set-Cookie: __Host-portcullis=; Max-Age=0\r\nX-Own: 1\r\nServer: old\r\nContent-Length: 2\r\n\r\nok"
+          Set-Cookie: __Host-portcullis=; Max-Age=0\r\nClear-Site-Data: \"cache\", \"cookies\"\r\n\
+          Clear-Site-Data: \"*\"\r\nX-Own: 1\r\nServer: old\r\nContent-Length: 2\r\n\r\nok"
             .to_vec(),
     ));
     let answer = get(&gateway, "/open/x", "").await;
@@ -107,6 +108,7 @@ async fn fields_of_one_connection_go_no_further() {
         assert_eq!(answer.header(name), None, "{name}");
     }
     assert_eq!(answer.headers("set-cookie"), ["app=1"]);
+    assert_eq!(answer.headers("clear-site-data"), ["\"cache\""]);
     assert_eq!((answer.headers("x-own"), answer.headers("server")), (vec!["1".into()], vec!["old".into()]));
 }
 

@@ -147,7 +147,8 @@ pub(crate) fn peer(backend: &Backend, address: SocketAddr, until_headers: Durati
     // The exact deadlines are kept by `wire::Patience`; these stand behind them.
     peer.options.read_timeout = Some(silence.saturating_add(Duration::from_secs(1)));
     peer.options.write_timeout = Some(silence);
-    peer.options.idle_timeout = Some(Duration::from_mins(1));
+    // Shorter than what backends keep (2 s and more): a POST that meets their closing can't be sent again.
+    peer.options.idle_timeout = Some(Duration::from_millis(1500));
     // pingora would refuse a request whose `Connection` names, say, X-Forwarded-For; `upstream::nominated` does without.
     peer.options.http_upstream_request_policy =
         HttpUpstreamRequestPolicy { strip_connection_nominated: false, ..HttpUpstreamRequestPolicy::deny_upgrades() };

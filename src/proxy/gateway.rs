@@ -10,7 +10,10 @@ use http::header::{TRANSFER_ENCODING, UPGRADE};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_error::ErrorType::{ConnectError, ConnectTimedout, InternalError, InvalidHTTPHeader, ReadTimedout, WriteTimedout};
+use pingora_error::ErrorType::{
+    ConnectError, ConnectTimedout, ConnectionClosed, InternalError, InvalidHTTPHeader, ReadError, ReadTimedout, WriteError,
+    WriteTimedout,
+};
 use pingora_error::{Error, ErrorSource, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -207,6 +210,23 @@ impl ProxyHttp for Gateway {
 
     fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Ctx, mut error: Box<Error>) -> Box<Error> {
         error.set_retry(self.try_elsewhere(session.req_header().method.is_idempotent(), ctx));
+        error
+    }
+
+    /// A connection that was kept may have been closed meanwhile: what may be repeated, and is still at hand, goes again.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        _ctx: &mut Ctx,
+        reused: bool,
+    ) -> Box<Error> {
+        let unanswered = session.response_written().is_none_or(|response| response.status.is_informational());
+        let repeatable = session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
+        let closed =
+            matches!(error.etype(), ReadError | WriteError | ConnectionClosed) && *error.esource() == ErrorSource::Upstream;
+        error.set_retry(reused && unanswered && repeatable && closed);
         error
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use pingora_core::protocols::l4::stream::Stream;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -50,6 +51,7 @@ pub struct Running {
 /// # Errors
 /// When an address can't be bound: nothing is left running then.
 pub fn start(shared: &Arc<Shared>, listen: &[SocketAddr], admin: SocketAddr, threads: usize) -> Result<Running, ServeError> {
+    raise_descriptors();
     let runtime = Builder::new_multi_thread()
         .worker_threads(threads.max(1))
         .thread_name("proxy")
@@ -114,6 +116,13 @@ impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").field("addresses", &self.addresses).field("admin", &self.admin).finish_non_exhaustive()
     }
+}
+
+/// Every client takes a descriptor, and its backend another: most systems give 1024 to who does not ask for more.
+fn raise_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where it can't be had, `limits.connections` is not reached, and more are waited for.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum.or(Some(1 << 20)), maximum });
 }
 
 /// A listener, and the address that it got.

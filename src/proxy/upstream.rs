@@ -28,6 +28,8 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     HeaderName::from_static("http2-settings"),
 ];
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
 /// Turns the client's request into the one that the permit allows: the judged path, the judged caller.
 pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
     let (Some(permit), Some(facts), Some(origin)) = (&ctx.permit, &ctx.facts, &ctx.origin) else {
@@ -131,6 +133,7 @@ pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
         response.remove_header(&CONTENT_LENGTH);
     }
     keep_our_cookies(response)?;
+    keep_site_data(response)?;
     if let Some(permit) = &ctx.permit {
         for HeaderRule { name, value } in &permit.route().spec().response_headers {
             match value {
@@ -143,6 +146,27 @@ pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
         response.append_header(SET_COOKIE, cookie::clearing(&ctx.live.config))?;
     }
     response.insert_header(REQUEST_ID, ctx.request_id.as_str())
+}
+
+/// `Clear-Site-Data` would clear the gateway's cookies with the backend's; what else it names goes on.
+fn keep_site_data(response: &mut ResponseHeader) -> Result<()> {
+    let named = |kind: &&[u8]| {
+        let kind = kind.trim_ascii();
+        let bare = kind.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(kind);
+        bare == b"*" || bare.eq_ignore_ascii_case(b"cookies")
+    };
+    let fields: Vec<HeaderValue> = response.headers.get_all(&CLEAR_SITE_DATA).iter().cloned().collect();
+    let kinds = || fields.iter().flat_map(|field| field.as_bytes().split(|&b| b == b','));
+    if !kinds().any(|kind| named(&kind)) {
+        return Ok(());
+    }
+    response.remove_header(&CLEAR_SITE_DATA);
+    for kind in kinds().filter(|kind| !named(kind)) {
+        if let Ok(kind) = HeaderValue::from_bytes(kind.trim_ascii()) {
+            response.append_header(CLEAR_SITE_DATA, kind)?;
+        }
+    }
+    Ok(())
 }
 
 /// Backends neither set nor clear the gateway's cookies.
