@@ -73,6 +73,7 @@ impl Gateway {
             .enable_all()
             .build()
             .map_err(StartError::System)?;
+        write_errors_are_errors(&runtime).map_err(StartError::System)?;
         let config = Arc::clone(&everything.config);
         let parts = Arc::new(Parts::start(&config, &runtime)?);
         let live = live::assemble(&parts, everything)?;
@@ -159,6 +160,13 @@ impl Gateway {
 /// Reads the configuration and the routes at `file`: all good, or every error there is.
 pub fn load(file: &Path, environment: &Environment) -> Result<Loaded, Report> {
     live::load(file, environment)
+}
+
+/// A file that may not grow any more (RLIMIT_FSIZE) is a full disk: an error of the write, not the end of the process.
+fn write_errors_are_errors(runtime: &Runtime) -> io::Result<()> {
+    let _entered = runtime.enter();
+    // The handler stays when the stream is dropped.
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }
 
 /// A start error as the log and the terminal tell it.

@@ -266,6 +266,13 @@ impl Gateway {
         assert!(status.expect("kill").success(), "the gateway is gone:\n{}", self.log());
     }
 
+    /// Lets none of its files grow beyond `bytes`, as a full disk would; `None` ends that.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = rustix::process::Rlimit { current: bytes, maximum: None };
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).expect("ours to limit");
+    }
+
     /// Its resident memory, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
