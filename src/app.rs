@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
 
 use crate::config::{Config, Environment, Report};
 use crate::credential::KeyError;
@@ -58,6 +59,8 @@ pub struct Gateway {
     parts: Arc<Parts>,
     shared: Arc<Shared>,
     running: Running,
+    /// Locked by the one who waits for them.
+    signals: Mutex<Signals>,
     // Last, so that what lives on it ends before it does.
     runtime: Runtime,
 }
@@ -73,7 +76,8 @@ impl Gateway {
             .enable_all()
             .build()
             .map_err(StartError::System)?;
-        write_errors_are_errors(&runtime).map_err(StartError::System)?;
+        // Before anything answers: who sees a gateway may signal it.
+        let signals = Signals::caught(&runtime).map(Mutex::new).map_err(StartError::System)?;
         let config = Arc::clone(&everything.config);
         let parts = Arc::new(Parts::start(&config, &runtime)?);
         let live = live::assemble(&parts, everything)?;
@@ -93,7 +97,7 @@ impl Gateway {
         let server = &config.server;
         let running = serve::start(&shared, &server.listen, server.admin_listen, server.threads).map_err(StartError::Serve)?;
         chores::start(&runtime, &parts, &shared);
-        Ok(Self { file: file.to_owned(), environment: environment.clone(), parts, shared, running, runtime })
+        Ok(Self { file: file.to_owned(), environment: environment.clone(), parts, shared, running, signals, runtime })
     }
 
     /// Where it listens.
@@ -128,10 +132,9 @@ impl Gateway {
     }
 
     /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end (contract §16).
-    pub fn until_told_to_end(&self) -> io::Result<()> {
+    pub fn until_told_to_end(&self) {
         self.runtime.block_on(async {
-            let (mut hangup, mut terminate, mut interrupt) =
-                (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            let Signals { hangup, terminate, interrupt } = &mut *self.signals.lock().await;
             loop {
                 tokio::select! {
                     // Files are read where that may block.
@@ -152,7 +155,27 @@ impl Gateway {
                 Some(()) = interrupt.recv() => {}
             }
             chores::finish(&self.parts).await;
-            Ok(())
+        });
+    }
+}
+
+/// What an operator says to the process.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on they are kept for whoever waits, and end nothing by themselves.
+    fn caught(runtime: &Runtime) -> io::Result<Self> {
+        let _entered = runtime.enter();
+        // A file that may not grow any more (RLIMIT_FSIZE) fails its write and does not end the process, as on a full disk.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
         })
     }
 }
@@ -160,13 +183,6 @@ impl Gateway {
 /// Reads the configuration and the routes at `file`: all good, or every error there is.
 pub fn load(file: &Path, environment: &Environment) -> Result<Loaded, Report> {
     live::load(file, environment)
-}
-
-/// A file that may not grow any more (RLIMIT_FSIZE) is a full disk: an error of the write, not the end of the process.
-fn write_errors_are_errors(runtime: &Runtime) -> io::Result<()> {
-    let _entered = runtime.enter();
-    // The handler stays when the stream is dropped.
-    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }
 
 /// A start error as the log and the terminal tell it.

@@ -284,8 +284,13 @@ impl Gateway {
     pub(crate) async fn kill_and_restart(&mut self) {
         self.child.kill().ok();
         self.child.wait().expect("it ends");
-        self.child = Self::spawn(self.dir.path(), &[]);
+        self.spawn_again();
         self.until("it is ready again", || async { self.admin_status("/readyz").await == Some(200) }).await;
+    }
+
+    /// Starts what has ended again, and does not wait for it.
+    pub(crate) fn spawn_again(&mut self) {
+        self.child = Self::spawn(self.dir.path(), &[]);
     }
 
     /// Waits until it has ended by itself; gives its exit code.
