@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
 
 use crate::config::{Config, Environment, Report};
 use crate::credential::KeyError;
@@ -60,6 +61,8 @@ pub struct Gateway {
     parts: Arc<Parts>,
     shared: Arc<Shared>,
     running: Running,
+    /// Locked by the one who waits for them.
+    signals: Mutex<Signals>,
     // Last, so that what lives on it ends before it does.
     runtime: Runtime,
 }
@@ -73,6 +76,8 @@ impl Gateway {
             .enable_all()
             .build()
             .map_err(StartError::System)?;
+        // Before anything answers: who sees a gateway may signal it.
+        let signals = Signals::caught(&runtime).map(Mutex::new).map_err(StartError::System)?;
         let config = Arc::clone(&everything.config);
         let parts = Arc::new(Parts::start(&config, &runtime)?);
         let live = live::assemble(&parts, everything)?;
@@ -92,7 +97,16 @@ impl Gateway {
         let server = &config.server;
         let running = serve::start(&shared, &server.listen, server.admin_listen, server.threads).map_err(StartError::Serve)?;
         chores::start(&runtime, &parts, &shared);
-        Ok(Self { file: file.to_owned(), environment: environment.clone(), started: config, parts, shared, running, runtime })
+        Ok(Self {
+            file: file.to_owned(),
+            environment: environment.clone(),
+            started: config,
+            parts,
+            shared,
+            running,
+            signals,
+            runtime,
+        })
     }
 
     /// Where it listens.
@@ -128,10 +142,9 @@ impl Gateway {
     }
 
     /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end.
-    pub fn until_told_to_end(&self) -> io::Result<()> {
+    pub fn until_told_to_end(&self) {
         self.runtime.block_on(async {
-            let (mut hangup, mut terminate, mut interrupt) =
-                (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            let Signals { hangup, terminate, interrupt } = &mut *self.signals.lock().await;
             loop {
                 tokio::select! {
                     // Files are read where that may block.
@@ -152,7 +165,27 @@ impl Gateway {
                 Some(()) = interrupt.recv() => {}
             }
             chores::finish(&self.parts).await;
-            Ok(())
+        });
+    }
+}
+
+/// What an operator says to the process.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on they are kept for whoever waits, and end nothing by themselves.
+    fn caught(runtime: &Runtime) -> io::Result<Self> {
+        let _entered = runtime.enter();
+        // A file that may not grow any more (RLIMIT_FSIZE) fails its write and does not end the process, as on a full disk.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
         })
     }
 }

@@ -26,7 +26,8 @@ pub(super) fn serve(file: &Path, started: impl FnOnce(&Gateway) -> Result<(), Fa
     app::warn(&loaded.report);
     let gateway = Gateway::start(file, &environment, loaded).map_err(|error| failure(&error))?;
     started(&gateway)?;
-    gateway.until_told_to_end().map_err(Failure::could_not)
+    gateway.until_told_to_end();
+    Ok(())
 }
 
 /// What is wrong with the files is the asker's to mend; what the machine does not give may come.

@@ -266,6 +266,13 @@ impl Gateway {
         assert!(status.expect("kill").success(), "the gateway is gone:\n{}", self.log());
     }
 
+    /// Lets none of its files grow beyond `bytes`, as a full disk would; `None` ends that.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = rustix::process::Rlimit { current: bytes, maximum: None };
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).expect("ours to limit");
+    }
+
     /// Its resident memory, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
@@ -277,8 +284,13 @@ impl Gateway {
     pub(crate) async fn kill_and_restart(&mut self) {
         self.child.kill().ok();
         self.child.wait().expect("it ends");
-        self.child = Self::spawn(self.dir.path(), &[]);
+        self.spawn_again();
         self.until("it is ready again", || async { self.admin_status("/readyz").await == Some(200) }).await;
+    }
+
+    /// Starts what has ended again, and does not wait for it.
+    pub(crate) fn spawn_again(&mut self) {
+        self.child = Self::spawn(self.dir.path(), &[]);
     }
 
     /// Waits until it has ended by itself; gives its exit code.

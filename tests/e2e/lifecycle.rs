@@ -108,6 +108,22 @@ async fn a_store_that_hangs_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn who_can_connect_can_signal() {
+    let backend = echo().await;
+    let mut gateway = Gateway::start(Setup::routes(open_route("/**", backend).replace("version = 1", ""))).await;
+    for _ in 0..3 {
+        gateway.signal("TERM");
+        assert_eq!(gateway.ended().await, Some(0));
+        gateway.spawn_again();
+        while std::net::TcpStream::connect(gateway.address).is_err() {
+            tokio::task::yield_now().await;
+        }
+        gateway.signal("HUP");
+    }
+    gateway.until("it serves all the same", || async { gateway.admin_status("/readyz").await == Some(200) }).await;
+}
+
+#[tokio::test]
 async fn a_drain_delay_is_unready_and_still_serves() {
     let backend = echo().await;
     let mut gateway = Gateway::start(

@@ -57,6 +57,8 @@ async fn a_logout_counts_on_the_other_replica_with_redis() {
     let (one, two) = replicas(Some(&redis), "").await;
     let took = propagation(&one, &two, 100).await;
     println!("propagation with Redis, one call included: p50 {:?}, p99 {:?}", took[50], took[98]);
+    // The contract says 10 ms; a busy machine gets more. By the store alone it would be some 250 ms.
+    assert!(took[50] < Duration::from_millis(100), "{:?}", took[50]);
 }
 
 #[tokio::test]
@@ -64,16 +66,26 @@ async fn a_logout_counts_on_the_other_replica_without_redis() {
     let (one, two) = replicas(None, "").await;
     let took = propagation(&one, &two, 10).await;
     println!("propagation without Redis, one call included: p50 {:?}, max {:?}", took[5], took[9]);
+    assert!(took[9] < Duration::from_secs(3), "max_staleness and a second: {:?}", took[9]);
 }
 
 #[tokio::test]
 async fn the_cli_reaches_both_replicas() {
-    let redis = Redis::start();
+    let mut redis = Redis::start();
     let (one, two) = replicas(Some(&redis), "").await;
-    let tokens = one.login("alice").await;
-    one.cli(&["session", "revoke", "--user", "alice"], "");
-    for gateway in [&one, &two] {
-        gateway.until("the session is dead", || async { gateway.get_as("/x", access(&tokens)).await.status == 401 }).await;
+    for when in ["with Redis", "without"] {
+        let tokens = one.login("alice").await;
+        one.cli(&["session", "revoke", "--user", "alice"], "");
+        let dead = async {
+            for gateway in [&one, &two] {
+                while gateway.get_as("/x", access(&tokens)).await.status != 401 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        };
+        // The contract says 1 s.
+        tokio::time::timeout(Duration::from_secs(2), dead).await.unwrap_or_else(|_| panic!("{when}: still alive"));
+        redis.kill();
     }
 }
 
