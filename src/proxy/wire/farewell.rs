@@ -48,7 +48,7 @@ impl Wire {
 
     /// Whether the client has sent, or may be sending, what nobody has read.
     pub(super) fn has_unread(&self) -> bool {
-        !self.client_left && !(self.body_is_done() && self.inbox.is_empty())
+        !self.client_left && (!self.body_is_done() || !self.inbox.is_empty())
     }
 
     pub(super) fn poll_farewell(&mut self, cx: &mut Context<'_>, drains: bool) -> Poll<()> {
@@ -62,7 +62,7 @@ impl Wire {
         if !farewell.said {
             let sent = match self.poll_send(cx) {
                 Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_shutdown(cx),
-                other => other,
+                unsent @ (Poll::Ready(Err(_)) | Poll::Pending) => unsent,
             };
             match sent {
                 // A client that takes nothing does not keep its connection for that.
