@@ -24,9 +24,10 @@ pub(super) fn serve(file: &Path, started: impl FnOnce(&Gateway) -> Result<(), Fa
     let loaded = app::load(file, &environment).map_err(|report| failure(&StartError::Config(report)))?;
     let _log = telemetry::init(&loaded.config.log);
     app::warn(&loaded.report);
-    let gateway = Gateway::start(file, &environment, loaded).map_err(|error| failure(&error))?;
+    let (gateway, signals) = Gateway::start(file, &environment, loaded).map_err(|error| failure(&error))?;
     started(&gateway)?;
-    gateway.until_told_to_end().map_err(Failure::could_not)
+    gateway.until_told_to_end(signals);
+    Ok(())
 }
 
 /// What is wrong with the files is the asker's to mend; what the machine does not give may come.
