@@ -170,7 +170,7 @@ impl Gateway {
                 // Asked a second time, somebody is in a hurry.
                 Some(()) = signals.interrupt.recv() => {}
             }
-            chores::finish(&self.parts, &self.shared).await;
+            chores::finish(&self.parts).await;
         });
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use log::{MemoryLog, Mood};
 use portcullis::config::{self, RevocationCheck};
 use portcullis::domain::clock::ManualClock;
-use portcullis::domain::{Clock, Concern, Entry, Revoked, SessionId, SystemEntropy, Timestamp, UserId};
+use portcullis::domain::{Clock, Concern, Entry, Revoked, SessionId, SystemClock, SystemEntropy, Timestamp, UserId};
 use portcullis::revocation::{RevocationService, Revocations as _, Standing, announce, start};
 use portcullis::store::RevocationLog;
 use redis::RedisServer;
@@ -300,6 +300,26 @@ async fn while_the_store_is_gone_redis_keeps_the_list_fresh_and_feeds_it() {
     assert_eq!(late.standing(&of(session())).await, Standing::Unknown);
     shared.log.set(Mood::Working);
     eventually("it is ready", async || late.is_ready()).await;
+}
+
+/// The fed list's age is what decides when both are gone: it must not count a wait that Redis ended as silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_stream_keeps_the_list_younger_than_one_wait() {
+    let shared = Shared::with_redis();
+    let log = Arc::clone(&shared.log) as Arc<dyn RevocationLog>;
+    let (clock, runtime) = (Arc::new(SystemClock::default()), tokio::runtime::Handle::current());
+    let replica = start(REPLICA, log, shared.redis_config().as_ref(), clock, &runtime, Box::new(|_| {})).expect("a usable URL");
+    eventually("it is ready", async || replica.is_ready()).await;
+    shared.wait_until_fed(&replica).await;
+    shared.log.set(Mood::Failing);
+    let mut ages = Vec::new();
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        ages.push(replica.stats().staleness);
+    }
+    ages.sort_unstable();
+    // A wait takes a quarter of max_staleness. The middle of the ages, so that a busy machine does not fail the test.
+    assert!(ages[100] < REPLICA.max_staleness / 4, "{:?} at the median", ages[100]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

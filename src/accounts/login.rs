@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::{Accounts, Origin, Tokens, scopes_held, store_is_down, to_the_end, try_again};
+use super::{Accounts, Origin, Tokens, store_is_down, to_the_end, try_again};
 use crate::domain::refresh::RefreshToken;
 use crate::domain::secret::ExposeSecret;
 use crate::domain::{AuditKind, Hash256, ScopeSet, SecretString, SessionId, SessionRecord, User, UserId};
@@ -122,7 +122,7 @@ impl Accounts {
         let granted = match &request.scope {
             None => None,
             Some(asked) => {
-                let granted = scopes_held(user, &parts.config.roles).narrowed_to(asked);
+                let granted = parts.config.roles.held_by(user).narrowed_to(asked);
                 if granted.is_empty() {
                     self.note_failure(Some(user.id), "none of the asked scopes is held", origin).await;
                     return Err(Refusal::InvalidScope);

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use login::LoginRequest;
 pub use logout::{LogoutRequest, Proof};
 pub use profile::Profile;
-pub use token::{Tokens, scopes_held};
+pub use token::Tokens;
 
 use crate::config::Config;
 use crate::credential::KeyRing;

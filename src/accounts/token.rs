@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::{Accounts, try_again};
-use crate::config::Roles;
 use crate::credential::AccessClaims;
 use crate::domain::refresh::RefreshToken;
-use crate::domain::{Scope, ScopeSet, SessionRecord, Timestamp, TokenId, User};
+use crate::domain::{ScopeSet, SessionRecord, Timestamp, TokenId, User};
 use crate::problem::Refusal;
 
 /// A token response (RFC 6749 §5.1), before it is written as JSON.
@@ -20,15 +19,6 @@ pub struct Tokens {
     pub refresh: RefreshToken,
     /// What the access token may do.
     pub scope: ScopeSet,
-}
-
-/// All that a login of `user` may do now: the user's own scopes, those of the roles and what they include,
-/// `portcullis:account`, and for admins `portcullis:admin` (contract §9).
-#[must_use]
-pub fn scopes_held(user: &User, roles: &Roles) -> ScopeSet {
-    let own = [Some(Scope::ACCOUNT), roles.grants(&user.roles, "admin").then_some(Scope::ADMIN)];
-    let own: ScopeSet = own.into_iter().flatten().filter_map(|name| name.parse().ok()).collect();
-    user.scopes.union(&roles.scopes_of(&user.roles)).union(&own)
 }
 
 impl Accounts {
@@ -45,7 +35,7 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<Tokens, Refusal> {
         let config = &self.parts.config;
-        let held = scopes_held(user, &config.roles);
+        let held = config.roles.held_by(user);
         let scope = match &session.granted {
             None => held,
             Some(granted) => held.narrowed_to(granted),
@@ -75,58 +65,5 @@ impl Accounts {
             try_again("The gateway can't sign tokens at the moment. Try again.")
         })?;
         Ok(Tokens { access: access.into(), expires_in: config.tokens.access_ttl, refresh, scope })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::config::Role;
-    use crate::domain::UserId;
-
-    fn roles() -> Roles {
-        let role = |includes: &[&str], scopes: &str| Role {
-            includes: includes.iter().map(ToString::to_string).collect(),
-            scopes: scopes.parse().expect("scopes"),
-        };
-        Roles(BTreeMap::from([
-            ("root".to_owned(), role(&["admin"], "")),
-            ("admin".to_owned(), role(&["user"], "*")),
-            ("user".to_owned(), role(&[], "items:read")),
-        ]))
-    }
-
-    fn held(roles_held: &[&str], scopes: &str) -> String {
-        let user = User {
-            id: UserId(uuid::Uuid::nil()),
-            username: "alice".to_owned(),
-            email: None,
-            email_verified: false,
-            full_name: None,
-            roles: roles_held.iter().map(ToString::to_string).collect(),
-            scopes: scopes.parse().expect("scopes"),
-            attributes: serde_json::Map::new(),
-            disabled: false,
-            service: false,
-            generation: 1,
-            password: None,
-            created_at: Timestamp::from_secs(0),
-        };
-        scopes_held(&user, &roles()).to_string()
-    }
-
-    #[test]
-    fn a_login_holds_the_users_scopes_those_of_the_roles_and_its_account() {
-        assert_eq!(held(&["user"], "orders"), "items:read orders portcullis:account");
-        assert_eq!(held(&[], ""), "portcullis:account");
-        assert_eq!(held(&["gone"], ""), "portcullis:account", "a role that was removed gives nothing");
-    }
-
-    #[test]
-    fn an_admin_by_inclusion_holds_the_admin_scope() {
-        assert_eq!(held(&["root"], ""), "* items:read portcullis:account portcullis:admin");
-        assert_eq!(held(&[], "*"), "* portcullis:account", "all scopes do not make an admin");
     }
 }

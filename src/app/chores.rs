@@ -10,8 +10,13 @@ use crate::proxy::live::Shared;
 
 /// How often the store is asked whether it answers.
 const PING: Duration = Duration::from_secs(2);
-/// How often times of last use are written down and what has ended is forgotten.
+/// How often times of last use are written down: `key list` is behind by this.
+const FLUSH: Duration = Duration::from_secs(3);
+/// How often what has ended is forgotten.
 const TIDY: Duration = Duration::from_secs(30);
+
+/// How long the store has at the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Starts them on `runtime`, where they go on until it ends.
 pub(super) fn start(runtime: &Runtime, parts: &Arc<Parts>, shared: &Arc<Shared>) {
@@ -33,18 +38,33 @@ pub(super) fn start(runtime: &Runtime, parts: &Arc<Parts>, shared: &Arc<Shared>)
             }
         }
     });
+    runtime.spawn({
+        let parts = Arc::clone(parts);
+        async move {
+            loop {
+                tokio::time::sleep(FLUSH).await;
+                flush(&parts).await;
+            }
+        }
+    });
 }
 
-/// Writes down what must not be lost, and ends what talks to others.
-pub(super) async fn finish(parts: &Parts, shared: &Shared) {
-    tidy(parts, shared).await;
+/// Writes down what would be lost, and ends what talks to others. A store that hangs is not waited for: the drain has had
+/// its time.
+pub(super) async fn finish(parts: &Parts) {
+    if tokio::time::timeout(LAST_WORDS, flush(parts)).await.is_err() {
+        tracing::debug!("the store took too long for the keys' times of last use");
+    }
     parts.revocations.shutdown().await;
 }
 
-async fn tidy(parts: &Parts, shared: &Shared) {
+async fn flush(parts: &Parts) {
     if let Err(error) = parts.flush_last_used().await {
         tracing::debug!(%error, "the keys' times of last use were not written");
     }
+}
+
+async fn tidy(parts: &Parts, shared: &Shared) {
     let grace = shared.live.load().config.tokens.refresh_grace;
     if let Err(error) = parts.store.prune(parts.clock.now(), grace).await {
         tracing::debug!(%error, "what has ended was not pruned");

@@ -6,7 +6,7 @@ use super::report::{Finding, Report, Span};
 use super::schema::{At, did_you_mean};
 use super::values::Named;
 use super::{Role, Roles, raw};
-use crate::domain::Scope;
+use crate::domain::{Scope, ScopeSet, User};
 
 /// The roles that are there without being written down.
 fn built_in() -> Roles {
@@ -42,6 +42,17 @@ pub(crate) fn checked(raw: &At<Vec<Named<raw::Role>>>, report: &mut Report) -> R
     }
     refuse_cycles(&roles, &raw.value, report);
     roles
+}
+
+impl Roles {
+    /// All that `user` may do now: the user's own scopes, those of the roles and what they include, `portcullis:account`, and
+    /// for admins `portcullis:admin` (contract §9). Logins, refreshes and API keys get what is cut out of this.
+    #[must_use]
+    pub fn held_by(&self, user: &User) -> ScopeSet {
+        let own = [Some(Scope::ACCOUNT), self.grants(&user.roles, "admin").then_some(Scope::ADMIN)];
+        let own: ScopeSet = own.into_iter().flatten().filter_map(|name| name.parse().ok()).collect();
+        user.scopes.union(&self.scopes_of(&user.roles)).union(&own)
+    }
 }
 
 /// Files that there is no role `name`, with the nearest one.
@@ -107,4 +118,55 @@ pub(crate) fn scopes(raw: &[Named<String>], report: &mut Report) -> BTreeMap<Sco
         }
     }
     scopes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Role;
+    use crate::domain::{Timestamp, UserId};
+
+    fn roles() -> Roles {
+        let role = |includes: &[&str], scopes: &str| Role {
+            includes: includes.iter().map(ToString::to_string).collect(),
+            scopes: scopes.parse().expect("scopes"),
+        };
+        Roles(BTreeMap::from([
+            ("root".to_owned(), role(&["admin"], "")),
+            ("admin".to_owned(), role(&["user"], "*")),
+            ("user".to_owned(), role(&[], "items:read")),
+        ]))
+    }
+
+    fn held(roles_held: &[&str], scopes: &str) -> String {
+        let user = User {
+            id: UserId(uuid::Uuid::nil()),
+            username: "alice".to_owned(),
+            email: None,
+            email_verified: false,
+            full_name: None,
+            roles: roles_held.iter().map(ToString::to_string).collect(),
+            scopes: scopes.parse().expect("scopes"),
+            attributes: serde_json::Map::new(),
+            disabled: false,
+            service: false,
+            generation: 1,
+            password: None,
+            created_at: Timestamp::from_secs(0),
+        };
+        roles().held_by(&user).to_string()
+    }
+
+    #[test]
+    fn a_login_holds_the_users_scopes_those_of_the_roles_and_its_account() {
+        assert_eq!(held(&["user"], "orders"), "items:read orders portcullis:account");
+        assert_eq!(held(&[], ""), "portcullis:account");
+        assert_eq!(held(&["gone"], ""), "portcullis:account", "a role that was removed gives nothing");
+    }
+
+    #[test]
+    fn an_admin_by_inclusion_holds_the_admin_scope() {
+        assert_eq!(held(&["root"], ""), "* items:read portcullis:account portcullis:admin");
+        assert_eq!(held(&[], "*"), "* portcullis:account", "all scopes do not make an admin");
+    }
 }

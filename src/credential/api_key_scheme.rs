@@ -16,9 +16,7 @@ use tokio::runtime::Handle;
 use super::key_records::{Found, KeyRecords, Known};
 use super::{Accepted, ApiKey, Outcome, Presented, Scheme};
 use crate::config::Roles;
-use crate::domain::{
-    ApiKeyRecord, Clock, Concern, CredentialKind, Hash256, Issuer, KeyId, Principal, Scope, ScopeSet, Timestamp, User,
-};
+use crate::domain::{ApiKeyRecord, Clock, Concern, CredentialKind, Hash256, Issuer, KeyId, Principal, Timestamp, User};
 use crate::problem::Refusal;
 use crate::revocation::Revocations;
 use crate::store::{ApiKeys, StoreResult};
@@ -67,7 +65,7 @@ impl ApiKeyScheme {
         }
     }
 
-    /// Tells the store when keys were last used; to be called about every minute, and before the end.
+    /// Tells the store when keys were last used; to be called every few seconds, and before the end.
     pub async fn flush_last_used(&self) -> StoreResult<()> {
         self.uses.flush().await
     }
@@ -109,7 +107,8 @@ impl ApiKeyScheme {
                 full_name: owner.full_name.clone(),
                 email: owner.email.clone().filter(|_| owner.email_verified),
                 roles: owner.roles.clone(),
-                scopes: self.scopes_of(owner).narrowed_to(&record.scopes),
+                // All that the owner has now; our own two scopes are among it, and a key gets them where it names them.
+                scopes: self.roles.held_by(owner).narrowed_to(&record.scopes),
                 method: CredentialKind::ApiKey,
                 session: None,
                 key: Some(record.id.clone()),
@@ -124,17 +123,6 @@ impl ApiKeyScheme {
             },
             expires_at: record.expires_at,
         }
-    }
-
-    /// All that the owner has now. Our own two scopes are among it, and a key gets them where it names them (contract §9).
-    fn scopes_of(&self, owner: &User) -> ScopeSet {
-        let mut scopes = owner.scopes.union(&self.roles.scopes_of(&owner.roles));
-        let mut add = |own: &str| own.parse().into_iter().for_each(|scope| scopes.insert(scope));
-        add(Scope::ACCOUNT);
-        if self.roles.grants(&owner.roles, "admin") {
-            add(Scope::ADMIN);
-        }
-        scopes
     }
 }
 

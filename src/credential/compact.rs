@@ -49,6 +49,6 @@ fn judge_header(header: &Map<String, Value>, keys: &KeyRing) -> Result<String, &
 }
 
 /// Reads one part: canonical base64url without padding, and JSON that can be read in one way only.
-fn object(part: &str, fault: &'static str) -> Result<Map<String, Value>, &'static str> {
+pub(super) fn object(part: &str, fault: &'static str) -> Result<Map<String, Value>, &'static str> {
     BASE64.decode(part).ok().and_then(|bytes| strict_json::object(&bytes)).ok_or(fault)
 }

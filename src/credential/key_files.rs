@@ -73,7 +73,10 @@ fn read(path: PathBuf) -> Result<KeyFile, KeyError> {
         (Some(block), true) if block.tag() == LABEL => {
             Ok(KeyFile { made, kid, pkcs8: Zeroizing::new(block.into_contents()), path })
         }
-        _ => Err(KeyError::bad(&path, "does not hold exactly one PKCS#8 key (BEGIN PRIVATE KEY)")),
+        _ => Err(KeyError::bad(
+            &path,
+            "does not hold exactly one PKCS#8 key (BEGIN PRIVATE KEY); `openssl pkcs8 -topk8 -nocrypt` turns other forms into one",
+        )),
     }
 }
 

@@ -106,6 +106,14 @@ impl fmt::Debug for KeyRing {
 }
 
 impl KeyRing {
+    /// One key that verifies, for tests with vectors of others.
+    #[cfg(test)]
+    pub(super) fn of(algorithm: Algorithm, kid: &str, signing: EncodingKey, verifying: DecodingKey) -> Self {
+        let active = Timestamp::from_millis(i64::MIN);
+        let key = Key { kid: kid.to_owned(), header: String::new(), active, signing, verifying, jwk: None };
+        Self { algorithm, keys: vec![key] }
+    }
+
     /// Reads the keys that `tokens` names; [`KeyError::None`] when there are none yet.
     pub fn load(tokens: &Tokens) -> Result<Self, KeyError> {
         let keys = match tokens.algorithm {

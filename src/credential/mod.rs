@@ -5,11 +5,14 @@ pub mod api_key_scheme;
 pub mod bearer;
 pub mod claims;
 mod compact;
+pub mod cookie;
 pub mod identify;
 mod key_files;
 mod key_records;
 pub mod keys;
 mod strict_json;
+#[cfg(test)]
+mod wycheproof;
 
 use std::net::IpAddr;
 

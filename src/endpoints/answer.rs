@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL};
+use axum::http::header::{ALLOW, CACHE_CONTROL, SET_COOKIE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::{EndpointState, RequestId};
+use crate::credential::cookie;
 use crate::problem::{Context, Refusal};
 
 /// A handler's refusal; [`answered`] writes it out.
@@ -84,6 +85,9 @@ fn written(refusal: &Refusal, state: &EndpointState, id: &RequestId) -> Response
     *response.status_mut() = answer.status;
     for (name, value) in answer.headers {
         response.headers_mut().append(name, value);
+    }
+    if *refusal == Refusal::InvalidSession {
+        response.headers_mut().append(SET_COOKIE, cookie::clearing(&state.config));
     }
     // For the access log: why it was refused.
     response.extensions_mut().insert(refusal.clone());

@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
 
-use super::{ClientAddress, EndpointState};
+use super::{ClientAddress, EndpointState, Noted, QueryKeys};
 use crate::accounts::Proof;
-use crate::credential::{Accepted, Identity, Presented, identify};
+use crate::credential::{Accepted, Identity, Presented, cookie, identify};
 use crate::domain::{CredentialKind, CredentialKinds};
 use crate::problem::Refusal;
 use crate::revocation::Standing;
@@ -21,9 +21,9 @@ const COOKIE: CredentialKinds = CredentialKinds { bearer: false, api_key: false,
 pub async fn caller(state: &EndpointState, parts: &Parts) -> Result<Accepted, Refusal> {
     let presented = presented(state, parts);
     match identify(&state.schemes, &presented, CredentialKinds::ALL, true).await {
-        Ok(Identity::Known(accepted)) => standing(state, *accepted).await,
+        Ok(Identity::Known(accepted)) => standing(state, parts, *accepted).await,
         Ok(Identity::Anonymous { .. }) => Err(Refusal::MissingCredential(None)),
-        Err(refusal) => Err(rejected(state, refusal)),
+        Err(refusal) => Err(rejected(state, parts, refusal)),
     }
 }
 
@@ -36,9 +36,9 @@ pub(super) async fn proofs(state: &EndpointState, parts: &Parts) -> Result<Vec<R
         let accepted = match identify(&state.schemes, &presented, kinds, false).await {
             Ok(Identity::Anonymous { stale_cookie: false }) => continue,
             Ok(Identity::Anonymous { stale_cookie: true }) => Err(Refusal::InvalidSession),
-            Ok(Identity::Known(accepted)) => standing(state, *accepted).await,
+            Ok(Identity::Known(accepted)) => standing(state, parts, *accepted).await,
             Err(refusal @ Refusal::InvalidRequest(_)) => return Err(refusal),
-            Err(refusal) => Err(rejected(state, refusal)),
+            Err(refusal) => Err(rejected(state, parts, refusal)),
         };
         proofs.push(accepted.and_then(|accepted| proof(&accepted)));
     }
@@ -56,8 +56,9 @@ fn proof(accepted: &Accepted) -> Result<Proof, Refusal> {
     }
 }
 
-async fn standing(state: &EndpointState, accepted: Accepted) -> Result<Accepted, Refusal> {
+async fn standing(state: &EndpointState, parts: &Parts, accepted: Accepted) -> Result<Accepted, Refusal> {
     let kind = accepted.principal.method;
+    note(parts, kind, Some(accepted.principal.id()));
     let (outcome, answer) = match state.revocations.standing(&accepted.concern).await {
         Standing::Live => ("accepted", Ok(accepted)),
         Standing::Revoked => ("revoked", Err(revoked(kind))),
@@ -79,7 +80,7 @@ const fn revoked(kind: CredentialKind) -> Refusal {
 }
 
 /// Counts a credential that did not verify.
-fn rejected(state: &EndpointState, refusal: Refusal) -> Refusal {
+fn rejected(state: &EndpointState, parts: &Parts, refusal: Refusal) -> Refusal {
     let kind = if matches!(refusal, Refusal::InvalidToken(_)) {
         Some(CredentialKind::Bearer)
     } else if refusal == Refusal::InvalidApiKey {
@@ -89,21 +90,24 @@ fn rejected(state: &EndpointState, refusal: Refusal) -> Refusal {
     };
     if let Some(kind) = kind {
         state.accounts.metrics().auth(kind.as_str(), "rejected");
+        note(parts, kind, None);
     }
     refusal
+}
+
+fn note(parts: &Parts, kind: CredentialKind, principal: Option<String>) {
+    if let Some(noted) = parts.extensions.get::<Noted>() {
+        noted.note(kind, principal);
+    }
 }
 
 fn presented<'a>(state: &EndpointState, parts: &'a Parts) -> Presented<'a> {
     let config = &state.config;
     let all = |name: &str| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
     let mut api_keys = all(&config.api_keys.header);
-    if let (Some(parameter), Some(query)) = (&config.api_keys.query_parameter, parts.uri.query()) {
-        let value = |pair: &'a str| pair.split_once('=').filter(|(name, _)| name == parameter).map(|(_, value)| value.as_bytes());
-        api_keys.extend(query.split('&').filter_map(value));
-    }
-    let cookie = if config.server.is_https() { "__Host-portcullis" } else { "portcullis" };
-    let cookies = all("cookie").into_iter().flat_map(|field| field.split(|&byte| byte == b';'));
-    let cookies = cookies.filter_map(|pair| pair.trim_ascii().strip_prefix(cookie.as_bytes())?.strip_prefix(b"=")).collect();
+    let in_query = parts.extensions.get::<QueryKeys>();
+    api_keys.extend(in_query.into_iter().flat_map(|keys| keys.0.iter().map(String::as_bytes)));
+    let cookies = all("cookie").into_iter().flat_map(|field| cookie::values(field, cookie::name(config))).collect();
     let client = parts.extensions.get::<ClientAddress>().map(|client| client.0);
     Presented { authorization: all("authorization"), api_keys, cookies, client }
 }

@@ -1,6 +1,7 @@
 //! Floor 4: the gateway's own endpoints, as an axum router that the proxy calls in process.
 //!
-//! The proxy puts [`ClientAddress`] and [`RequestId`] into each request's extensions, and `X-Request-Id` onto each answer.
+//! The proxy puts [`ClientAddress`], [`QueryKeys`], [`RequestId`] and [`Noted`] into each request's extensions, and
+//! `X-Request-Id` onto each answer; it finds why a request was refused as a [`Refusal`](crate::problem::Refusal) in the answer's.
 
 mod account;
 mod answer;
@@ -11,7 +12,7 @@ mod login;
 mod logout;
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
@@ -21,6 +22,7 @@ pub use caller::caller;
 use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
+use crate::domain::CredentialKind;
 use crate::revocation::Revocations;
 
 /// What the endpoints work with; made anew by a reload.
@@ -51,6 +53,35 @@ impl Default for ClientAddress {
 /// The request's id.
 #[derive(Clone, Debug, Default)]
 pub struct RequestId(pub String);
+
+/// API keys that came in the query, from which the proxy has taken them: nothing behind it sees them there.
+#[derive(Clone, Debug, Default)]
+pub struct QueryKeys(pub Vec<String>);
+/// Whose credential a request came with, good or not, for the access log: the endpoints note it, the proxy reads it.
+#[derive(Clone, Debug, Default)]
+pub struct Noted(Arc<OnceLock<Called>>);
+
+/// What is noted.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// The kind of credential.
+    pub credential: CredentialKind,
+    /// [`Principal::id`](crate::domain::Principal::id), where it verified.
+    pub principal: Option<String>,
+}
+
+impl Noted {
+    /// Who called, if anybody was noted.
+    #[must_use]
+    pub fn get(&self) -> Option<&Called> {
+        self.0.get()
+    }
+
+    /// Of several credentials the first stands.
+    fn note(&self, credential: CredentialKind, principal: Option<String>) {
+        let _ = self.0.set(Called { credential, principal });
+    }
+}
 
 /// Where the JWKS is, on every host and whatever the prefix (RFC 8615).
 const JWKS: &str = "/.well-known/jwks.json";

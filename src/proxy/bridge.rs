@@ -19,7 +19,7 @@ use super::decide::unavailable;
 use super::facts::Facts;
 use super::live::Shared;
 use super::refuse::{REQUEST_ID, invite_body};
-use crate::endpoints::{ClientAddress, RequestId};
+use crate::endpoints::{ClientAddress, Noted, QueryKeys, RequestId};
 use crate::problem::Refusal;
 
 /// The largest body that an endpoint takes.
@@ -30,15 +30,26 @@ const ANSWER: usize = 4 * 1024 * 1024;
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Reads the body, asks the router, and keeps its whole answer.
-pub(crate) async fn ask(session: &mut Session, facts: &Facts, ctx: &Ctx, shared: &Shared) -> Result<Response<Bytes>, Refusal> {
+pub(crate) async fn ask(
+    session: &mut Session,
+    facts: &Facts,
+    ctx: &mut Ctx,
+    shared: &Shared,
+) -> Result<Response<Bytes>, Refusal> {
     let body = match timeout(ctx.live.config.server.limits.body_timeout, read_body(session)).await {
         Ok(body) => body?,
         Err(_) => return Err(Refusal::RequestTimeout),
     };
-    let request = request(session.req_header(), facts, ctx, body)?;
+    let mut request = request(session.req_header(), facts, ctx, body)?;
+    let noted = Noted::default();
+    request.extensions_mut().insert(noted.clone());
     // On a runtime of its own: a client that hangs up does not leave a login half done.
     let answer = shared.runtime.spawn(call(ctx.live.router.clone(), request));
-    match timeout(DEADLINE, answer).await {
+    let answer = timeout(DEADLINE, answer).await;
+    if let Some(called) = noted.get() {
+        (ctx.credential, ctx.principal) = (Some(called.credential), called.principal.clone());
+    }
+    match answer {
         Ok(Ok(Some(response))) => Ok(response),
         _ => Err(unavailable("The gateway could not finish this request.")),
     }
@@ -89,6 +100,7 @@ fn request(head: &http::request::Parts, facts: &Facts, ctx: &Ctx, body: Bytes) -
     if let Some(client) = ctx.client() {
         request.extensions_mut().insert(ClientAddress(client));
     }
+    request.extensions_mut().insert(QueryKeys(facts.query_keys.clone()));
     request.extensions_mut().insert(RequestId(ctx.request_id.clone()));
     Ok(request)
 }
@@ -116,7 +128,7 @@ pub(crate) async fn answer(session: &mut Session, ctx: &mut Ctx, response: Respo
     if parts.status != http::StatusCode::NO_CONTENT && !(head_only && body.is_empty()) {
         header.insert_header(CONTENT_LENGTH, body.len())?;
     }
-    ctx.decision = "own";
+    (ctx.decision, ctx.reason) = ("own", parts.extensions.get::<Refusal>().map(Refusal::code));
     session.write_response_header(Box::new(header), head_only || body.is_empty()).await?;
     session.write_response_body(Some(if head_only { Bytes::new() } else { body }), true).await
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use pingora_core::apps::HttpServerApp;
@@ -35,10 +36,11 @@ pub(crate) async fn run(
         if !begins(&mut wire, &config.server.limits, &mut closing).await {
             return;
         }
+        let began = shared.clock.monotonic();
         match wire.next(&config.server.limits).await {
             Next::Request => {}
             Next::Closed => return,
-            Next::Refused(fault, method) => return refuse(&mut wire, &shared, fault, method).await,
+            Next::Refused(fault, method) => return refuse(&mut wire, &shared, began, fault, method).await,
         }
         let session = ServerSession::new_http1(wire);
         let Some(reusable) = proxy.process_new_http(session, &closing).await else { return };
@@ -60,7 +62,7 @@ async fn begins(wire: &mut Wire, limits: &Limits, closing: &mut watch::Receiver<
 }
 
 /// Answers what is no request: bare, and with the end of the connection.
-async fn refuse(wire: &mut Wire, shared: &Shared, fault: Fault, method: Option<Method>) {
+async fn refuse(wire: &mut Wire, shared: &Shared, began: Duration, fault: Fault, method: Option<Method>) {
     let id = request_id::fresh(&*shared.clock, &*shared.entropy);
     let (status, reason, answer) = match fault {
         Fault::Malformed(what) => {
@@ -76,17 +78,14 @@ async fn refuse(wire: &mut Wire, shared: &Shared, fault: Fault, method: Option<M
         }
     };
     let _ = wire.write_all(&answer).await;
-    count(wire, shared, &id, status, reason, method.as_ref());
-    wire.linger().await;
-}
-
-fn count(wire: &Wire, shared: &Shared, id: &str, status: StatusCode, reason: &'static str, method: Option<&Method>) {
-    shared.metrics.request("", "deny", status.as_u16(), std::time::Duration::ZERO, None);
+    let duration = shared.clock.monotonic().saturating_sub(began);
+    let body = answer.windows(4).position(|end| end == b"\r\n\r\n").map_or(0, |head| answer.len() - head - 4);
+    shared.metrics.request("", "deny", status.as_u16(), duration, None);
     if shared.live.load().config.log.access {
         telemetry::access(&AccessRecord {
-            request_id: id,
+            request_id: &id,
             client: Some(wire.peer()),
-            method: method.map_or("-", Method::as_str),
+            method: method.as_ref().map_or("-", Method::as_str),
             path: "-",
             route: None,
             status: status.as_u16(),
@@ -96,11 +95,12 @@ fn count(wire: &Wire, shared: &Shared, id: &str, status: StatusCode, reason: &'s
             credential: None,
             backend: None,
             bytes_in: 0,
-            bytes_out: 0,
-            duration: std::time::Duration::ZERO,
+            bytes_out: body as u64,
+            duration,
             upstream: None,
         });
     }
+    wire.linger().await;
 }
 
 fn bare(status: StatusCode, id: &str) -> Vec<u8> {

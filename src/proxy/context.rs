@@ -28,6 +28,8 @@ pub(crate) struct Ctx {
     pub(crate) stale_cookie: bool,
     pub(crate) route: Option<Arc<str>>,
     pub(crate) credential: Option<CredentialKind>,
+    /// Whose the credential is, for the access log: known before there is a permit, and where there will be none.
+    pub(crate) principal: Option<String>,
     pub(crate) decision: &'static str,
     pub(crate) reason: Option<&'static str>,
     /// A refusal found while the body streamed.
@@ -55,6 +57,7 @@ impl Ctx {
             stale_cookie: false,
             route: None,
             credential: None,
+            principal: None,
             decision: "error",
             reason: None,
             late: None,
@@ -84,7 +87,6 @@ impl Ctx {
         if !self.live.config.log.access {
             return;
         }
-        let principal = self.permit.as_ref().and_then(Permit::principal).map(crate::domain::Principal::id);
         telemetry::access(&AccessRecord {
             request_id: &self.request_id,
             client: self.client(),
@@ -94,7 +96,7 @@ impl Ctx {
             status,
             decision: self.decision,
             reason: self.reason,
-            principal: principal.as_deref(),
+            principal: self.principal.as_deref(),
             credential: self.credential,
             backend: self.permit.as_ref().and_then(|permit| Some(permit.route().spec().backend.as_ref()?.name.as_str())),
             bytes_in: session.body_bytes_read() as u64,

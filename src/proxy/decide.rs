@@ -61,6 +61,9 @@ async fn caller(
 async fn standing(accepted: Accepted, ctx: &mut Ctx, shared: &Shared) -> Result<Principal, Refusal> {
     let method = accepted.principal.method;
     ctx.credential = Some(method);
+    if ctx.live.config.log.access {
+        ctx.principal = Some(accepted.principal.id());
+    }
     let (outcome, result) = match shared.revocations.standing(&accepted.concern).await {
         Standing::Live => ("accepted", Ok(accepted.principal)),
         Standing::Revoked => ("revoked", Err(revoked(method))),

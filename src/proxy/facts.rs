@@ -7,11 +7,8 @@ use super::forwarded::{Claimed, Origin};
 use super::target::{self, Target};
 use super::wire::Wire;
 use crate::config::Config;
-use crate::credential::Presented;
+use crate::credential::{Presented, cookie};
 use crate::problem::Refusal;
-
-/// The gateway's session cookie, over HTTPS and over plain HTTP (contract §6).
-pub(crate) const COOKIES: [&str; 2] = ["__Host-portcullis", "portcullis"];
 
 /// A request whose target is one.
 #[derive(Debug)]
@@ -53,12 +50,11 @@ impl Facts {
     /// What the schemes look at.
     pub(crate) fn presented<'a>(&'a self, headers: &'a HeaderMap, origin: &Origin, config: &'a Config) -> Presented<'a> {
         let all = |name: &str| headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
-        let [secure, plain] = COOKIES;
-        let name = if config.server.is_https() { secure } else { plain };
+        let name = cookie::name(config);
         Presented {
             authorization: all("authorization").collect(),
             api_keys: all(&config.api_keys.header).chain(self.query_keys.iter().map(String::as_bytes)).collect(),
-            cookies: all("cookie").flat_map(|field| cookie_values(field, name)).collect(),
+            cookies: all("cookie").flat_map(|field| cookie::values(field, name)).collect(),
             client: Some(origin.client),
         }
     }
@@ -85,16 +81,11 @@ fn split_query(query: Option<&str>, parameter: Option<&str>) -> (Option<String>,
     ((!others.is_empty()).then(|| others.join("&")), keys)
 }
 
-/// The values of the cookie `name` in one `Cookie` field (RFC 6265 §4.2.1).
-fn cookie_values<'a>(field: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    field.split(|&b| b == b';').filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-}
-
 /// A `Cookie` field without the gateway's own cookies, the others byte for byte; `None` when it has none of ours.
 pub(crate) fn without_own_cookies(field: &[u8]) -> Option<Vec<u8>> {
     let is_own = |pair: &&[u8]| {
         let name = pair.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii();
-        COOKIES.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+        cookie::NAMES.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
     };
     let pairs = || field.split(|&b| b == b';');
     pairs().any(|pair| is_own(&pair)).then(|| {
@@ -126,11 +117,5 @@ mod tests {
         assert_eq!(without("portcullis=x;__Host-portcullis=y; a=1"), Some("a=1".into()));
         assert_eq!(without("PORTCULLIS=x"), Some(String::new()));
         assert_eq!(without("a=1; xportcullis=2"), None);
-    }
-
-    #[test]
-    fn cookie_values_are_found_wherever_they_stand() {
-        let found: Vec<&[u8]> = cookie_values(b"a=1; portcullis=x;portcullis=y; xportcullis=z", "portcullis").collect();
-        assert_eq!(found, [b"x", b"y"]);
     }
 }

@@ -11,8 +11,8 @@ use pingora_proxy::Session;
 use tokio::time::timeout;
 
 use super::context::Ctx;
-use super::facts::COOKIES;
 use crate::config::Config;
+use crate::credential::cookie;
 use crate::problem::{Answer, Context, Refusal};
 
 /// `X-Request-Id`
@@ -33,8 +33,8 @@ pub(crate) async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: &Refus
         drain(session).await;
     }
     let answer = refusal.answer(&context(&ctx.live.config, &ctx.request_id));
-    let cookie = ctx.stale_cookie.then(|| clearing_cookie(&ctx.live.config));
-    send(session, &ctx.request_id, answer, cookie).await
+    let stale = ctx.stale_cookie.then(|| cookie::clearing(&ctx.live.config));
+    send(session, &ctx.request_id, answer, stale).await
 }
 
 /// Answers a message that turned out to be none: bare, and with the end of the connection.
@@ -120,16 +120,4 @@ pub(crate) fn problem(refusal: &Refusal, config: &Config, id: &str, head_only: b
 
 fn context<'a>(config: &'a Config, request_id: &'a str) -> Context<'a> {
     Context { realm: &config.auth.realm, api_key_header: &config.api_keys.header, request_id }
-}
-
-/// `Set-Cookie` that removes a stale cookie of ours.
-pub(crate) fn clearing_cookie(config: &Config) -> HeaderValue {
-    let [secure, plain] = COOKIES;
-    if config.server.is_https() {
-        HeaderValue::try_from(format!("{secure}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"))
-    } else {
-        HeaderValue::try_from(format!("{plain}=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax"))
-    }
-    // Constants make a header value.
-    .unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -9,8 +9,9 @@ use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::context::Ctx;
-use super::facts::{COOKIES, without_own_cookies};
+use super::facts::without_own_cookies;
 use super::refuse::REQUEST_ID;
+use crate::credential::cookie;
 use crate::domain::CredentialKind;
 use crate::policy::{HeaderRule, HostRewrite};
 
@@ -139,7 +140,7 @@ pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
         }
     }
     if ctx.stale_cookie {
-        response.append_header(SET_COOKIE, super::refuse::clearing_cookie(&ctx.live.config))?;
+        response.append_header(SET_COOKIE, cookie::clearing(&ctx.live.config))?;
     }
     response.insert_header(REQUEST_ID, ctx.request_id.as_str())
 }
@@ -151,7 +152,7 @@ fn keep_our_cookies(response: &mut ResponseHeader) -> Result<()> {
         let text = value.as_bytes().trim_ascii_start();
         let text = text.strip_prefix(b"=").unwrap_or(text);
         let name = text.split(|&b| b == b'=' || b == b';').next().unwrap_or_default().trim_ascii();
-        COOKIES.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+        cookie::NAMES.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
     };
     if !response.headers.get_all(SET_COOKIE).iter().any(touches) {
         return Ok(());

@@ -21,6 +21,8 @@ use crate::domain::{Clock, Entry, Revoked, Timestamp};
 
 /// How long a publication, or a confirmation, holds up its caller.
 const IN_LINE: Duration = Duration::from_millis(100);
+/// How much earlier than asked Redis may end a wait: it counts in milliseconds, by a clock that it reads now and then.
+const ROUNDING: Duration = Duration::from_millis(20);
 /// The pauses between attempts to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(500));
 /// How long one replica has for adding what Redis lost before another does it too (which does no harm).
@@ -118,6 +120,10 @@ impl Feed {
         let wait = (self.fresh.max_staleness() / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
         let began = self.fresh.now();
         let messages = self.stream.wait(reader, position, wait).await?;
+        // A wait that gave nothing says so of its end, not of its beginning. Not later than asked, nor than now: of when
+        // Redis looked last no more is known.
+        let silent_until = began + wait.min(self.fresh.now().saturating_sub(began)).saturating_sub(ROUNDING);
+        let heard = if messages.is_empty() { silent_until } else { began };
         // Taken in before anything else is asked: this is the way that a revocation takes to the other replicas.
         for message in &messages {
             self.take_in(message);
@@ -129,7 +135,7 @@ impl Feed {
             self.set_position(Some(last.position));
         }
         if messages.len() < BATCH {
-            self.fresh.redis_heard(began);
+            self.fresh.redis_heard(heard);
         }
         Ok(())
     }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 use crate::echo::{echo, serve};
 use crate::gateway::{Gateway, Setup};
@@ -86,6 +88,26 @@ async fn sigterm_lets_calls_end_and_exits_zero_when_idle() {
 }
 
 #[tokio::test]
+async fn a_store_that_hangs_does_not_hold_up_the_end() {
+    let backend = echo().await;
+    let mut gateway = Gateway::start(
+        Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{backend}\"\n"))
+            .server("drain_timeout = \"1s\""),
+    )
+    .await;
+    gateway.user("alice", &[]);
+    let key = gateway.cli(&["key", "create", "--owner", "alice", "--name", "k"], "");
+    let call = gateway.send(gateway.request("GET", "/x").header("X-API-Key", key.trim())).await;
+    assert_eq!(call.status, 200, "there is a time of last use to write down");
+    let file = format!("sqlite://{}/data/portcullis.db", gateway.folder().display());
+    let mut other = sqlx::SqliteConnection::connect(&file).await.expect("opened");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("locked");
+    gateway.signal("TERM");
+    let ended = tokio::time::timeout(Duration::from_secs(3), gateway.ended()).await;
+    assert_eq!(ended, Ok(Some(0)), "within drain_timeout and a moment");
+}
+
+#[tokio::test]
 async fn a_drain_delay_is_unready_and_still_serves() {
     let backend = echo().await;
     let mut gateway = Gateway::start(
@@ -148,6 +170,84 @@ async fn storm(gateway: &Gateway) -> (Vec<Value>, Vec<Value>) {
     });
     let (dead, alive): (Vec<_>, Vec<_>) = futures_util::future::join_all(workers).await.into_iter().unzip();
     (dead.concat(), alive.concat())
+}
+
+/// One client's ledger: what it was answered, and what it asked last and was never answered.
+#[derive(Default)]
+struct Ledger {
+    /// Sessions whose logout was answered with 204.
+    dead: Vec<Value>,
+    /// Sessions with nothing under way when the gateway died.
+    alive: Vec<Value>,
+}
+
+/// Logs in, refreshes and logs out until the gateway no longer answers. What is under way then is in no ledger.
+async fn until_killed(gateway: &Gateway, worker: usize) -> Ledger {
+    let mut ledger = Ledger::default();
+    // `None`: no answer, or one that was cut off. Whoever was answered anything else than what was asked says so here.
+    let ask = |path: &'static str, body: Value, status: u16| async move {
+        let answer = gateway.http.post(format!("{}{path}", gateway.url)).json(&body).send().await.ok()?;
+        let found = answer.status().as_u16();
+        let text = answer.text().await.ok()?;
+        assert_eq!(found, status, "{path}: {text}");
+        Some(serde_json::from_str(&text).unwrap_or(Value::Null))
+    };
+    for round in 0.. {
+        let credentials = json!({ "username": "alice", "password": crate::gateway::PASSWORD });
+        let Some(mut tokens) = ask("/auth/login", credentials, 200).await else { break };
+        if (worker + round).is_multiple_of(3) {
+            ledger.alive.push(tokens);
+            continue;
+        }
+        for _ in 0..(worker + round) % 4 {
+            let body = json!({ "refresh_token": tokens["refresh_token"] });
+            let Some(next) = ask("/auth/refresh", body, 200).await else { return ledger };
+            tokens = next;
+        }
+        let body = json!({ "refresh_token": tokens["refresh_token"] });
+        if ask("/auth/logout", body, 204).await.is_none() {
+            break;
+        }
+        ledger.dead.push(tokens);
+    }
+    ledger
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_a_storm_loses_nothing_that_was_answered() {
+    let backend = echo().await;
+    let mut gateway = Gateway::start(
+        Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{backend}\"\n"))
+            .with("[login]\nrate_limit = \"100000/1s\"\n[tokens]\nrefresh_grace = \"0s\"\n"),
+    )
+    .await;
+    gateway.user("alice", &[]);
+    let mut answered = 0;
+    for round in 0..8 {
+        let storm = futures_util::future::join_all((0..6).map(|worker| until_killed(&gateway, worker)));
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(150 + round * 37)).await;
+            gateway.signal("KILL");
+        };
+        let (ledgers, ()) = tokio::join!(storm, kill);
+        gateway.kill_and_restart().await;
+        for tokens in ledgers.iter().flat_map(|ledger| &ledger.dead) {
+            answered += 1;
+            let call = gateway.get_as("/x", tokens["access_token"].as_str().expect("a token")).await;
+            assert_eq!(call.status, 401, "a session whose logout was answered is alive again");
+            let again = gateway.post("/auth/refresh", &json!({ "refresh_token": tokens["refresh_token"] })).await;
+            assert_eq!(again.status, 401, "and can be refreshed");
+        }
+        for tokens in ledgers.iter().flat_map(|ledger| &ledger.alive) {
+            answered += 1;
+            let call = gateway.get_as("/x", tokens["access_token"].as_str().expect("a token")).await;
+            assert_eq!(call.status, 200, "a session that was answered is gone");
+            let again = gateway.post("/auth/refresh", &json!({ "refresh_token": tokens["refresh_token"] })).await;
+            assert_eq!(again.status, 200, "or can't be refreshed");
+        }
+    }
+    println!("{answered} answered sessions held through 8 kills in a storm");
+    assert!(answered > 50, "{answered}: the storms did something");
 }
 
 #[tokio::test]

@@ -11,12 +11,14 @@
 mod answers;
 mod cli;
 mod config;
+mod credentials;
 mod demo;
 mod echo;
 mod gateway;
 mod identity;
 mod lifecycle;
 mod logins;
+mod observing;
 mod outage;
 mod readme;
 #[path = "../support/redis.rs"]

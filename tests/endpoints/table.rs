@@ -68,12 +68,12 @@ async fn a_refusal_of_head_has_no_body() {
 }
 
 #[tokio::test]
-async fn the_keys_are_public_and_may_be_kept() {
+async fn the_keys_are_public_and_never_older_than_those_that_sign() {
     let gate = Gate::new().await;
     let answer = gate.send(knock("GET", "/.well-known/jwks.json")).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(answer.header("cache-control"), "public, max-age=300");
+    assert_eq!(answer.header("cache-control"), "no-store");
     let key = &answer.json["keys"][0];
     assert_eq!((key["kty"].as_str(), key["crv"].as_str()), (Some("EC"), Some("P-256")));
     assert!(key["kid"].is_string() && key["d"].is_null(), "{key}");

@@ -147,6 +147,28 @@ async fn a_file_that_was_replaced_is_opened_anew() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_read_only_at_the_start_is_written_to_when_it_may_be() {
+    let place = Place::sqlite();
+    let anna = saved_user(&*place.open().await, "anna").await;
+    run(&place, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    let may = |mode| {
+        for file in fs::read_dir(place.path().parent().unwrap()).unwrap() {
+            fs::set_permissions(file.unwrap().path(), fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    may(0o400);
+    let is_root = fs::OpenOptions::new().append(true).open(place.path()).is_ok();
+    let store = place.open().await;
+    assert!(store.user(anna.id).await.unwrap().is_some(), "reads go on");
+    // Whom no mode stops has nothing to see here.
+    if !is_root {
+        assert!(matches!(store.create_user(&user("bert")).await, Err(StoreError::Unavailable(_))));
+    }
+    may(0o600);
+    saved_user(&*store, "carl").await;
+}
+
+#[tokio::test]
 async fn a_store_that_is_opened_lazily_opens_when_it_can() {
     let place = Place::sqlite();
     let folder = place.path().parent().unwrap().to_owned();

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::check;
 use super::{Admin, AdminError, AdminResult};
-use crate::accounts::scopes_held;
 use crate::credential::ApiKey;
 use crate::domain::{ApiKeyRecord, AuditKind, KeyId, Scope, ScopeSet, User};
 
@@ -88,7 +87,7 @@ impl Admin {
     }
 
     fn scopes_for(&self, owner: &User, asked: Option<ScopeSet>) -> AdminResult<ScopeSet> {
-        let held = scopes_held(owner, &self.config.roles);
+        let held = self.config.roles.held_by(owner);
         let Some(asked) = asked else {
             let own = |scope: &&Scope| [Scope::ACCOUNT, Scope::ADMIN].contains(&scope.as_str());
             return Ok(held.iter().filter(|scope| !own(scope)).cloned().collect());

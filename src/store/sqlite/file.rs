@@ -20,6 +20,11 @@ impl Identity {
     }
 }
 
+/// Whether this process may write to the file: neither its mode nor its file system forbids it.
+pub(super) fn is_writable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
 /// Makes an empty database file with mode 0600, its folder with 0700, where there is none; SQLite gives the files beside
 /// it the same mode.
 pub(super) fn create(path: &Path) -> io::Result<()> {

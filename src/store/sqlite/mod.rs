@@ -51,6 +51,8 @@ pub(super) struct Sqlite {
 
 struct Open {
     file: Identity,
+    /// SQLite opens what it may not write to all the same, and such a connection never writes again.
+    writable: bool,
     writer: SqlitePool,
     readers: SqlitePool,
 }
@@ -80,7 +82,11 @@ impl Sqlite {
         if let Some(open) = self.still_open() {
             return Ok(open);
         }
-        self.open.store(None);
+        if let Some(old) = self.open.swap(None).filter(|old| !old.writable) {
+            // SQLite shares the files beside the database among a process' connections: these opened them to read only.
+            old.writer.close().await;
+            old.readers.close().await;
+        }
         if !*was_open {
             file::create(&self.path).map_err(|error| unreachable_file(&self.path, &error))?;
         }
@@ -92,7 +98,8 @@ impl Sqlite {
 
     /// What is written to a file that was moved or deleted would be lost, so each call looks.
     fn still_open(&self) -> Option<Arc<Open>> {
-        self.open.load_full().filter(|open| Identity::of(&self.path).is_ok_and(|found| found == open.file))
+        let is_same = |open: &Arc<Open>| Identity::of(&self.path).is_ok_and(|found| found == open.file);
+        self.open.load_full().filter(is_same).filter(|open| open.writable || !file::is_writable(&self.path))
     }
 
     async fn readers(&self) -> StoreResult<SqlitePool> {
@@ -108,6 +115,8 @@ impl Sqlite {
 impl Open {
     async fn at(path: &Path) -> StoreResult<Self> {
         let file = Identity::of(path).map_err(|error| unreachable_file(path, &error))?;
+        // Asked before SQLite opens it: a file that becomes writable in between is opened once more, which does no harm.
+        let writable = file::is_writable(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .busy_timeout(BUSY)
@@ -123,6 +132,7 @@ impl Open {
         };
         Ok(Self {
             file,
+            writable,
             writer: pool().max_connections(1).connect_lazy_with(options.clone()),
             // Not SQLITE_OPEN_READONLY: a reader in WAL mode has to write its mark into the shared-memory file.
             readers: pool().max_connections(READERS).connect_lazy_with(options.pragma("query_only", "ON")),
