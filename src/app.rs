@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Mutex;
 
 use crate::config::{Config, Environment, Report};
 use crate::credential::KeyError;
@@ -62,22 +61,41 @@ pub struct Gateway {
     shared: Arc<Shared>,
     running: Running,
     /// Locked by the one who waits for them.
-    signals: Mutex<Signals>,
     // Last, so that what lives on it ends before it does.
     runtime: Runtime,
 }
 
+/// What an operator tells a running gateway, heard from before it listens: until then a SIGHUP would end the process.
+#[derive(Debug)]
+pub struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen(runtime: &Runtime) -> io::Result<Self> {
+        let _entered = runtime.enter();
+        // A file that may not grow any more (RLIMIT_FSIZE) fails its write and does not end the process, as on a full disk.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 impl Gateway {
     /// Binds the addresses and serves `everything`, which was loaded from `file`. Logging has been started by the caller.
-    pub fn start(file: &Path, environment: &Environment, everything: Loaded) -> Result<Self, StartError> {
+    pub fn start(file: &Path, environment: &Environment, everything: Loaded) -> Result<(Self, Signals), StartError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("stores")
             .enable_all()
             .build()
             .map_err(StartError::System)?;
-        // Before anything answers: who sees a gateway may signal it.
-        let signals = Signals::caught(&runtime).map(Mutex::new).map_err(StartError::System)?;
+        let signals = Signals::listen(&runtime).map_err(StartError::System)?;
         let config = Arc::clone(&everything.config);
         let parts = Arc::new(Parts::start(&config, &runtime)?);
         let live = live::assemble(&parts, everything)?;
@@ -97,16 +115,8 @@ impl Gateway {
         let server = &config.server;
         let running = serve::start(&shared, &server.listen, server.admin_listen, server.threads).map_err(StartError::Serve)?;
         chores::start(&runtime, &parts, &shared);
-        Ok(Self {
-            file: file.to_owned(),
-            environment: environment.clone(),
-            started: config,
-            parts,
-            shared,
-            running,
-            signals,
-            runtime,
-        })
+        let (file, environment) = (file.to_owned(), environment.clone());
+        Ok((Self { file, environment, started: config, parts, shared, running, runtime }, signals))
     }
 
     /// Where it listens.
@@ -142,15 +152,14 @@ impl Gateway {
     }
 
     /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end.
-    pub fn until_told_to_end(&self) {
+    pub fn until_told_to_end(&self, mut signals: Signals) {
         self.runtime.block_on(async {
-            let Signals { hangup, terminate, interrupt } = &mut *self.signals.lock().await;
             loop {
                 tokio::select! {
                     // Files are read where that may block.
-                    Some(()) = hangup.recv() => tokio::task::block_in_place(|| self.reload()),
-                    Some(()) = terminate.recv() => break,
-                    Some(()) = interrupt.recv() => break,
+                    Some(()) = signals.hangup.recv() => tokio::task::block_in_place(|| self.reload()),
+                    Some(()) = signals.terminate.recv() => break,
+                    Some(()) = signals.interrupt.recv() => break,
                 }
             }
             let server = self.shared.live.load().config.server.clone();
@@ -162,31 +171,10 @@ impl Gateway {
                     }
                 }
                 // Asked a second time, somebody is in a hurry.
-                Some(()) = interrupt.recv() => {}
+                Some(()) = signals.interrupt.recv() => {}
             }
             chores::finish(&self.parts).await;
         });
-    }
-}
-
-/// What an operator says to the process.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// From now on they are kept for whoever waits, and end nothing by themselves.
-    fn caught(runtime: &Runtime) -> io::Result<Self> {
-        let _entered = runtime.enter();
-        // A file that may not grow any more (RLIMIT_FSIZE) fails its write and does not end the process, as on a full disk.
-        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
     }
 }
 

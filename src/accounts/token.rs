@@ -1,4 +1,4 @@
-//! What a login or a refresh hands out (contract §9, §10).
+//! What a login or a refresh hands out.
 
 use std::time::Duration;
 

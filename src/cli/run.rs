@@ -24,9 +24,9 @@ pub(super) fn serve(file: &Path, started: impl FnOnce(&Gateway) -> Result<(), Fa
     let loaded = app::load(file, &environment).map_err(|report| failure(&StartError::Config(report)))?;
     let _log = telemetry::init(&loaded.config.log);
     app::warn(&loaded.report);
-    let gateway = Gateway::start(file, &environment, loaded).map_err(|error| failure(&error))?;
+    let (gateway, signals) = Gateway::start(file, &environment, loaded).map_err(|error| failure(&error))?;
     started(&gateway)?;
-    gateway.until_told_to_end();
+    gateway.until_told_to_end(signals);
     Ok(())
 }
 

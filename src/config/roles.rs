@@ -46,7 +46,7 @@ pub(crate) fn checked(raw: &At<Vec<Named<raw::Role>>>, report: &mut Report) -> R
 
 impl Roles {
     /// All that `user` may do now: the user's own scopes, those of the roles and what they include, `portcullis:account`, and
-    /// for admins `portcullis:admin` (contract §9). Logins, refreshes and API keys get what is cut out of this.
+    /// for admins `portcullis:admin`. Logins, refreshes and API keys get what is cut out of this.
     #[must_use]
     pub fn held_by(&self, user: &User) -> ScopeSet {
         let own = [Some(Scope::ACCOUNT), self.grants(&user.roles, "admin").then_some(Scope::ADMIN)];

@@ -1,4 +1,4 @@
-//! API keys against the store (contract §6, §16).
+//! API keys against the store.
 //!
 //! A key's record is taken as it was read for five seconds; then the store is asked again. Where it can't be, the record goes
 //! on being good for `api_keys.cache_ttl`: what may have changed meanwhile (the key, its owner's rights) is in the

@@ -1,4 +1,4 @@
-//! The claims of our access tokens (RFC 9068 §2.2; contract §10).
+//! The claims of our access tokens (RFC 9068 §2.2).
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! The gateway's session cookie (contract §6).
+//! The gateway's session cookie.
 
 use http::HeaderValue;
 

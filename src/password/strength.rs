@@ -1,4 +1,4 @@
-//! What a new password has to be (contract §3 `[passwords]`; NIST SP 800-63B-4 §3.1.1.2).
+//! What a new password has to be (`[passwords]`; NIST SP 800-63B-4 §3.1.1.2).
 
 use std::collections::HashSet;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! What is seen from outside (contract §15): a line for each request whatever came of it, and no secret in any.
+//! What is seen from outside: a line for each request whatever came of it, and no secret in any.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};

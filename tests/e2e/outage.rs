@@ -100,7 +100,7 @@ async fn with_the_store_down_at_start_the_gateway_listens_answers_503_and_recove
     gateway.until("it is ready", || async { gateway.admin_status("/readyz").await == Some(200) }).await;
 }
 
-/// 503 as contract §7 has it.
+/// 503, with a time to try again.
 fn assert_unavailable(answer: &Answer, what: &str) {
     assert_eq!((answer.status, answer.code().as_str()), (503, "unavailable"), "{what}: {answer:?}");
     assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{what}: {answer:?}");

@@ -57,7 +57,7 @@ async fn a_logout_counts_on_the_other_replica_with_redis() {
     let (one, two) = replicas(Some(&redis), "").await;
     let took = propagation(&one, &two, 100).await;
     println!("propagation with Redis, one call included: p50 {:?}, p99 {:?}", took[50], took[98]);
-    // The contract says 10 ms; a busy machine gets more. By the store alone it would be some 250 ms.
+    // The aim is 10 ms; a busy machine gets more. By the store alone it would be some 250 ms.
     assert!(took[50] < Duration::from_millis(100), "{:?}", took[50]);
 }
 
@@ -83,7 +83,7 @@ async fn the_cli_reaches_both_replicas() {
                 }
             }
         };
-        // The contract says 1 s.
+        // The aim is 1 s.
         tokio::time::timeout(Duration::from_secs(2), dead).await.unwrap_or_else(|_| panic!("{when}: still alive"));
         redis.kill();
     }
