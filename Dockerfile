@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# Small and not root: the binary, certificates of public authorities, and nothing that a shell would need.
+# Small and not root: Debian's libc and the binary.
 
 FROM rust:1.95-bookworm AS build
 RUN apt-get update \
@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
  && cp target/release/portcullis /portcullis \
  && mkdir -p /etc/portcullis/routes /var/lib/portcullis
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM debian:bookworm-slim
 COPY --from=build /portcullis /usr/local/bin/portcullis
 # gateway.toml and routes/ are mounted at /etc/portcullis; what the gateway writes is a volume of its own.
 COPY --from=build --chown=65532:65532 /etc/portcullis /etc/portcullis
@@ -23,7 +23,7 @@ ENV PORTCULLIS_CONFIG=/etc/portcullis/gateway.toml
 WORKDIR /etc/portcullis
 VOLUME /var/lib/portcullis
 EXPOSE 8080
-# By number (it is `nonroot`), so that orchestrators can tell that it is not root.
+# By number, so that orchestrators can tell that it is not root.
 USER 65532:65532
 # Orchestrators ask /readyz on the admin listener; SIGTERM drains, SIGHUP reloads.
 HEALTHCHECK NONE
