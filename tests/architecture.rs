@@ -145,9 +145,17 @@ fn sources() -> Vec<(PathBuf, String)> {
         .into_iter()
         .map(|path| {
             let code = code_of(&fs::read_to_string(&path).expect("a source file"));
-            (path.strip_prefix(&root).expect("below src").to_owned(), code)
+            let path = path.strip_prefix(&root).expect("below src").to_owned();
+            let code = from_the_root(&path, code);
+            (path, code)
         })
         .collect()
+}
+
+/// `code` where `super::super::cli` is `crate::cli`, as far as the file's depth says; its inline modules are one deeper.
+fn from_the_root(path: &Path, code: String) -> String {
+    let depth = path.components().count() - usize::from(path.ends_with("mod.rs"));
+    [depth + 1, depth].iter().fold(code, |code, supers| code.replace(&"super::".repeat(*supers), "crate::"))
 }
 
 /// `proxy/bridge.rs` is of `proxy`; `app.rs` of `app`; `lib.rs` and `main.rs` of nothing.
@@ -249,6 +257,18 @@ mod scanner {
         {
             assert!(!names_crate(code, "redis"), "{code}");
         }
+    }
+
+    #[test]
+    fn an_edge_that_goes_up_by_super_is_one_too() {
+        for (path, code) in [("policy/table.rs", "super::super::cli::main()"), ("store/sqlite/mod.rs", "use super::super::cli;")]
+        {
+            assert!(modules_named(&from_the_root(Path::new(path), code.to_owned())).contains("cli"), "{path}");
+        }
+        assert!(
+            !modules_named(&from_the_root(Path::new("cli/manage/key.rs"), "use super::super::output;".to_owned()))
+                .contains("output")
+        );
     }
 
     #[test]
