@@ -102,7 +102,7 @@ The user is {USER}, his password {password}, and he may read items but not write
 Paste these into another terminal, in this order:
 
 Without a credential: 401, and the backend hears nothing.
-  $ curl -s {url}/items/1
+  $ curl -s -w '\n' {url}/items/1
 
 Log in, and keep both tokens.
   $ TOKENS=$(curl -s {url}/auth/login -d 'username={USER}&password={password}')
@@ -113,7 +113,7 @@ With the access token: 200, and the backend is told who calls. A forged header d
   $ curl -s {url}/items/1 -H "Authorization: Bearer $ACCESS" -H "X-Auth-User: root"
 
 A scope that {USER} does not have: 403.
-  $ curl -s {url}/items/1 -H "Authorization: Bearer $ACCESS" -X DELETE
+  $ curl -s -w '\n' {url}/items/1 -H "Authorization: Bearer $ACCESS" -X DELETE
 
 The same with an API key.
   $ curl -s {url}/items/1 -H "X-API-Key: {key}"
@@ -121,11 +121,11 @@ The same with an API key.
 Refresh: both tokens are replaced.
   $ TOKENS=$(curl -s {url}/auth/refresh -d "refresh_token=$REFRESH")
   $ ACCESS=$(printf %s "$TOKENS" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
-  $ curl -s {url}/auth/me -H "Authorization: Bearer $ACCESS"
+  $ curl -s -w '\n' {url}/auth/me -H "Authorization: Bearer $ACCESS"
 
 Log out: 204, and from then on 401.
   $ curl -s {url}/auth/logout -X POST -H "Authorization: Bearer $ACCESS" -o /dev/null -w '%{{http_code}}\n'
-  $ curl -s {url}/items/1 -H "Authorization: Bearer $ACCESS"
+  $ curl -s -w '\n' {url}/items/1 -H "Authorization: Bearer $ACCESS"
 
 Every call is logged below. Ctrl-C ends the demo and leaves nothing behind.
 
