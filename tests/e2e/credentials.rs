@@ -140,9 +140,17 @@ async fn a_new_key_file_is_published_by_a_reload_and_signs_once_it_is_old_enough
     let old = gateway.login("alice").await;
     assert_eq!(published().await, [kid(&old)]);
 
-    let elsewhere = tempfile::tempdir().expect("a folder");
-    crate::gateway::portcullis_in(elsewhere.path(), &["init", ".", "--password-stdin"], crate::gateway::PASSWORD);
-    let made = std::fs::read_dir(elsewhere.path().join("keys")).expect("keys").next().expect("one").expect("read");
+    let only = |folder: &std::path::Path| std::fs::read_dir(folder).expect("keys").next().expect("one").expect("read");
+    let first = only(&gateway.folder().join("keys")).file_name();
+    // Names are ordered by whole seconds: one of the same second may come before the first.
+    let (_elsewhere, made) = loop {
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        crate::gateway::portcullis_in(elsewhere.path(), &["init", ".", "--password-stdin"], crate::gateway::PASSWORD);
+        let made = only(&elsewhere.path().join("keys"));
+        if made.file_name() > first {
+            break (elsewhere, made);
+        }
+    };
     let into = gateway.folder().join("keys").join(made.file_name());
     std::fs::copy(made.path(), &into).expect("copied");
     gateway.signal("HUP");
