@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "support/redis.rs"]
 #[expect(dead_code, reason = "these tests use some of it")]
 mod redis;

@@ -5,6 +5,8 @@
 
 #[path = "support/log.rs"]
 mod log;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "support/redis.rs"]
 mod redis;
 

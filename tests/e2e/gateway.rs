@@ -1,13 +1,15 @@
 //! The real binary, started as an operator would: a folder with gateway.toml and routes, users made by the CLI.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use crate::ports::free_address;
 
 /// Password of every user that tests make.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -72,11 +74,6 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     /// A client with a deadline, that follows no redirects.
     pub(crate) http: reqwest::Client,
-}
-
-/// A loopback address that is free now.
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address")
 }
 
 fn portcullis() -> Command {

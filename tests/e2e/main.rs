@@ -20,6 +20,8 @@ mod lifecycle;
 mod logins;
 mod observing;
 mod outage;
+#[path = "../support/ports.rs"]
+mod ports;
 mod readme;
 #[path = "../support/redis.rs"]
 mod redis;

@@ -1,13 +1,15 @@
 //! A real `redis-server` of one's own, to be killed, paused and emptied.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![expect(clippy::expect_used, reason = "a test may fail")]
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::ports::free_address;
 
 /// A server on a free port of the loopback, with a folder of its own; ends when dropped. Every write is on disk before it
 /// is answered, so that a restart with its data loses none.
@@ -20,15 +22,9 @@ pub(crate) struct RedisServer {
 impl RedisServer {
     /// Starts one and waits until it answers.
     pub(crate) fn start() -> Self {
-        for _ in 0..10 {
-            // Somebody may take the port in between: then the server ends at once, and another port is tried.
-            let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
-            let mut server = Self { port, folder: tempfile::tempdir().expect("a folder"), process: None };
-            if server.spawn() {
-                return server;
-            }
-        }
-        panic!("redis-server does not start");
+        let mut server = Self { port: free_address().port(), folder: tempfile::tempdir().expect("a folder"), process: None };
+        assert!(server.spawn(), "redis-server does not start");
+        server
     }
 
     /// Its URL.
