@@ -5,10 +5,9 @@ use pingora_error::ErrorType::{
     TLSHandshakeFailure, TLSHandshakeTimedout, WriteTimedout,
 };
 use pingora_error::{Error, ErrorSource};
-use pingora_proxy::Session;
 
 use super::context::Ctx;
-use super::wire::Wire;
+use super::line::Line;
 use crate::problem::Refusal;
 
 /// Whether a server has said that it did nothing of a request, so that it may be sent again whatever its method (RFC 9113
@@ -45,10 +44,10 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn of(session: &Session, error: &Error, ctx: &mut Ctx) -> Self {
-        let wire = Wire::of(session);
-        let (broken, silent) = wire.map_or((false, false), |wire| (wire.is_broken(), wire.patience().has_ended()));
-        let starved = wire.is_some_and(Wire::is_starved);
+    pub(crate) fn of(error: &Error, ctx: &mut Ctx) -> Self {
+        let line = ctx.line.as_deref();
+        let (broken, silent) = line.map_or((false, false), |line| (line.is_broken(), line.patience.has_ended()));
+        let starved = line.is_some_and(Line::is_starved);
         match (ctx.late.take(), error.esource(), error.etype()) {
             (Some(late), ..) => Self::Refused(late),
             _ if broken => Self::Malformed,
