@@ -8,6 +8,7 @@ mod connection;
 mod context;
 mod decide;
 mod facts;
+mod failure;
 pub mod forwarded;
 mod framing;
 mod gateway;
