@@ -73,6 +73,9 @@ fn read(path: PathBuf) -> Result<KeyFile, KeyError> {
         (Some(block), true) if block.tag() == LABEL => {
             Ok(KeyFile { made, kid, pkcs8: Zeroizing::new(block.into_contents()), path })
         }
+        (Some(block), true) if ["PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE"].contains(&block.tag()) => {
+            Err(KeyError::bad(&path, "holds a public key only: copy the whole key file of the gateway that signs with it"))
+        }
         _ => Err(KeyError::bad(
             &path,
             "does not hold exactly one PKCS#8 key (BEGIN PRIVATE KEY); `openssl pkcs8 -topk8 -nocrypt` turns other forms into one",
