@@ -99,7 +99,10 @@ pub(super) fn write(dir: &Path, now: Timestamp, kid: &str, pkcs8: &[u8]) -> Resu
         .create_new(true)
         .mode(0o600)
         .open(&unfinished)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            give_to_owner_of(dir, &file)?;
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all())
+        })
         .and_then(|()| fs::rename(&unfinished, &path))
         .and_then(|()| File::open(dir)?.sync_all());
     if let Err(error) = written {
@@ -108,6 +111,15 @@ pub(super) fn write(dir: &Path, now: Timestamp, kid: &str, pkcs8: &[u8]) -> Resu
         return Err(KeyError::io(&path, error));
     }
     Ok(path)
+}
+
+/// What root makes is for the gateway, which is not root: for whom the folder is.
+fn give_to_owner_of(dir: &Path, file: &File) -> io::Result<()> {
+    let owner = fs::metadata(dir)?;
+    if rustix::process::geteuid().is_root() && owner.uid() != 0 {
+        std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
 }
 
 fn parse_stamp(text: &str) -> Option<Timestamp> {

@@ -22,7 +22,7 @@ pub(super) enum Signer {
     Ec(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
     Rsa(RsaKeyPair),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     /// For rings that only verify.
     #[cfg(test)]
     Nothing,

@@ -1,5 +1,7 @@
 //! What own tokens are signed and verified with (RFC 7518, RFC 7517).
 
+mod listing;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ use super::key_files;
 use super::key_pair::{KeyPair, Signer};
 use crate::config::{Algorithm, Tokens};
 use crate::domain::Timestamp;
+
+pub use listing::{KeyState, ListedKey};
 
 /// The `typ` of access tokens (RFC 9068 §2.1).
 pub const ACCESS_TOKEN: &str = "at+jwt";
@@ -231,7 +235,7 @@ fn secret_key(tokens: &Tokens) -> Result<Key, KeyError> {
         algorithm: Algorithm::Hs256,
         active: Timestamp::from_millis(i64::MIN),
         file: None,
-        signer: Signer::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret)),
+        signer: Signer::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret))),
         verifying: DecodingKey::from_secret(secret),
         jwk: None,
     })
