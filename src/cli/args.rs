@@ -283,6 +283,8 @@ pub struct UserSetAttribute {
 pub enum Key {
     /// Make an API key and print it: it is not shown again.
     Create(KeyCreate),
+    /// Take over a key that clients have already, whatever its form: from stdin, kept as its hash. Prints its id.
+    Import(KeyCreate),
     /// List API keys.
     List(Listing),
     /// Revoke an API key.
@@ -320,7 +322,7 @@ pub struct KeyCreate {
 pub struct KeyRevoke {
     #[command(flatten)]
     pub config: ConfigArg,
-    /// The key's id: the 26 characters behind ptc_
+    /// The key's id: the 26 characters behind ptc_, or what `key import` printed.
     pub id: String,
 }
 
