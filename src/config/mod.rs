@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 pub use environment::Environment;
@@ -323,6 +324,26 @@ pub struct Identity {
     pub keep_client_headers: Vec<String>,
     /// Whether a consumed bearer token is passed on.
     pub forward_credential: bool,
+    /// `[identity].assertion`
+    pub assertion: Assertion,
+}
+
+/// `[identity].assertion`: a signed statement about the caller, for backends that verify one.
+#[derive(Clone, Debug)]
+pub struct Assertion {
+    /// Whether it is sent.
+    pub enabled: bool,
+    /// The header that it is sent in; clients' own are removed in any case.
+    pub header: HeaderName,
+    /// How long it lives.
+    pub ttl: Duration,
+}
+
+/// As where nothing is configured: not sent.
+impl Default for Assertion {
+    fn default() -> Self {
+        Self { enabled: false, header: HeaderName::from_static("x-auth-assertion"), ttl: Duration::from_mins(1) }
+    }
 }
 
 /// `[log]`

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use secrecy::ExposeSecret as _;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::claims::AccessClaims;
@@ -137,8 +138,18 @@ impl KeyRing {
     /// Signs `claims` with the key that signs at `now`.
     pub fn sign(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, KeyError> {
         let key = self.signing_key(now).ok_or(KeyError::Sign)?;
+        self.seal(key, key.header.clone(), claims)
+    }
+
+    /// Signs claims that are no access token's: their `typ` says so, and no scheme of ours takes them.
+    pub fn sign_as(&self, typ: &str, claims: &impl Serialize, now: Timestamp) -> Result<String, KeyError> {
+        let key = self.signing_key(now).ok_or(KeyError::Sign)?;
+        self.seal(key, header(typ, self.alg(), &key.kid), claims)
+    }
+
+    fn seal(&self, key: &Key, header: String, claims: &impl Serialize) -> Result<String, KeyError> {
         let claims = serde_json::to_vec(claims).map_err(|_| KeyError::Sign)?;
-        let mut token = key.header.clone();
+        let mut token = header;
         token.push('.');
         BASE64.encode_string(claims, &mut token);
         let signature = jsonwebtoken::crypto::sign(token.as_bytes(), &key.signing, self.jose()).map_err(|_| KeyError::Sign)?;
@@ -188,7 +199,7 @@ fn secret_key(tokens: &Tokens) -> Result<Key, KeyError> {
     }
     Ok(Key {
         kid: SECRET_KID.to_owned(),
-        header: header("HS256", SECRET_KID),
+        header: header(ACCESS_TOKEN, "HS256", SECRET_KID),
         active: Timestamp::from_millis(i64::MIN),
         signing: EncodingKey::from_secret(secret),
         verifying: DecodingKey::from_secret(secret),
@@ -205,7 +216,7 @@ fn file_key(file: &key_files::KeyFile, activate_after: Duration) -> Result<Key, 
         return Err(KeyError::bad(&file.path, format!("is named after another key: its thumbprint (RFC 7638) is {kid}")));
     }
     Ok(Key {
-        header: header("ES256", &kid),
+        header: header(ACCESS_TOKEN, "ES256", &kid),
         active: file.made.plus(activate_after),
         signing,
         verifying: DecodingKey::from_ec_components(&public.x, &public.y).map_err(|_| KeyError::bad(&file.path, "is broken"))?,
@@ -216,9 +227,12 @@ fn file_key(file: &key_files::KeyFile, activate_after: Duration) -> Result<Key, 
     })
 }
 
-/// The JOSE header of what a key signs, encoded (RFC 9068 §2.1).
-fn header(alg: &str, kid: &str) -> String {
-    BASE64.encode(json!({ "typ": "at+jwt", "alg": alg, "kid": kid }).to_string())
+/// The `typ` of access tokens (RFC 9068 §2.1).
+const ACCESS_TOKEN: &str = "at+jwt";
+
+/// The JOSE header of what a key signs, encoded.
+fn header(typ: &str, alg: &str, kid: &str) -> String {
+    BASE64.encode(json!({ "typ": typ, "alg": alg, "kid": kid }).to_string())
 }
 
 /// A point on P-256, base64url as in a JWK (RFC 7518 §6.2.1).
