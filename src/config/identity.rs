@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use http::HeaderName;
+use serde_json::{Value as Json, json};
 
 use super::document::{Node, Table, Value};
+use super::json_schema;
 use super::report::{Finding, Report, Span};
 use super::schema::{FromNode, did_you_mean};
 use super::values::{refuse_word, string};
@@ -19,6 +21,11 @@ pub(crate) struct IdentityWish(pub(crate) Arc<IdentityTable>);
 impl FromNode for IdentityWish {
     const TAKES: &'static str =
         "\"x-auth\", \"oauth2-proxy\", \"authelia\", \"none\" or a table such as { \"Remote-User\" = \"{username}\" }";
+
+    fn schema() -> Json {
+        let template = json!({ "type": "string", "minLength": 1 });
+        json_schema::either(json_schema::words(&IdentityTable::PRESETS), json_schema::headers(template))
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let Value::Table(table) = &node.value {

@@ -5,6 +5,7 @@ pub(crate) mod document;
 mod environment;
 pub(crate) mod identity;
 mod interpolate;
+pub(crate) mod json_schema;
 pub(crate) mod load;
 mod overrides;
 mod raw;
@@ -27,6 +28,7 @@ use ipnet::IpNet;
 
 pub use environment::Environment;
 pub(crate) use environment::Variable;
+pub use json_schema::gateway_schema;
 pub use load::{Loaded, load};
 pub use report::{Diagnostic, Report, Severity};
 
