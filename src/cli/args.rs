@@ -40,6 +40,9 @@ pub enum Command {
     /// See and end sessions.
     #[command(subcommand)]
     Session(Session),
+    /// See and replace the keys that access tokens are signed with.
+    #[command(subcommand)]
+    SigningKey(SigningKey),
 }
 
 /// Which gateway.toml.
@@ -355,6 +358,15 @@ pub struct SessionRevoke {
     /// All of this user's: username or e-mail address.
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
+}
+
+/// `signing-key …`
+#[derive(Debug, Subcommand)]
+pub enum SigningKey {
+    /// List the signing keys and what each does.
+    List(Listing),
+    /// Make a key that follows the others; running gateways read it at a reload.
+    Rotate(Listing),
 }
 
 fn span(text: &str) -> Result<std::time::Duration, String> {

@@ -181,8 +181,25 @@ impl Tokens {
 pub enum Algorithm {
     /// ECDSA on P-256 (RFC 7518 §3.4).
     Es256,
+    /// Ed25519 (RFC 8037 §3.1).
+    EdDsa,
+    /// RSA with SHA-256, PKCS#1 v1.5 (RFC 7518 §3.3).
+    Rs256,
     /// HMAC with SHA-256 (RFC 7518 §3.2).
     Hs256,
+}
+
+impl Algorithm {
+    /// Its registered name: what `alg` says (RFC 7518 §3.1, RFC 8037 §5).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+            Self::Hs256 => "HS256",
+        }
+    }
 }
 
 /// `[api_keys]`

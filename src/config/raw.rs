@@ -258,7 +258,7 @@ words! {
 section! {
     /// `[tokens]`
     pub(crate) struct Tokens {
-        /// What own tokens are signed with.
+        /// What own tokens are signed with, and what kind of key is made. After a change the keys of before go on verifying.
         algorithm: Algorithm = r#""ES256""#,
         /// The folder of the key files.
         keys: String = r#""keys/""#,
@@ -284,9 +284,13 @@ words! {
     pub(crate) enum Algorithm {
         /// ECDSA on P-256.
         Es256 = "ES256",
+        /// Ed25519.
+        EdDsa = "EdDSA",
+        /// RSA with SHA-256.
+        Rs256 = "RS256",
         /// HMAC with SHA-256.
         Hs256 = "HS256",
-    } later ["EdDSA", "RS256"]
+    } later []
 }
 
 section! {

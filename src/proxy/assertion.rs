@@ -111,7 +111,7 @@ impl Assertions {
         }
         let jti = TokenId::generate(now, &*self.entropy);
         let claims = Claims { stated: &stated, iat: now.as_secs(), exp: now.plus(self.ttl).as_secs(), jti };
-        let token = self.keys.sign_as(TYP, &claims, now).ok()?;
+        let token = self.keys.sign(TYP, &claims, now).ok()?;
         let value = HeaderValue::try_from(token).ok()?;
         self.made.insert(key, Made { value: value.clone(), at: now });
         Some(value)
