@@ -9,6 +9,7 @@ use pingora_proxy::Session;
 
 use super::facts::Facts;
 use super::forwarded::Origin;
+use super::line::Line;
 use super::live::{Live, Shared};
 use crate::domain::CredentialKind;
 use crate::policy::Permit;
@@ -20,6 +21,8 @@ use crate::telemetry::{self, AccessRecord};
 pub(crate) struct Ctx {
     /// The state that this request sees, to its end.
     pub(crate) live: Arc<Live>,
+    /// The connection's side of it.
+    pub(crate) line: Option<Arc<Line>>,
     pub(crate) started: Duration,
     pub(crate) request_id: String,
     pub(crate) origin: Option<Origin>,
@@ -52,6 +55,7 @@ impl Ctx {
     pub(crate) fn new(shared: &Shared) -> Self {
         Self {
             live: shared.live.load_full(),
+            line: Line::current(),
             started: shared.clock.monotonic(),
             request_id: String::new(),
             origin: None,
