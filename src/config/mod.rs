@@ -6,6 +6,7 @@ pub(crate) mod document;
 mod environment;
 pub(crate) mod identity;
 mod interpolate;
+pub(crate) mod json_schema;
 pub(crate) mod load;
 mod overrides;
 mod raw;
@@ -23,11 +24,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 pub use backend_tls::{BackendTls, ClientIdentity};
 pub use environment::Environment;
 pub(crate) use environment::Variable;
+pub use json_schema::gateway_schema;
 pub use load::{Loaded, load};
 pub use report::{Diagnostic, Report, Severity};
 
@@ -424,6 +427,26 @@ pub struct Identity {
     pub keep_client_headers: Vec<String>,
     /// Whether a consumed bearer token is passed on.
     pub forward_credential: bool,
+    /// `[identity].assertion`
+    pub assertion: Assertion,
+}
+
+/// `[identity].assertion`: a signed statement about the caller, for backends that verify one.
+#[derive(Clone, Debug)]
+pub struct Assertion {
+    /// Whether it is sent.
+    pub enabled: bool,
+    /// The header that it is sent in; clients' own are removed in any case.
+    pub header: HeaderName,
+    /// How long it lives.
+    pub ttl: Duration,
+}
+
+/// As where nothing is configured: not sent.
+impl Default for Assertion {
+    fn default() -> Self {
+        Self { enabled: false, header: HeaderName::from_static("x-auth-assertion"), ttl: Duration::from_mins(1) }
+    }
 }
 
 /// `[log]`

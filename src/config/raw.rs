@@ -518,27 +518,27 @@ words! {
 section! {
     /// `[identity]`
     pub(crate) struct Identity {
-        /// The headers that name the caller: `"x-auth"`, `"none"`, or a table such as `{ "Remote-User" = "{username}" }`;
-        /// `"oauth2-proxy"` and `"authelia"` are not available yet.
+        /// The headers that name the caller: `"x-auth"`, `"oauth2-proxy"`, `"authelia"`, `"none"`, or a table such as
+        /// `{ "Remote-User" = "{username}" }`.
         headers: IdentityWish = r#""x-auth""#,
         /// Names that are not stripped from clients' requests.
         keep_client_headers: Vec<At<String>> = "[]",
         /// Whether a consumed bearer token is passed on.
         forward_credential: bool = "false",
         /// A signed statement about the caller.
-        _assertion as "assertion": Assertion = "{}",
+        assertion: Assertion = "{}",
     }
 }
 
 section! {
     /// `[identity].assertion`
     pub(crate) struct Assertion {
-        /// Whether it is sent.
-        _enabled as "enabled": Later = "false",
-        /// Its header.
-        _header as "header": Later = r#""X-Auth-Assertion""#,
-        /// How long it lives.
-        _ttl as "ttl": Later = r#""60s""#,
+        /// Whether it is sent, to backends that verify it with the gateway's public keys.
+        enabled: bool = "false",
+        /// Its header; a client's own is removed, whether it is sent or not.
+        header: String = r#""X-Auth-Assertion""#,
+        /// How long it lives; it is sent again for half of that.
+        ttl: Wait = r#""60s""#,
     }
 }
 
