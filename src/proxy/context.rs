@@ -8,6 +8,7 @@ use pingora_proxy::Session;
 
 use super::facts::Facts;
 use super::forwarded::Origin;
+use super::line::Line;
 use super::live::{Live, Shared};
 use crate::domain::CredentialKind;
 use crate::policy::Permit;
@@ -19,6 +20,8 @@ use crate::telemetry::{self, AccessRecord};
 pub(crate) struct Ctx {
     /// The state that this request sees, to its end.
     pub(crate) live: Arc<Live>,
+    /// The connection's side of it.
+    pub(crate) line: Option<Arc<Line>>,
     pub(crate) started: Duration,
     pub(crate) request_id: String,
     pub(crate) origin: Option<Origin>,
@@ -49,6 +52,7 @@ impl Ctx {
     pub(crate) fn new(shared: &Shared) -> Self {
         Self {
             live: shared.live.load_full(),
+            line: Line::current(),
             started: shared.clock.monotonic(),
             request_id: String::new(),
             origin: None,

@@ -21,9 +21,9 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use super::backend::{self, Pool};
 use super::context::Ctx;
 use super::facts::{self, Facts};
+use super::line::Line;
 use super::live::Shared;
 use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
-use super::wire::Wire;
 use super::{bridge, decide, request_id, upstream};
 use crate::config::Backend;
 use crate::policy::Permit;
@@ -44,10 +44,10 @@ impl Gateway {
 
     /// Who and what: the origin is known even where the target is refused.
     fn read(&self, session: &Session, ctx: &mut Ctx) -> Result<Facts, Refusal> {
-        let wire = Wire::of(session).ok_or(decide::unavailable("The connection is gone."))?;
-        let facts = Facts::read(wire, &ctx.live.config);
+        let line = ctx.line.clone().ok_or(decide::unavailable("The connection is gone."))?;
+        let facts = Facts::read(&line, &ctx.live.config);
         let headers = &session.req_header().headers;
-        let origin = facts::origin(wire, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
+        let origin = facts::origin(&line, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
         let sent = headers.get(REQUEST_ID).map(http::HeaderValue::as_bytes);
         ctx.request_id = request_id::kept(sent, origin.trusted)
             .unwrap_or_else(|| request_id::fresh(&*self.shared.clock, &*self.shared.entropy));
@@ -127,15 +127,15 @@ impl ProxyHttp for Gateway {
 
     async fn connected_to_upstream(
         &self,
-        session: &mut Session,
+        _session: &mut Session,
         _reused: bool,
         _peer: &HttpPeer,
         _fd: std::os::unix::io::RawFd,
         _digest: Option<&Digest>,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        if let (Some(wire), Some((backend, _, permit))) = (Wire::of(session), destination(ctx)) {
-            wire.patience().set(permit.route().spec().timeout.unwrap_or(backend.timeout));
+        if let (Some(line), Some((backend, _, permit))) = (&ctx.line, destination(ctx)) {
+            line.patience.set(permit.route().spec().timeout.unwrap_or(backend.timeout));
         }
         Ok(())
     }
@@ -163,7 +163,7 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+    async fn upstream_response_filter(&self, _session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::explain(InvalidHTTPHeader, "the backend upgraded what nobody asked it to").into_up());
         }
@@ -171,8 +171,8 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         ctx.upstream = ctx.sent_at.map(|sent| self.shared.clock.monotonic().saturating_sub(sent));
-        if let (Some(wire), Some((backend, pool, _))) = (Wire::of(session), destination(ctx)) {
-            wire.patience().set(backend.read_timeout);
+        if let (Some(line), Some((backend, pool, _))) = (&ctx.line, destination(ctx)) {
+            line.patience.set(backend.read_timeout);
             pool.note(true);
             self.shared.metrics.backend(&backend.name, "answered");
         }
@@ -197,13 +197,13 @@ impl ProxyHttp for Gateway {
 
     fn upstream_response_body_filter(
         &self,
-        session: &mut Session,
+        _session: &mut Session,
         _body: &mut Option<Bytes>,
         _end: bool,
-        _ctx: &mut Ctx,
+        ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
-        if let Some(wire) = Wire::of(session) {
-            wire.patience().touch();
+        if let Some(line) = &ctx.line {
+            line.patience.touch();
         }
         Ok(None)
     }
@@ -231,7 +231,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
-        let failure = Failure::of(session, error, ctx);
+        let failure = Failure::of(error, ctx);
         self.note(&failure, error, ctx);
         let written = match &failure {
             Failure::ClientLeft => Ok(()),
@@ -305,10 +305,10 @@ enum Failure {
 }
 
 impl Failure {
-    fn of(session: &Session, error: &Error, ctx: &mut Ctx) -> Self {
-        let wire = Wire::of(session);
-        let (broken, silent) = wire.map_or((false, false), |wire| (wire.is_broken(), wire.patience().has_ended()));
-        let starved = wire.is_some_and(Wire::is_starved);
+    fn of(error: &Error, ctx: &mut Ctx) -> Self {
+        let line = ctx.line.as_deref();
+        let (broken, silent) = line.map_or((false, false), |line| (line.is_broken(), line.patience.has_ended()));
+        let starved = line.is_some_and(Line::is_starved);
         match (ctx.late.take(), error.esource(), error.etype()) {
             (Some(late), ..) => Self::Refused(late),
             _ if broken => Self::Malformed,

@@ -12,6 +12,7 @@ pub mod forwarded;
 mod framing;
 mod gateway;
 pub mod identity;
+mod line;
 pub mod live;
 mod patience;
 mod refuse;
