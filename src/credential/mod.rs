@@ -25,6 +25,7 @@ pub use api_key::ApiKey;
 pub use api_key_scheme::ApiKeyScheme;
 pub use bearer::BearerScheme;
 pub use claims::AccessClaims;
+pub use compact::peek;
 pub use identify::{Identity, identify};
 pub use keys::{KeyError, KeyRing};
 

@@ -7,6 +7,7 @@ mod chunked;
 mod connection;
 mod context;
 mod decide;
+pub mod explain;
 mod facts;
 pub mod forwarded;
 mod framing;
