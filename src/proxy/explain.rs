@@ -25,7 +25,7 @@ use crate::problem::{Answer, Refusal};
 use crate::revocation::Standing;
 
 /// A request that is asked about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Question {
     /// Its method.
     pub method: Method,
@@ -176,7 +176,7 @@ impl Explanation {
 fn sent(permit: Permit, question: &Question, ctx: &mut Ctx) -> Result<Sent, Refusal> {
     let broken = |_| decide::unavailable("The request can't be made.");
     // Any server of the backend will do, where its address is what the backend is called.
-    ctx.server = permit.route().spec().backend.as_ref().and_then(|backend| Some(backend.servers.first()?.to_string()));
+    ctx.server = permit.route().spec().backend.as_ref().and_then(|backend| backend.servers.first().cloned());
     ctx.permit = Some(permit.clone());
     let mut request = RequestHeader::build(question.method.clone(), b"/", None).map_err(broken)?;
     for (name, value) in &question.headers {
