@@ -1,6 +1,7 @@
 //! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
+mod attempts;
 mod backend;
 mod bridge;
 mod chunked;
@@ -20,6 +21,7 @@ mod refuse;
 mod request_id;
 pub mod serve;
 pub mod target;
+mod trip;
 mod upstream;
 mod wire;
 
