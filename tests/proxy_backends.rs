@@ -49,7 +49,8 @@ async fn another_server_is_tried_for_idempotent_calls_only() {
     let metrics = gateway.admin("/metrics").await.text();
     let counted = |outcome: &str, count: u32| {
         let name = if outcome == "retried" { "retries" } else { "requests" };
-        let line = format!("portcullis_backend_{name}_total{{backend=\"{dead}+{}\",outcome=\"{outcome}\"}} {count}", alive.address);
+        let line =
+            format!("portcullis_backend_{name}_total{{backend=\"{dead}+{}\",outcome=\"{outcome}\"}} {count}", alive.address);
         assert!(metrics.contains(&line), "{line}: {metrics}");
     };
     counted("unreachable", 1);

@@ -271,7 +271,7 @@ words! {
 section! {
     /// `[tokens]`
     pub(crate) struct Tokens {
-        /// What own tokens are signed with.
+        /// What own tokens are signed with, and what kind of key is made. After a change the keys of before go on verifying.
         algorithm: Algorithm = r#""ES256""#,
         /// The folder of the key files.
         keys: String = r#""keys/""#,
@@ -297,9 +297,13 @@ words! {
     pub(crate) enum Algorithm {
         /// ECDSA on P-256.
         Es256 = "ES256",
+        /// Ed25519.
+        EdDsa = "EdDSA",
+        /// RSA with SHA-256.
+        Rs256 = "RS256",
         /// HMAC with SHA-256.
         Hs256 = "HS256",
-    } later ["EdDSA", "RS256"]
+    } later []
 }
 
 section! {
@@ -514,27 +518,27 @@ words! {
 section! {
     /// `[identity]`
     pub(crate) struct Identity {
-        /// The headers that name the caller: `"x-auth"`, `"none"`, or a table such as `{ "Remote-User" = "{username}" }`;
-        /// `"oauth2-proxy"` and `"authelia"` are not available yet.
+        /// The headers that name the caller: `"x-auth"`, `"oauth2-proxy"`, `"authelia"`, `"none"`, or a table such as
+        /// `{ "Remote-User" = "{username}" }`.
         headers: IdentityWish = r#""x-auth""#,
         /// Names that are not stripped from clients' requests.
         keep_client_headers: Vec<At<String>> = "[]",
         /// Whether a consumed bearer token is passed on.
         forward_credential: bool = "false",
         /// A signed statement about the caller.
-        _assertion as "assertion": Assertion = "{}",
+        assertion: Assertion = "{}",
     }
 }
 
 section! {
     /// `[identity].assertion`
     pub(crate) struct Assertion {
-        /// Whether it is sent.
-        _enabled as "enabled": Later = "false",
-        /// Its header.
-        _header as "header": Later = r#""X-Auth-Assertion""#,
-        /// How long it lives.
-        _ttl as "ttl": Later = r#""60s""#,
+        /// Whether it is sent, to backends that verify it with the gateway's public keys.
+        enabled: bool = "false",
+        /// Its header; a client's own is removed, whether it is sent or not.
+        header: String = r#""X-Auth-Assertion""#,
+        /// How long it lives; it is sent again for half of that.
+        ttl: Wait = r#""60s""#,
     }
 }
 

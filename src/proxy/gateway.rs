@@ -64,7 +64,9 @@ impl Gateway {
         }
         let permit = decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await;
         ctx.facts = Some(facts);
-        ctx.permit = Some(permit?);
+        let permit = permit?;
+        ctx.assertion = ctx.live.assertion(&permit)?;
+        ctx.permit = Some(permit);
         ctx.decision = "allow";
         Ok(true)
     }
