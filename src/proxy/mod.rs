@@ -2,6 +2,7 @@
 
 mod admin;
 mod assertion;
+mod attempts;
 mod backend;
 mod bridge;
 mod chunked;
@@ -21,6 +22,7 @@ mod patience;
 mod refuse;
 mod request_id;
 pub mod serve;
+mod trip;
 mod upstream;
 mod wire;
 
