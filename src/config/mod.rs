@@ -5,6 +5,7 @@ pub(crate) mod document;
 mod environment;
 pub(crate) mod identity;
 mod interpolate;
+mod listeners;
 pub(crate) mod load;
 mod overrides;
 mod raw;
@@ -13,6 +14,7 @@ pub(crate) mod roles;
 pub(crate) mod schema;
 mod server;
 mod storage;
+mod tls;
 mod tokens;
 pub(crate) mod values;
 
@@ -26,8 +28,10 @@ use ipnet::IpNet;
 
 pub use environment::Environment;
 pub(crate) use environment::Variable;
+pub use listeners::{ListenAddress, Listener};
 pub use load::{Loaded, load};
 pub use report::{Diagnostic, Report, Severity};
+pub use tls::{Certificate, Tls, TlsVersion};
 
 use crate::domain::{IdentityTable, Scope, ScopeSet, SecretString};
 
@@ -81,8 +85,8 @@ impl Config {
 /// `[server]`
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
+    /// Where it listens.
+    pub listen: Vec<Listener>,
     /// Health and metrics.
     pub admin_listen: SocketAddr,
     /// Token issuer, without a final slash.
@@ -95,6 +99,8 @@ pub struct Server {
     pub drain_delay: Duration,
     /// Then at most this until the end.
     pub drain_timeout: Duration,
+    /// `[server.tls]`
+    pub tls: Tls,
     /// `[server.limits]`
     pub limits: Limits,
 }
