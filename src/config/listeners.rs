@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
+
 use super::document::{Node, Value};
+use super::json_schema;
 use super::raw;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, FromNode, section};
@@ -110,6 +113,10 @@ section! {
 impl FromNode for Address {
     const TAKES: &'static str = "an address with a port such as \"127.0.0.1:8080\", or \"unix:/run/p.sock\"";
 
+    fn schema() -> Json {
+        json_schema::either(SocketAddr::schema(), json_schema::text("unix:.*[^/]"))
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let Some(path) = string(node, Self::TAKES, report)?.0.strip_prefix("unix:") else {
             return SocketAddr::read(node, report).map(ListenAddress::Tcp).map(Self);
@@ -129,6 +136,10 @@ impl FromNode for Address {
 impl FromNode for Listen {
     const TAKES: &'static str =
         "an address such as \"127.0.0.1:8080\", \"unix:/run/p.sock\", or a table { address = \"…\", tls = true }";
+
+    fn schema() -> Json {
+        json_schema::either(Address::schema(), ListenTable::schema())
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if !matches!(node.value, Value::Table(_)) {

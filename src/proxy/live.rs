@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use http::{HeaderName, HeaderValue};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+use super::assertion::Assertions;
 use super::backend::Backends;
 use super::bridge::Router;
 use super::facts::Facts;
@@ -15,10 +17,11 @@ use super::identity::{Identity, IdentityError};
 use super::target::Authority;
 use super::tls;
 use crate::config::Config;
-use crate::credential::Scheme;
+use crate::credential::{KeyRing, Scheme};
 use crate::domain::{Clock, Entropy};
 use crate::endpoints::is_own;
-use crate::policy::{Found, RouteTable};
+use crate::policy::{Found, Permit, RouteTable};
+use crate::problem::Refusal;
 use crate::revocation::Revocations;
 use crate::telemetry::metrics::Metrics;
 
@@ -36,6 +39,7 @@ pub struct Live {
     pub(crate) identity: Identity,
     /// How TLS is spoken; absent without certificates.
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    assertions: Option<Assertions>,
     public_host: Option<String>,
 }
 
@@ -55,7 +59,19 @@ impl Live {
         let authority = config.server.public_url.split("//").nth(1).and_then(|rest| rest.split('/').next());
         let public_host = authority.and_then(|text| Authority::parse(text.as_bytes())).map(|authority| authority.host);
         let tls = tls::server_config(&config.server.tls);
-        Ok(Self { config, table, schemes, router, backends, identity, tls, public_host })
+        Ok(Self { config, table, schemes, router, backends, identity, tls, assertions: None, public_host })
+    }
+
+    /// The same, which signs with `keys` what `identity.assertion` wants to be said of callers.
+    #[must_use]
+    pub fn asserting(mut self, keys: Arc<KeyRing>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        self.assertions = Assertions::new(&self.config, keys, clock, entropy);
+        self
+    }
+
+    /// The signed statement about the caller, where one is wanted and somebody calls.
+    pub(crate) fn assertion(&self, permit: &Permit) -> Result<Option<(HeaderName, HeaderValue)>, Refusal> {
+        self.assertions.as_ref().map_or(Ok(None), |assertions| assertions.of(permit))
     }
 
     /// Whether a request is for the gateway itself: below its prefix on every host, for its well-known documents on its

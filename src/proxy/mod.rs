@@ -2,6 +2,7 @@
 
 mod admin;
 mod arrival;
+mod assertion;
 mod backend;
 mod bridge;
 mod chunked;
@@ -9,6 +10,7 @@ mod connection;
 mod context;
 mod decide;
 mod facts;
+mod failure;
 pub mod forwarded;
 mod framing;
 mod gateway;
