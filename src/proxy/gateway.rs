@@ -23,7 +23,7 @@ use super::facts::{self, Facts};
 use super::failure::{self, Failure};
 use super::live::Shared;
 use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
-use super::{bridge, decide, request_id, upstream};
+use super::{bridge, decide, redirect, request_id, upstream};
 use crate::config::Backend;
 use crate::policy::Permit;
 use crate::problem::Refusal;
@@ -58,6 +58,11 @@ impl Gateway {
     /// Own endpoints are answered here; of all others, true means that there is a permit now.
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
         let facts = self.read(session, ctx)?;
+        if ctx.line.as_ref().is_some_and(|line| line.peer.redirect) {
+            let written = redirect::to_https(session, &facts, ctx).await;
+            ctx.facts = Some(facts);
+            return written.map(|()| false).or(Ok(false));
+        }
         if ctx.live.is_own(&facts) {
             let response = bridge::ask(session, &facts, ctx, &self.shared).await;
             ctx.facts = Some(facts);

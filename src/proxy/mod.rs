@@ -1,6 +1,7 @@
 //! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
+mod announced;
 mod arrival;
 mod assertion;
 mod backend;
@@ -16,9 +17,10 @@ mod framing;
 mod gateway;
 pub mod identity;
 mod line;
-mod listener;
+pub(crate) mod listener;
 pub mod live;
 mod patience;
+mod redirect;
 mod refuse;
 mod request_id;
 pub mod serve;

@@ -56,10 +56,11 @@ const REVOCATION_LAG: &str = "portcullis_revocation_lag_seconds";
 const REVOCATION_STALENESS: &str = "portcullis_revocation_staleness_seconds";
 const BACKEND: &str = "portcullis_backend_requests_total";
 const RELOAD: &str = "portcullis_config_reload_total";
+const REFUSED: &str = "portcullis_connections_refused_total";
 const BUILD: &str = "portcullis_build_info";
 
 /// Every metric there is; `docs/metrics.md` says the same.
-pub const ALL: [Description; 12] = [
+pub const ALL: [Description; 13] = [
     Description {
         name: REQUESTS,
         kind: Kind::Counter,
@@ -115,6 +116,12 @@ pub const ALL: [Description; 12] = [
         kind: Kind::Counter,
         labels: &["outcome"],
         help: "Reloads of the configuration, by what came of it.",
+    },
+    Description {
+        name: REFUSED,
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Connections closed before they spoke HTTP, by why.",
     },
     Description { name: BUILD, kind: Kind::Gauge, labels: &["version"], help: "1; the release is in the label." },
 ];
@@ -241,6 +248,11 @@ impl Metrics {
     /// Counts a reload of the configuration.
     pub fn reload(&self, outcome: &'static str) {
         self.named(RELOAD, outcome, "", &[("outcome", outcome)]);
+    }
+
+    /// Counts a connection that was closed before it spoke HTTP.
+    pub fn refused(&self, reason: &'static str) {
+        self.named(REFUSED, reason, "", &[("reason", reason)]);
     }
 
     /// Sets how many revocations are held, how long the last took to arrive, and how old the list is.
