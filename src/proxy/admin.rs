@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use pingora_core::protocols::l4::stream::Stream;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::backend::Pool;
-use super::line::Peer;
+use super::listener::Bound;
 use super::live::{Live, Shared};
 use super::wire::{Next, Wire};
 
@@ -22,16 +20,16 @@ const CONNECTIONS: usize = 64;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Serves until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: Arc<Bound>, shared: Arc<Shared>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok((socket, peer)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             sleep(Duration::from_millis(50)).await;
             continue;
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let shared = Arc::clone(&shared);
-        let mut wire = Wire::new(Box::new(Stream::from(socket)), Peer::plain(peer));
+        let mut wire = Wire::new(Box::new(stream), peer);
         tokio::spawn(async move {
             let _ = timeout(DEADLINE, one(&mut wire, &shared)).await;
             drop(place);

@@ -21,7 +21,7 @@ use super::context::Ctx;
 use super::failure::Failure;
 use super::live::Shared;
 use super::refuse::{invite_body, malformed, refuse};
-use super::{bridge, decide, upstream};
+use super::{bridge, decide, redirect, upstream};
 use crate::policy::Permit;
 use crate::problem::Refusal;
 
@@ -42,6 +42,11 @@ impl Gateway {
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
         let head = session.req_header();
         let facts = decide::read(&head.headers, head.version, ctx, &self.shared)?;
+        if ctx.line.as_ref().is_some_and(|line| line.peer.redirect) {
+            let written = redirect::to_https(session, &facts, ctx).await;
+            ctx.facts = Some(facts);
+            return written.map(|()| false).or(Ok(false));
+        }
         if ctx.live.is_own(&facts) {
             let response = bridge::ask(session, &facts, ctx, &self.shared).await;
             ctx.facts = Some(facts);
@@ -76,7 +81,7 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         session.set_write_timeout(Some(CLIENT_WRITES));
         session.set_ignore_info_resp(true);
-        if self.shared.is_draining() {
+        if self.shared.is_leaving() {
             session.set_keepalive(None);
         }
         match self.judge(session, ctx).await {
@@ -168,7 +173,7 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() {
             return Ok(());
         }
-        if session.is_process_shutting_down() || self.shared.is_draining() {
+        if session.is_process_shutting_down() || self.shared.is_leaving() {
             session.set_keepalive(None);
         }
         // The version is each connection's own (RFC 9112 §2.3): a backend's HTTP/1.0 is not ours.

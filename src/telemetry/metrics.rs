@@ -58,10 +58,11 @@ const BACKEND: &str = "portcullis_backend_requests_total";
 const BACKEND_RETRIES: &str = "portcullis_backend_retries_total";
 const BACKEND_HEALTHY: &str = "portcullis_backend_healthy";
 const RELOAD: &str = "portcullis_config_reload_total";
+const REFUSED: &str = "portcullis_connections_refused_total";
 const BUILD: &str = "portcullis_build_info";
 
 /// Every metric there is; `docs/metrics.md` says the same.
-pub const ALL: [Description; 14] = [
+pub const ALL: [Description; 15] = [
     Description {
         name: REQUESTS,
         kind: Kind::Counter,
@@ -129,6 +130,12 @@ pub const ALL: [Description; 14] = [
         kind: Kind::Counter,
         labels: &["outcome"],
         help: "Reloads of the configuration, by what came of it.",
+    },
+    Description {
+        name: REFUSED,
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Connections closed before they spoke HTTP, by why.",
     },
     Description { name: BUILD, kind: Kind::Gauge, labels: &["version"], help: "1; the release is in the label." },
 ];
@@ -266,6 +273,11 @@ impl Metrics {
     /// Counts a reload of the configuration.
     pub fn reload(&self, outcome: &'static str) {
         self.named(RELOAD, outcome, "", &[("outcome", outcome)]);
+    }
+
+    /// Counts a connection that was closed before it spoke HTTP.
+    pub fn refused(&self, reason: &'static str) {
+        self.named(REFUSED, reason, "", &[("reason", reason)]);
     }
 
     /// Sets how many revocations are held, how long the last took to arrive, and how old the list is.

@@ -15,9 +15,11 @@ mod config;
 mod credentials;
 mod demo;
 mod echo;
+mod encrypted;
 mod gateway;
 mod identity;
 mod lifecycle;
+mod listeners;
 mod logins;
 mod observing;
 mod outage;
@@ -33,3 +35,5 @@ mod revocation;
 #[expect(dead_code, reason = "shared by tests that each use a part")]
 mod secure;
 mod streaming;
+mod tls;
+mod upgrade;
