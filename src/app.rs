@@ -7,6 +7,7 @@ mod chores;
 mod live;
 mod parts;
 mod sample;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::store::StoreError;
 pub use live::Loaded;
 use parts::Parts;
 pub use sample::{Sample, start as start_sample};
+pub use watch::Watch;
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -151,13 +153,20 @@ impl Gateway {
         }
     }
 
-    /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end.
-    pub fn until_told_to_end(&self, mut signals: Signals) {
+    /// Serves until SIGTERM or SIGINT, reloads at SIGHUP and at what `watch` sees, and drains at the end.
+    pub fn until_told_to_end(&self, mut signals: Signals, watch: Option<Watch>) {
+        // One change waiting is enough: what comes meanwhile is read with it.
+        let (changed, mut changes) = tokio::sync::mpsc::channel(1);
+        let watching = watch.map(|watch| watch.start(changed)).transpose();
+        if let Err(error) = &watching {
+            tracing::error!(%error, "changed files can't be watched: send SIGHUP after a change");
+        }
         self.runtime.block_on(async {
             loop {
                 tokio::select! {
                     // Files are read where that may block.
                     Some(()) = signals.hangup.recv() => tokio::task::block_in_place(|| self.reload()),
+                    Some(()) = changes.recv() => tokio::task::block_in_place(|| self.reload()),
                     Some(()) = signals.terminate.recv() => break,
                     Some(()) = signals.interrupt.recv() => break,
                 }

@@ -35,7 +35,7 @@ pub(super) fn demo(args: &Demo) -> Result<(), Failure> {
     write(folder.path(), listen, backend.address())
         .map_err(|error| Failure::could_not(format!("{}: {error}", folder.path().display())))?;
     let made = manage::with_admin_of(manage::load(&file)?, make)?;
-    run::serve(&file, |gateway| {
+    run::serve(&file, false, |gateway| {
         let address = gateway.addresses().first().copied().unwrap_or(listen);
         put(&shown(&format!("http://{address}"), &made))
     })

@@ -13,6 +13,7 @@ mod init;
 mod manage;
 mod output;
 mod password;
+mod ready;
 pub mod routes;
 mod run;
 
@@ -85,6 +86,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     let colors = std::io::stdout().is_terminal();
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Ready(args) => ready::ready(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Init(args) => init::init(&args),
         Command::Check(args) => {

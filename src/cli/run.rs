@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::args::Run;
 use super::{Exit, Failure};
-use crate::app::{self, Gateway, StartError};
+use crate::app::{self, Gateway, StartError, Watch};
 use crate::config::Environment;
 use crate::telemetry;
 
 /// Runs the gateway until it is told to stop.
 pub(super) fn run(args: &Run) -> Result<(), Failure> {
-    serve(&args.config.config, |gateway| {
+    serve(&args.config.config, args.watch, |gateway| {
         for address in gateway.addresses() {
             tracing::info!("listening on http://{address}");
         }
@@ -19,14 +19,15 @@ pub(super) fn run(args: &Run) -> Result<(), Failure> {
 }
 
 /// Starts a gateway on the configuration at `file`, calls `started`, and serves until the end.
-pub(super) fn serve(file: &Path, started: impl FnOnce(&Gateway) -> Result<(), Failure>) -> Result<(), Failure> {
+pub(super) fn serve(file: &Path, watch: bool, started: impl FnOnce(&Gateway) -> Result<(), Failure>) -> Result<(), Failure> {
     let environment = Environment::of_process();
+    let watch = watch.then(|| Watch::of(file, &environment));
     let loaded = app::load(file, &environment).map_err(|report| failure(&StartError::Config(report)))?;
     let _log = telemetry::init(&loaded.config.log);
     app::warn(&loaded.report);
     let (gateway, signals) = Gateway::start(file, &environment, loaded).map_err(|error| failure(&error))?;
     started(&gateway)?;
-    gateway.until_told_to_end(signals);
+    gateway.until_told_to_end(signals, watch);
     Ok(())
 }
 

@@ -15,6 +15,7 @@ mod server;
 mod storage;
 mod tokens;
 pub(crate) mod values;
+pub(crate) mod watched;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
