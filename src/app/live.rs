@@ -67,7 +67,8 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
         schemes: schemes.clone(),
         revocations: parts.revocations.clone(),
         config: config.clone(),
-        keys,
+        keys: keys.clone(),
     }));
-    Live::new(config, table, schemes, router).map_err(StartError::Identity)
+    let live = Live::new(config, table, schemes, router).map_err(StartError::Identity)?;
+    Ok(live.asserting(keys, parts.clock.clone(), parts.entropy.clone()))
 }

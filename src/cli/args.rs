@@ -170,7 +170,7 @@ pub enum User {
     SetRoles(UserSetRoles),
     /// Set the scopes that the account has beside its roles', separated by spaces; "" takes all away.
     SetScopes(UserSetScopes),
-    /// Set attributes; an empty value removes one.
+    /// Set or remove attributes, which routes' conditions and identity headers can ask for; older access tokens are dead.
     SetAttribute(UserSetAttribute),
 }
 
@@ -206,7 +206,7 @@ pub struct UserAdd {
     /// Scopes beside the roles', separated by spaces.
     #[arg(long, value_name = "X Y")]
     pub scopes: Option<String>,
-    /// An attribute; may be given several times.
+    /// An attribute; may be given several times, and with one name several times for a list.
     #[arg(long = "attribute", value_name = "K=V")]
     pub attributes: Vec<String>,
     /// A machine's account, without a password.
@@ -286,7 +286,7 @@ pub struct UserSetAttribute {
     pub config: ConfigArg,
     /// Username or e-mail address.
     pub name: String,
-    /// Attributes.
+    /// tenant=a1 sets a text, groups=a groups=b a list, tenant= removes; '["a", "b"]' and '{"x": 1}' are JSON.
     #[arg(value_name = "K=V", required = true)]
     pub attributes: Vec<String>,
 }

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use super::line::Peer;
 use super::live::Shared;
 use super::wire::{Next, Wire};
 
@@ -29,7 +30,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let shared = Arc::clone(&shared);
-        let mut wire = Wire::new(Box::new(Stream::from(socket)), peer);
+        let mut wire = Wire::new(Box::new(Stream::from(socket)), Peer::plain(peer));
         tokio::spawn(async move {
             let _ = timeout(DEADLINE, one(&mut wire, &shared)).await;
             drop(place);
@@ -46,7 +47,7 @@ async fn one(wire: &mut Wire, shared: &Shared) {
     let reply = match wire.next(&config.server.limits).await {
         Next::Closed => return,
         Next::Refused(..) => Reply::text(400, "This is not a request.\n".into()),
-        Next::Request => match wire.request() {
+        Next::Request => match wire.line().map(|line| &line.request) {
             Some(request) if ![Method::GET, Method::HEAD].contains(&request.method) => {
                 Reply::text(405, "Only GET and HEAD are taken here.\n".into())
             }
@@ -54,7 +55,7 @@ async fn one(wire: &mut Wire, shared: &Shared) {
             None => return,
         },
     };
-    let with_body = wire.request().is_none_or(|request| request.method != Method::HEAD);
+    let with_body = wire.line().is_none_or(|line| line.request.method != Method::HEAD);
     let _ = wire.write_all(&reply.bytes(with_body)).await;
     wire.linger().await;
 }

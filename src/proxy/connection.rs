@@ -1,6 +1,5 @@
 //! One client connection: requests one after the other, each judged by [`Wire`] before pingora reads it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::sync::watch;
 
 use super::Gateway;
 use super::framing::Fault;
+use super::line::{Line, Peer};
 use super::live::Shared;
 use super::refuse::problem;
 use super::request_id;
@@ -27,7 +27,7 @@ pub(crate) async fn run(
     proxy: Arc<HttpProxy<Gateway>>,
     shared: Arc<Shared>,
     stream: Stream,
-    peer: SocketAddr,
+    peer: Peer,
     mut closing: watch::Receiver<bool>,
 ) {
     let mut wire = Box::new(Wire::new(stream, peer));
@@ -42,8 +42,9 @@ pub(crate) async fn run(
             Next::Closed => return,
             Next::Refused(fault, method) => return refuse(&mut wire, &shared, began, fault, method).await,
         }
+        let Some(line) = wire.line().cloned() else { return };
         let session = ServerSession::new_http1(wire);
-        let Some(reusable) = proxy.process_new_http(session, &closing).await else { return };
+        let Some(reusable) = Line::carry(line, proxy.process_new_http(session, &closing)).await else { return };
         let (stream, _) = reusable.consume();
         match Wire::from_stream(stream) {
             Some(same) if same.is_between_requests() && !*closing.borrow() => wire = same,
@@ -84,7 +85,7 @@ async fn refuse(wire: &mut Wire, shared: &Shared, began: Duration, fault: Fault,
     if shared.live.load().config.log.access {
         telemetry::access(&AccessRecord {
             request_id: &id,
-            client: Some(wire.peer()),
+            client: Some(wire.peer().address),
             method: method.as_ref().map_or("-", Method::as_str),
             path: "-",
             route: None,

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use pingora_proxy::Session;
 
 use super::facts::Facts;
 use super::forwarded::Origin;
+use super::line::Line;
 use super::live::{Live, Shared};
 use crate::domain::CredentialKind;
 use crate::policy::Permit;
@@ -19,12 +21,16 @@ use crate::telemetry::{self, AccessRecord};
 pub(crate) struct Ctx {
     /// The state that this request sees, to its end.
     pub(crate) live: Arc<Live>,
+    /// The connection's side of it.
+    pub(crate) line: Option<Arc<Line>>,
     pub(crate) started: Duration,
     pub(crate) request_id: String,
     pub(crate) origin: Option<Origin>,
     pub(crate) facts: Option<Facts>,
     /// Without one nothing reaches a backend.
     pub(crate) permit: Option<Permit>,
+    /// What is signed about the caller, and its header.
+    pub(crate) assertion: Option<(HeaderName, HeaderValue)>,
     pub(crate) stale_cookie: bool,
     pub(crate) route: Option<Arc<str>>,
     pub(crate) credential: Option<CredentialKind>,
@@ -49,11 +55,13 @@ impl Ctx {
     pub(crate) fn new(shared: &Shared) -> Self {
         Self {
             live: shared.live.load_full(),
+            line: Line::current(),
             started: shared.clock.monotonic(),
             request_id: String::new(),
             origin: None,
             facts: None,
             permit: None,
+            assertion: None,
             stale_cookie: false,
             route: None,
             credential: None,

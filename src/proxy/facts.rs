@@ -4,8 +4,8 @@ use http::{HeaderMap, HeaderName, Method};
 use percent_encoding::percent_decode_str;
 
 use super::forwarded::{Claimed, Origin};
+use super::line::Line;
 use super::target::{self, Target};
-use super::wire::Wire;
 use crate::config::Config;
 use crate::credential::{Presented, cookie};
 use crate::problem::Refusal;
@@ -24,22 +24,23 @@ pub(crate) struct Facts {
 }
 
 /// Where a request came from.
-pub(crate) fn origin(wire: &Wire, headers: &HeaderMap, target: Option<&Target>, config: &Config) -> Origin {
+pub(crate) fn origin(line: &Line, headers: &HeaderMap, target: Option<&Target>, config: &Config) -> Origin {
     let own = target.and_then(Target::authority);
     let proxies = &config.server.trusted_proxies;
     if proxies.is_empty() {
-        return Origin::of(wire.peer(), false, own, Claimed::default(), proxies);
+        return Origin::of(line.peer.address, line.peer.tls, own, Claimed::default(), proxies);
     }
     let all = |name| headers.get_all(HeaderName::from_static(name)).iter().map(http::HeaderValue::as_bytes).collect::<Vec<_>>();
     let (r#for, proto) = (all("x-forwarded-for"), all("x-forwarded-proto"));
     let (host, port) = (all("x-forwarded-host"), all("x-forwarded-port"));
-    Origin::of(wire.peer(), false, own, Claimed { r#for: &r#for, proto: &proto, host: &host, port: &port }, proxies)
+    let claimed = Claimed { r#for: &r#for, proto: &proto, host: &host, port: &port };
+    Origin::of(line.peer.address, line.peer.tls, own, claimed, proxies)
 }
 
 impl Facts {
     /// Reads a request, from its own bytes: pingora never saw the target.
-    pub(crate) fn read(wire: &Wire, config: &Config) -> Result<Self, Refusal> {
-        let request = wire.request().ok_or(Refusal::AmbiguousTarget("there is none"))?;
+    pub(crate) fn read(line: &Line, config: &Config) -> Result<Self, Refusal> {
+        let request = &line.request;
         let hosts: Vec<&[u8]> = request.hosts.iter().map(AsRef::as_ref).collect();
         let target = Target::read(&request.target, &hosts, request.version)?;
         target::check_method(&request.method)?;

@@ -11,19 +11,18 @@ use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::ErrorType::{
-    ConnectError, ConnectTimedout, ConnectionClosed, InternalError, InvalidHTTPHeader, ReadError, ReadTimedout, WriteError,
-    WriteTimedout,
+    ConnectError, ConnectionClosed, H2Downgrade, H2Error, InternalError, InvalidH2, InvalidHTTPHeader, ReadError, WriteError,
 };
 use pingora_error::{Error, ErrorSource, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use super::backend::{self, Pool};
+use super::backend::Pool;
 use super::context::Ctx;
 use super::facts::{self, Facts};
+use super::failure::{self, Failure};
 use super::live::Shared;
 use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
-use super::wire::Wire;
 use super::{bridge, decide, request_id, upstream};
 use crate::config::Backend;
 use crate::policy::Permit;
@@ -44,10 +43,10 @@ impl Gateway {
 
     /// Who and what: the origin is known even where the target is refused.
     fn read(&self, session: &Session, ctx: &mut Ctx) -> Result<Facts, Refusal> {
-        let wire = Wire::of(session).ok_or(decide::unavailable("The connection is gone."))?;
-        let facts = Facts::read(wire, &ctx.live.config);
+        let line = ctx.line.clone().ok_or(decide::unavailable("The connection is gone."))?;
+        let facts = Facts::read(&line, &ctx.live.config);
         let headers = &session.req_header().headers;
-        let origin = facts::origin(wire, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
+        let origin = facts::origin(&line, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
         let sent = headers.get(REQUEST_ID).map(http::HeaderValue::as_bytes);
         ctx.request_id = request_id::kept(sent, origin.trusted)
             .unwrap_or_else(|| request_id::fresh(&*self.shared.clock, &*self.shared.entropy));
@@ -67,7 +66,9 @@ impl Gateway {
         }
         let permit = decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await;
         ctx.facts = Some(facts);
-        ctx.permit = Some(permit?);
+        let permit = permit?;
+        ctx.assertion = ctx.live.assertion(&permit)?;
+        ctx.permit = Some(permit);
         ctx.decision = "allow";
         Ok(true)
     }
@@ -119,23 +120,24 @@ impl ProxyHttp for Gateway {
         let turn = ctx.turn.unwrap_or_else(|| pool.turn());
         let found = pool.address(turn, backend.connect_timeout).await;
         let (server, address) = found.ok_or_else(|| Error::explain(ConnectError, "its name does not resolve").into_up())?;
-        let server = server.to_owned();
+        let peer = pool.peer(&backend, server, address, until_headers);
+        let server = server.address.clone();
         (ctx.turn, ctx.server, ctx.body_seen) = (Some(turn), Some(server), 0);
         ctx.sent_at = Some(self.shared.clock.monotonic());
-        Ok(Box::new(backend::peer(&backend, address, until_headers)))
+        Ok(Box::new(peer))
     }
 
     async fn connected_to_upstream(
         &self,
-        session: &mut Session,
+        _session: &mut Session,
         _reused: bool,
         _peer: &HttpPeer,
         _fd: std::os::unix::io::RawFd,
         _digest: Option<&Digest>,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        if let (Some(wire), Some((backend, _, permit))) = (Wire::of(session), destination(ctx)) {
-            wire.patience().set(permit.route().spec().timeout.unwrap_or(backend.timeout));
+        if let (Some(line), Some((backend, _, permit))) = (&ctx.line, destination(ctx)) {
+            line.patience.set(permit.route().spec().timeout.unwrap_or(backend.timeout));
         }
         Ok(())
     }
@@ -163,7 +165,7 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+    async fn upstream_response_filter(&self, _session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::explain(InvalidHTTPHeader, "the backend upgraded what nobody asked it to").into_up());
         }
@@ -171,8 +173,8 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         ctx.upstream = ctx.sent_at.map(|sent| self.shared.clock.monotonic().saturating_sub(sent));
-        if let (Some(wire), Some((backend, pool, _))) = (Wire::of(session), destination(ctx)) {
-            wire.patience().set(backend.read_timeout);
+        if let (Some(line), Some((backend, pool, _))) = (&ctx.line, destination(ctx)) {
+            line.patience.set(backend.read_timeout);
             pool.note(true);
             self.shared.metrics.backend(&backend.name, "answered");
         }
@@ -197,13 +199,13 @@ impl ProxyHttp for Gateway {
 
     fn upstream_response_body_filter(
         &self,
-        session: &mut Session,
+        _session: &mut Session,
         _body: &mut Option<Bytes>,
         _end: bool,
-        _ctx: &mut Ctx,
+        ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
-        if let Some(wire) = Wire::of(session) {
-            wire.patience().touch();
+        if let Some(line) = &ctx.line {
+            line.patience.touch();
         }
         Ok(None)
     }
@@ -223,15 +225,19 @@ impl ProxyHttp for Gateway {
         reused: bool,
     ) -> Box<Error> {
         let unanswered = session.response_written().is_none_or(|response| response.status.is_informational());
-        let repeatable = session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
-        let closed =
-            matches!(error.etype(), ReadError | WriteError | ConnectionClosed) && *error.esource() == ErrorSource::Upstream;
-        error.set_retry(reused && unanswered && repeatable && closed);
+        let at_hand = !session.as_ref().retry_buffer_truncated();
+        let repeatable = session.req_header().method.is_idempotent();
+        let closed = matches!(error.etype(), ReadError | WriteError | ConnectionClosed | H2Error)
+            && *error.esource() == ErrorSource::Upstream;
+        // The server has said that it did not look at it (RFC 9113 §8.7), or that it takes HTTP/1.1 only: pingora sees to that.
+        let untouched =
+            failure::is_untouched(&error) || (matches!(error.etype(), H2Downgrade | InvalidH2) && error.retry() && repeatable);
+        error.set_retry(unanswered && at_hand && (untouched || (reused && repeatable && closed)));
         error
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
-        let failure = Failure::of(session, error, ctx);
+        let failure = Failure::of(error, ctx);
         self.note(&failure, error, ctx);
         let written = match &failure {
             Failure::ClientLeft => Ok(()),
@@ -289,37 +295,8 @@ impl Gateway {
         let Some((backend, pool, _)) = destination(ctx) else { return };
         pool.note(false);
         self.shared.metrics.backend(&backend.name, outcome);
-        let (id, server, error) = (&ctx.request_id, ctx.server.as_deref(), error.etype().as_str());
-        tracing::warn!(request_id = %id, backend = %backend.name, server, outcome, error, "a backend failed");
-    }
-}
-
-/// Why a request came to no good end.
-enum Failure {
-    /// There is nobody to answer.
-    ClientLeft,
-    /// What the client sent turned out to be no HTTP.
-    Malformed,
-    /// With this answer.
-    Refused(Refusal),
-}
-
-impl Failure {
-    fn of(session: &Session, error: &Error, ctx: &mut Ctx) -> Self {
-        let wire = Wire::of(session);
-        let (broken, silent) = wire.map_or((false, false), |wire| (wire.is_broken(), wire.patience().has_ended()));
-        let starved = wire.is_some_and(Wire::is_starved);
-        match (ctx.late.take(), error.esource(), error.etype()) {
-            (Some(late), ..) => Self::Refused(late),
-            _ if broken => Self::Malformed,
-            _ if silent => Self::Refused(Refusal::GatewayTimeout),
-            (_, ErrorSource::Downstream, InvalidHTTPHeader) => Self::Malformed,
-            (_, ErrorSource::Downstream, ReadTimedout) => Self::Refused(Refusal::RequestTimeout),
-            (_, ErrorSource::Downstream, _) => Self::ClientLeft,
-            // The backend waits for a body that does not come: that is not its fault.
-            (_, _, ReadTimedout) if starved => Self::Refused(Refusal::RequestTimeout),
-            (_, _, ReadTimedout | WriteTimedout | ConnectTimedout) => Self::Refused(Refusal::GatewayTimeout),
-            _ => Self::Refused(Refusal::BadGateway),
-        }
+        let (id, server, cause) = (&ctx.request_id, ctx.server.as_deref(), failure::cause(error));
+        let error = error.etype().as_str();
+        tracing::warn!(request_id = %id, backend = %backend.name, server, outcome, error, cause, "a backend failed");
     }
 }

@@ -1,6 +1,7 @@
 //! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
+mod assertion;
 mod backend;
 mod bridge;
 mod chunked;
@@ -8,10 +9,12 @@ mod connection;
 mod context;
 mod decide;
 mod facts;
+mod failure;
 pub mod forwarded;
 mod framing;
 mod gateway;
 pub mod identity;
+mod line;
 pub mod live;
 mod patience;
 mod refuse;

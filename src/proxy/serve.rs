@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::line::Peer;
 use super::live::Shared;
 use super::{Gateway, admin, connection};
 
@@ -161,8 +162,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, proxy: Arc<HttpProxy
         let Some(slot) = shared.admit(limit) else { continue };
         // Answers are written whole; waiting for more to fill a segment only delays them.
         let _ = socket.set_nodelay(true);
-        let connection =
-            connection::run(Arc::clone(&proxy), Arc::clone(&shared), Box::new(Stream::from(socket)), peer, closing.clone());
+        let connection = connection::run(
+            Arc::clone(&proxy),
+            Arc::clone(&shared),
+            Box::new(Stream::from(socket)),
+            Peer::plain(peer),
+            closing.clone(),
+        );
         tokio::spawn(async move {
             connection.await;
             drop(slot);

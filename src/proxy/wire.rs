@@ -7,20 +7,20 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, Version};
+use bytes::{Buf, BytesMut};
+use http::Method;
 use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::chunked::Chunks;
 use super::framing::{Delimiter, Fault, Head, HeadReader};
+use super::line::{Line, Peer, Request};
 use super::patience::Patience;
 use crate::config::Limits;
 
@@ -33,19 +33,6 @@ const INBOX: usize = 64 * 1024;
 const OUTBOX: usize = 8 * 1024;
 /// How long a client that has closed its side still gets its answer.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
-
-/// The request in hand, as it came.
-#[derive(Debug)]
-pub(crate) struct Request {
-    /// Its method.
-    pub(crate) method: Method,
-    /// Its target, byte for byte.
-    pub(crate) target: Bytes,
-    /// Its version.
-    pub(crate) version: Version,
-    /// Its `Host` fields.
-    pub(crate) hosts: Vec<Bytes>,
-}
 
 /// What came of waiting for a request.
 #[derive(Debug)]
@@ -68,7 +55,7 @@ enum Body {
 /// A client's connection.
 pub(crate) struct Wire {
     stream: Stream,
-    peer: SocketAddr,
+    peer: Peer,
     /// Read, and not judged.
     inbox: BytesMut,
     /// Judged, for pingora.
@@ -76,19 +63,16 @@ pub(crate) struct Wire {
     /// From pingora, for the client.
     outbox: BytesMut,
     body: Body,
-    request: Option<Request>,
+    line: Option<Arc<Line>>,
     client_left: bool,
-    /// Somebody waits for the client's next bytes of the body.
-    starved: bool,
-    broken: AtomicBool,
-    patience: Patience,
+    patience: Arc<Patience>,
     alarm: Option<Pin<Box<Sleep>>>,
     farewell: Option<farewell::Farewell>,
 }
 
 impl Wire {
     /// Takes a connection over.
-    pub(crate) fn new(stream: Stream, peer: SocketAddr) -> Self {
+    pub(crate) fn new(stream: Stream, peer: Peer) -> Self {
         Self {
             stream,
             peer,
@@ -96,19 +80,12 @@ impl Wire {
             ready: BytesMut::new(),
             outbox: BytesMut::new(),
             body: Body::Length(0),
-            request: None,
+            line: None,
             client_left: false,
-            starved: false,
-            broken: AtomicBool::new(false),
-            patience: Patience::new(),
+            patience: Arc::new(Patience::new()),
             alarm: None,
             farewell: None,
         }
-    }
-
-    /// The wire that a session of ours runs on.
-    pub(crate) fn of(session: &pingora_proxy::Session) -> Option<&Self> {
-        session.as_downstream().stream()?.as_any().downcast_ref()
     }
 
     /// The wire in a stream that pingora gives back.
@@ -116,29 +93,14 @@ impl Wire {
         stream.into_any().downcast().ok()
     }
 
-    /// The request in hand.
-    pub(crate) const fn request(&self) -> Option<&Request> {
-        self.request.as_ref()
+    /// What goes beside the request in hand.
+    pub(crate) const fn line(&self) -> Option<&Arc<Line>> {
+        self.line.as_ref()
     }
 
-    /// Who connected; IPv4-mapped IPv6 is IPv4.
-    pub(crate) fn peer(&self) -> IpAddr {
-        self.peer.ip().to_canonical()
-    }
-
-    /// How long the backend may be silent.
-    pub(crate) const fn patience(&self) -> &Patience {
-        &self.patience
-    }
-
-    /// Whether the body in hand turned out to be malformed.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
-    }
-
-    /// Whether all waits for the client: its body goes on, and nothing of it came.
-    pub(crate) const fn is_starved(&self) -> bool {
-        self.starved
+    /// Who connected.
+    pub(crate) const fn peer(&self) -> Peer {
+        self.peer
     }
 
     /// Whether the next request may be read: pingora has had all of this one.
@@ -161,7 +123,7 @@ impl Wire {
     /// Waits at most `limit` for a request's first byte; false when the client leaves or stays silent.
     pub(crate) async fn begins(&mut self, limit: Duration) -> bool {
         self.patience.clear();
-        self.request = None;
+        self.line = None;
         !self.inbox.is_empty() || (!self.client_left && matches!(timeout(limit, self.fill()).await, Ok(Ok(1..))))
     }
 
@@ -196,6 +158,8 @@ impl Wire {
     /// Makes a head the request in hand. What came of a chunked body along with it is judged first, so that a body
     /// that is wrong from the start reaches no backend.
     async fn begin(&mut self, head: Head) -> Result<(), Fault> {
+        let request = Request { method: head.method, target: head.target, version: head.version, hosts: head.hosts };
+        self.line = Some(Line::new(self.peer, request, Arc::clone(&self.patience)));
         self.ready = head.wire;
         self.body = match head.body {
             Delimiter::Length(length) => Body::Length(length),
@@ -206,7 +170,6 @@ impl Wire {
             while self.inbox.is_empty() && matches!(timeout(Duration::from_millis(20), self.fill()).await, Ok(Ok(1..))) {}
             self.decode()?;
         }
-        self.request = Some(Request { method: head.method, target: head.target, version: head.version, hosts: head.hosts });
         Ok(())
     }
 
@@ -214,7 +177,9 @@ impl Wire {
         let Body::Chunked(chunks) = &mut self.body else { return Ok(()) };
         chunks.advance(&mut self.inbox, &mut self.ready, INBOX).inspect_err(|_| {
             self.body = Body::Broken;
-            self.broken.store(true, Ordering::Relaxed);
+            if let Some(line) = &self.line {
+                line.set_broken();
+            }
         })
     }
 
@@ -311,7 +276,9 @@ impl AsyncRead for Wire {
             }
             if wire.ready.is_empty() {
                 let filled = wire.poll_fill(cx);
-                wire.starved = filled.is_pending();
+                if let Some(line) = &wire.line {
+                    line.set_starved(filled.is_pending());
+                }
                 if ready!(filled)? == 0 {
                     // The client left in the middle of a body.
                     return Poll::Ready(Ok(()));

@@ -292,6 +292,7 @@ fn config(folder: &std::path::Path) -> Config {
             headers: Arc::new(IdentityTable::x_auth()),
             keep_client_headers: Vec::new(),
             forward_credential: false,
+            assertion: config::Assertion::default(),
         },
         log: config::Log { json: false, access: true },
     }
