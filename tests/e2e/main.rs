@@ -16,6 +16,7 @@ mod demo;
 mod echo;
 mod gateway;
 mod identity;
+mod imported_keys;
 mod lifecycle;
 mod logins;
 mod observing;
@@ -24,8 +25,11 @@ mod pasted;
 #[path = "../support/ports.rs"]
 mod ports;
 mod readme;
+mod ready;
 #[path = "../support/redis.rs"]
 mod redis;
 mod replicas;
 mod revocation;
+mod signing_keys;
 mod streaming;
+mod watch;
