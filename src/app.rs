@@ -156,7 +156,7 @@ impl Gateway {
     /// Serves until SIGTERM or SIGINT, reloads at SIGHUP and at what `watch` sees, and drains at the end.
     pub fn until_told_to_end(&self, mut signals: Signals, watch: Option<Watch>) {
         // One change waiting is enough: what comes meanwhile is read with it.
-        let (changed, mut changes) = tokio::sync::mpsc::channel(1);
+        let (changed, mut news) = tokio::sync::mpsc::channel(1);
         let watching = watch.map(|watch| watch.start(changed)).transpose();
         if let Err(error) = &watching {
             tracing::error!(%error, "changed files can't be watched: send SIGHUP after a change");
@@ -166,7 +166,7 @@ impl Gateway {
                 tokio::select! {
                     // Files are read where that may block.
                     Some(()) = signals.hangup.recv() => tokio::task::block_in_place(|| self.reload()),
-                    Some(()) = changes.recv() => tokio::task::block_in_place(|| self.reload()),
+                    Some(()) = news.recv() => tokio::task::block_in_place(|| self.reload()),
                     Some(()) = signals.terminate.recv() => break,
                     Some(()) = signals.interrupt.recv() => break,
                 }

@@ -1,6 +1,6 @@
 //! Tokens of every algorithm against a gateway that has keys of all of them (RFC 8725 §3.1).
 
-#![expect(clippy::expect_used, reason = "a test may fail")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! `run --watch`: sees that a file of the configuration has changed.
 //!
 //! What counts is how the files are, not what was told of them: an event only makes the next look come sooner. So editors that
-//! write in several steps, ConfigMaps that swap a link, and file systems that tell nothing are all the same here.
+//! write in several steps, a `ConfigMap` that swaps a link, and file systems that tell nothing are all the same here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -152,18 +152,18 @@ struct Folders {
 
 impl Folders {
     fn watch(&mut self, watched: &Watched) {
-        let Some(watcher) = &mut self.watcher else { return };
+        let Some(system) = &mut self.watcher else { return };
         // Where a link leads to as well: what it shows can change there.
         let real = watched.files.iter().filter_map(|file| fs::canonicalize(file).ok()?.parent().map(Path::to_owned));
         let folders = watched.folders.iter().cloned().chain(real);
         let wanted: BTreeSet<_> = folders.filter_map(|folder| Some((folder.clone(), fs::metadata(folder).ok()?.ino()))).collect();
         for (gone, _) in self.known.difference(&wanted) {
-            let _ = watcher.unwatch(gone);
+            let _ = system.unwatch(gone);
         }
         let mut known: BTreeSet<_> = self.known.intersection(&wanted).cloned().collect();
         for new in wanted.difference(&self.known) {
             // What can't be watched is looked at all the same.
-            if watcher.watch(&new.0, RecursiveMode::NonRecursive).is_ok() {
+            if system.watch(&new.0, RecursiveMode::NonRecursive).is_ok() {
                 known.insert(new.clone());
             }
         }

@@ -59,7 +59,9 @@ impl Watched {
         for (_, value) in env.starting_with("PORTCULLIS__") {
             named.extend(names_in(value.unwrap_or_default()).map(|name| folder.join(name)));
         }
-        named.into_iter().for_each(|file| self.add(file));
+        for file in named {
+            self.add(file);
+        }
     }
 }
 

@@ -93,7 +93,7 @@ async fn a_broken_file_keeps_the_old_policy_until_it_is_mended() {
     until_status(&gateway, "/c", 200).await;
 }
 
-/// Points the link `..data` of `folder` to `version`, as Kubernetes does with a ConfigMap.
+/// Points the link `..data` of `folder` to `version`, as Kubernetes does with a `ConfigMap`.
 fn swap(folder: &Path, version: &str) {
     symlink(version, folder.join("..data_tmp")).expect("linked");
     std::fs::rename(folder.join("..data_tmp"), folder.join("..data")).expect("renamed");
