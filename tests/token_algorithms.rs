@@ -181,11 +181,11 @@ fn no_public_key_in_any_form_is_an_hmac_secret() {
     }
 }
 
-/// SubjectPublicKeyInfo, as `openssl pkey -pubout` writes it.
+/// `SubjectPublicKeyInfo`, as `openssl pkey -pubout` writes it.
 fn spki(algorithm: Algorithm, pkcs8: &[u8]) -> Vec<u8> {
     use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
     use aws_lc_rs::signature::KeyPair as _;
-    fn der<'a>(key: &'a impl AsDer<PublicKeyX509Der<'static>>) -> PublicKeyX509Der<'static> {
+    fn der(key: &impl AsDer<PublicKeyX509Der<'static>>) -> PublicKeyX509Der<'static> {
         key.as_der().expect("DER")
     }
     match algorithm {
