@@ -9,6 +9,7 @@ mod inspect;
 mod live;
 mod parts;
 mod sample;
+mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub use inspect::{Answer, InspectError, inspect};
 pub use live::Loaded;
 use parts::Parts;
 pub use sample::{Sample, start as start_sample};
+pub use watch::Watch;
 
 /// How long a gateway that takes another's place has to become ready.
 const READY: Duration = Duration::from_secs(30);
@@ -199,14 +201,22 @@ impl Gateway {
         }
     }
 
-    /// Serves until SIGTERM, SIGINT or a process that takes its place; reloads at SIGHUP, and drains at the end.
-    pub fn until_told_to_end(&self, mut signals: Signals) {
+    /// Serves until SIGTERM, SIGINT or a process that takes its place; reloads at SIGHUP and at what `watch` sees, and drains
+    /// at the end.
+    pub fn until_told_to_end(&self, mut signals: Signals, watch: Option<Watch>) {
+        // One change waiting is enough: what comes meanwhile is read with it.
+        let (changed, mut news) = mpsc::channel(1);
+        let watching = watch.map(|watch| watch.start(changed)).transpose();
+        if let Err(error) = &watching {
+            tracing::error!(%error, "changed files can't be watched: send SIGHUP after a change");
+        }
         self.runtime.block_on(async {
             let mut taken = self.taken.lock().await;
             let successor = loop {
                 tokio::select! {
                     // Files are read where that may block.
                     Some(()) = signals.hangup.recv() => tokio::task::block_in_place(|| self.reload()),
+                    Some(()) = news.recv() => tokio::task::block_in_place(|| self.reload()),
                     Some(()) = signals.terminate.recv() => break None,
                     Some(()) = signals.interrupt.recv() => break None,
                     Some(process) = taken.recv() => break Some(process),

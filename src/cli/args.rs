@@ -23,6 +23,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway.
     Run(Run),
+    /// Ask the running gateway whether it is ready: 0 if so, 1 if not, 3 if none answers.
+    Ready(Ready),
     /// Try it: gateway, sample backend, a user and an API key in one process that leaves nothing behind.
     Demo(Demo),
     /// Write gateway.toml, routes/, signing keys and the first admin into a folder; never overwrites.
@@ -93,6 +95,17 @@ pub struct Run {
     /// Take the listeners over from the gateway that runs on this configuration, without a failed request.
     #[arg(long)]
     pub upgrade: bool,
+    /// Reload when gateway.toml, a route file, a signing key or another file that they name has changed.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `ready`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Ready {
+    #[command(flatten)]
+    pub config: ConfigArg,
 }
 
 /// `demo`

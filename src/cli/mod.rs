@@ -14,6 +14,7 @@ mod init;
 mod manage;
 mod output;
 mod password;
+mod ready;
 pub mod routes;
 mod run;
 pub mod test;
@@ -89,6 +90,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Ready(args) => ready::ready(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Init(args) => init::init(&args),
         Command::Check(args) => {

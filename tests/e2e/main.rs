@@ -18,6 +18,7 @@ mod echo;
 mod encrypted;
 mod gateway;
 mod identity;
+mod imported_keys;
 mod lifecycle;
 mod listeners;
 mod logins;
@@ -27,6 +28,7 @@ mod pasted;
 #[path = "../support/ports.rs"]
 mod ports;
 mod readme;
+mod ready;
 #[path = "../support/redis.rs"]
 mod redis;
 mod replicas;
@@ -34,6 +36,8 @@ mod revocation;
 #[path = "../support/secure.rs"]
 #[expect(dead_code, reason = "shared by tests that each use a part")]
 mod secure;
+mod signing_keys;
 mod streaming;
 mod tls;
 mod upgrade;
+mod watch;

@@ -25,6 +25,7 @@ macro_rules! guides {
 
 guides! {
     the_guide_to_putting_it_in_front_of_something_works = "docs/in-front-of.md",
+    the_guide_to_keys_works = "docs/keys.md",
 }
 
 #[test]
