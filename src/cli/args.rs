@@ -31,6 +31,12 @@ pub enum Command {
     Check(Check),
     /// Print the resolved route table.
     Routes(Routes),
+    /// Print the JSON Schema of gateway.toml or of route files: editors complete and check by it.
+    Schema(Schema),
+    /// Print the completion script of a shell.
+    Completions(Completions),
+    /// Print the manual page: `portcullis man | man -l -`.
+    Man(Man),
     /// Manage accounts.
     #[command(subcommand)]
     User(User),
@@ -134,6 +140,53 @@ pub struct Routes {
     pub config: ConfigArg,
     #[command(flatten)]
     pub format: FormatArg,
+}
+
+/// `-c` of commands that need no configuration.
+#[derive(Args, Clone, Debug)]
+pub struct UnreadConfigArg {
+    /// Taken as by every command, and not read.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `schema`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Schema {
+    #[command(flatten)]
+    pub config: UnreadConfigArg,
+    /// Which file's.
+    #[arg(value_enum, value_name = "FILE")]
+    pub file: SchemaOf,
+}
+
+/// The files that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// gateway.toml
+    Gateway,
+    /// routes/*.toml
+    Routes,
+}
+
+/// `completions`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Completions {
+    #[command(flatten)]
+    pub config: UnreadConfigArg,
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Man {
+    #[command(flatten)]
+    pub config: UnreadConfigArg,
 }
 
 /// `user …`

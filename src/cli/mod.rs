@@ -9,7 +9,9 @@ use clap::Parser;
 pub mod args;
 pub mod check;
 mod demo;
+mod editor;
 mod init;
+mod man;
 mod manage;
 mod output;
 mod password;
@@ -95,6 +97,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let format = args.format.format.into();
             report(&routes::routes(&args.config.config, format, colors, &Environment::of_process()))
         }
+        Command::Schema(args) => editor::schema(args.file),
+        Command::Completions(args) => editor::completions(args.shell),
+        Command::Man(_) => man::man(),
         Command::User(command) => manage::user(command),
         Command::Key(command) => manage::key(command),
         Command::Session(command) => manage::session(command),

@@ -120,6 +120,16 @@ pub(crate) const NETWORK: &str = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]*:[0-9A
 /// What [`crate::domain::Scope`] reads.
 pub(crate) const SCOPE: &str = r"\*|[!#-)+-9;-\[\]-~]+(?::[!#-)+-9;-\[\]-~]+)*";
 
+/// What a schema has against a file.
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "for tests, whose files can be read")]
+pub(crate) fn faults(schema: &Json, file: &str) -> Vec<String> {
+    let table: toml::Table = file.parse().expect("TOML");
+    let instance = serde_json::to_value(table).expect("JSON");
+    let validator = jsonschema::validator_for(schema).expect("a schema");
+    validator.iter_errors(&instance).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;

@@ -9,6 +9,8 @@
 )]
 
 mod answers;
+mod assertion;
+mod attributes;
 mod cli;
 mod config;
 mod credentials;
@@ -23,6 +25,7 @@ mod outage;
 mod pasted;
 #[path = "../support/ports.rs"]
 mod ports;
+mod presets;
 mod readme;
 #[path = "../support/redis.rs"]
 mod redis;
