@@ -102,7 +102,8 @@ fn every_example_in_the_documentation_is_good_by_a_schema() {
     let (gateway, routes) = (config::gateway_schema(), policy::file::schema());
     let mut seen = 0;
     let pages = fs::read_dir(root().join("docs")).expect("the documentation").map(|entry| entry.expect("an entry").path());
-    let pages = pages.chain([root().join("README.md")]).filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let pages =
+        pages.chain([root().join("README.md")]).filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     for path in pages {
         let text = fs::read_to_string(&path).expect("a page");
         // Blocks of their own, and files that a shell is told to write.

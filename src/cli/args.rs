@@ -31,6 +31,8 @@ pub enum Command {
     Check(Check),
     /// Print the resolved route table.
     Routes(Routes),
+    /// Run the policy tests: the `[[test]]` entries of the route files.
+    Test(Test),
     /// Print the JSON Schema of gateway.toml or of route files: editors complete and check by it.
     Schema(Schema),
     /// Print the completion script of a shell.
@@ -136,6 +138,19 @@ pub struct Check {
 #[derive(Args, Debug)]
 #[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
 pub struct Routes {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+/// `test`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Test {
+    /// Only tests with this in their request, name, route or file.
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
     #[command(flatten)]
     pub config: ConfigArg,
     #[command(flatten)]
@@ -336,6 +351,8 @@ pub struct UserSetAttribute {
 pub enum Key {
     /// Make an API key and print it: it is not shown again.
     Create(KeyCreate),
+    /// Take over a key that clients have already, whatever its form: from stdin, kept as its hash. Prints its id.
+    Import(KeyCreate),
     /// List API keys.
     List(Listing),
     /// Revoke an API key.
@@ -373,7 +390,7 @@ pub struct KeyCreate {
 pub struct KeyRevoke {
     #[command(flatten)]
     pub config: ConfigArg,
-    /// The key's id: the 26 characters behind ptc_
+    /// The key's id: the 26 characters behind ptc_, or what `key import` printed.
     pub id: String,
 }
 

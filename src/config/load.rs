@@ -99,7 +99,7 @@ fn checked(raw: &raw::Gateway, file: PathBuf, folder: &Path, report: &mut Report
         file,
         server: server::checked(&raw.server.value, report),
         route_files: raw.routes.value.include.value.iter().map(|pattern| absolute_glob(folder, &pattern.value)).collect(),
-        backends: backends::checked(&raw.backends.value, report),
+        backends: backends::checked(&raw.backends.value, folder, report),
         auth: auth(&raw.auth.value, report),
         tokens: tokens::checked(&raw.tokens.value, folder, report),
         api_keys: api_keys(&raw.api_keys.value, report),

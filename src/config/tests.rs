@@ -254,8 +254,6 @@ otlp_endpoint = ""
         ("[store]\nurl = \"postgres://h/db\"", "store.url"),
         ("[cors]\nallow_origins = [\"*\"]", "cors.allow_origins"),
         ("[telemetry]\notlp_endpoint = \"http://x\"", "telemetry.otlp_endpoint"),
-        ("[[backends]]\nname = \"a\"\nservers = [\"127.0.0.1:1\"]\nscheme = \"https\"", "backends.scheme"),
-        ("[[backends]]\nname = \"a\"\nservers = [\"127.0.0.1:1\"]\nbalance = \"random\"", "backends.balance"),
     ] {
         let found = errors(text);
         let named = |error: &&String| error.contains("not available yet") && error.contains(name);

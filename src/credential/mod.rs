@@ -7,6 +7,7 @@ pub mod claims;
 mod compact;
 pub mod cookie;
 pub mod identify;
+mod imported_key;
 mod key_files;
 mod key_pair;
 mod key_records;
@@ -27,6 +28,7 @@ pub use api_key_scheme::ApiKeyScheme;
 pub use bearer::BearerScheme;
 pub use claims::AccessClaims;
 pub use identify::{Identity, identify};
+pub use imported_key::{ImportFault, ImportedKey};
 pub use keys::{ACCESS_TOKEN, KeyError, KeyRing};
 
 /// What of a request the schemes look at; gathered once.

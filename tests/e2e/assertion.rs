@@ -135,7 +135,8 @@ async fn its_header_is_removed_from_clients_where_none_is_sent() {
     let gateway = gateway("[identity]\nassertion = { header = \"X-Own-Proof\" }\n").await;
     let token = token(&gateway).await;
     for path in ["/private/x", "/optional", "/public"] {
-        let request = gateway.request("GET", path).bearer_auth(&token).header("X-Own-Proof", "forged").header("x_own_proof", "forged");
+        let request =
+            gateway.request("GET", path).bearer_auth(&token).header("X-Own-Proof", "forged").header("x_own_proof", "forged");
         let answer = gateway.send(request.header("X-Auth-Assertion", "forged")).await;
         assert_eq!(answer.status, 200);
         assert!(!answer.body.contains("forged"), "{path}: {}", answer.body);

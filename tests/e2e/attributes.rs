@@ -37,7 +37,19 @@ async fn refreshed(gateway: &Gateway, tokens: &Value) -> Value {
 #[tokio::test]
 async fn attributes_are_in_tokens_conditions_and_headers() {
     let gateway = gateway().await;
-    gateway.user("ada", &["--attribute", "tenant=a1", "--attribute", "groups=dev", "--attribute", "groups=staff", "--attribute", "org={\"unit\":\"r&d\"}"]);
+    gateway.user(
+        "ada",
+        &[
+            "--attribute",
+            "tenant=a1",
+            "--attribute",
+            "groups=dev",
+            "--attribute",
+            "groups=staff",
+            "--attribute",
+            "org={\"unit\":\"r&d\"}",
+        ],
+    );
     gateway.user("bob", &[]);
     let shown: Value = serde_json::from_str(&gateway.cli(&["user", "show", "ada", "--format", "json"], "")).expect("JSON");
     let attributes = json!({ "tenant": "a1", "groups": ["dev", "staff"], "org": { "unit": "r&d" } });
@@ -46,9 +58,14 @@ async fn attributes_are_in_tokens_conditions_and_headers() {
     let token = access(&tokens);
     assert_eq!(claims(&token)["attributes"], attributes);
     assert_eq!(claims(&access(&refreshed(&gateway, &tokens).await))["attributes"], attributes);
-    for (path, status) in
-        [("/tenants/a1", 200), ("/tenants/a2", 403), ("/tenants/A1", 403), ("/staff", 200), ("/nested/r%26d", 200), ("/nested/x", 403)]
-    {
+    for (path, status) in [
+        ("/tenants/a1", 200),
+        ("/tenants/a2", 403),
+        ("/tenants/A1", 403),
+        ("/staff", 200),
+        ("/nested/r%26d", 200),
+        ("/nested/x", 403),
+    ] {
         assert_eq!(gateway.get_as(path, &token).await.status, status, "{path}");
     }
     assert_eq!(gateway.get_as("/any", &token).await.json()["headers"]["x-tenant"], "a1");
@@ -71,7 +88,8 @@ async fn a_change_ends_old_tokens_at_once_and_reaches_keys_and_refreshes() {
     let tokens = gateway.login("ada").await;
     let token = access(&tokens);
     let key = gateway.cli(&["key", "create", "--owner", "ada", "--name", "ci"], "").trim().to_owned();
-    let by_key = async |gateway: &Gateway, path: &str| gateway.send(gateway.request("GET", path).header("X-API-Key", &key)).await.status;
+    let by_key =
+        async |gateway: &Gateway, path: &str| gateway.send(gateway.request("GET", path).header("X-API-Key", &key)).await.status;
     for one in [&gateway, &other] {
         assert_eq!(one.get_as("/tenants/a1", &token).await.status, 200);
         assert_eq!((by_key(one, "/tenants/a1").await, by_key(one, "/tenants/a2").await), (200, 403));

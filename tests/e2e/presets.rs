@@ -51,11 +51,9 @@ async fn gateway(identity: &str) -> Gateway {
         ),
     ];
     let gateway =
-        Gateway::start(Setup::routes(format!("[defaults]\nbackend = \"http://{backend}\"\n{}", routes.concat())).with(identity)).await;
-    gateway.user(
-        "ada",
-        &["--email", "ada@example.com", "--full-name", "Adá, 100%", "--roles", "user,viewer", "--scopes", "b a"],
-    );
+        Gateway::start(Setup::routes(format!("[defaults]\nbackend = \"http://{backend}\"\n{}", routes.concat())).with(identity))
+            .await;
+    gateway.user("ada", &["--email", "ada@example.com", "--full-name", "Adá, 100%", "--roles", "user,viewer", "--scopes", "b a"]);
     gateway.cli(&["user", "set-attribute", "ada", "tenant=a1", "groups=x,y", "groups=ü"], "");
     gateway.cli(&["user", "add", "robot", "--service", "--roles", "viewer"], "");
     gateway
