@@ -341,7 +341,7 @@ pub struct UserSetAttribute {
     pub config: ConfigArg,
     /// Username or e-mail address.
     pub name: String,
-    /// tenant=a1 sets a text, groups=a groups=b a list, tenant= removes; '["a", "b"]' and '{"x": 1}' are JSON.
+    /// tenant=a1 sets a text, groups=a groups=b a list, tenant= removes; what begins with a bracket or brace is JSON.
     #[arg(value_name = "K=V", required = true)]
     pub attributes: Vec<String>,
 }

@@ -61,7 +61,7 @@ async fn gateway(identity: &str) -> Gateway {
 
 /// Calls with every name forged, in a spelling that CGI folds into it too; gives those that reached the backend.
 async fn told(gateway: &Gateway, path: &str, credential: &str) -> Value {
-    let forged: String = ALL.iter().map(|name| format!("{name}: forged\r\n{}: forged\r\n", name.replace('-', "_"))).collect();
+    let forged = ALL.map(|name| format!("{name}: forged\r\n{}: forged\r\n", name.replace('-', "_"))).concat();
     let more = "X-Who: forged\r\nHTTP_X_GROUPS: forged\r\nX.Sid: forged\r\n";
     let request =
         format!("GET /{path} HTTP/1.1\r\nHost: gateway.test\r\nConnection: close, X-Auth-User\r\n{credential}{forged}{more}\r\n");
