@@ -11,6 +11,7 @@
 mod answers;
 mod assertion;
 mod attributes;
+mod backends;
 mod cli;
 mod config;
 mod credentials;
@@ -31,4 +32,7 @@ mod readme;
 mod redis;
 mod replicas;
 mod revocation;
+#[path = "../support/secure.rs"]
+#[expect(dead_code, reason = "shared by tests that each use a part")]
+mod secure;
 mod streaming;
