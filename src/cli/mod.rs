@@ -9,8 +9,10 @@ use clap::Parser;
 pub mod args;
 pub mod check;
 mod demo;
+mod editor;
 mod explain;
 mod init;
+mod man;
 mod manage;
 mod output;
 mod password;
@@ -106,6 +108,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let (format, filter) = (args.format.format.into(), args.filter.as_deref());
             report(&test::test(&args.config.config, filter, format, colors, &Environment::of_process()))
         }
+        Command::Schema(args) => editor::schema(args.file),
+        Command::Completions(args) => editor::completions(args.shell),
+        Command::Man(_) => man::man(),
         Command::User(command) => manage::user(command),
         Command::Key(command) => manage::key(command),
         Command::Session(command) => manage::session(command),

@@ -9,6 +9,8 @@
 )]
 
 mod answers;
+mod assertion;
+mod attributes;
 mod backends;
 mod cli;
 mod config;
@@ -27,6 +29,7 @@ mod outage;
 mod pasted;
 #[path = "../support/ports.rs"]
 mod ports;
+mod presets;
 mod readme;
 mod ready;
 #[path = "../support/redis.rs"]

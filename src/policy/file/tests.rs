@@ -25,7 +25,16 @@ fn folder(gateway: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf)
 
 fn load_all(gateway: &str, files: &[(&str, &str)]) -> Result<Everything, Report> {
     let (_folder, path) = folder(gateway, files);
-    load(&path, &Environment::default())
+    let loaded = load(&path, &Environment::default());
+    if loaded.is_ok() {
+        // What loads is nowhere marked as wrong by an editor.
+        for (name, text) in
+            files.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|extension| extension == "toml"))
+        {
+            assert_eq!(json_schema::faults(&schema(), text), [""; 0], "{name}:\n{text}");
+        }
+    }
+    loaded
 }
 
 fn good(routes: &str) -> Vec<RouteSpec> {
