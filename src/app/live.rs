@@ -34,6 +34,13 @@ pub(super) fn load(file: &Path, environment: &Environment) -> Result<Loaded, Rep
 pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError> {
     let Loaded { config, table, .. } = loaded;
     let (keys, bearer) = bearer(&config, &parts.clock).map_err(StartError::Keys)?;
+    if keys.lacks_the_wanted() {
+        tracing::warn!(
+            "{} holds no key for {}: tokens are signed with a key of before until `portcullis signing-key rotate` makes one",
+            config.tokens.keys.display(),
+            config.tokens.algorithm.name()
+        );
+    }
     let api_keys = parts.api_keys(&config);
     let schemes: Vec<Arc<dyn Scheme>> = vec![Arc::new(bearer), api_keys];
     let accounts = Accounts::new(accounts::Parts {
@@ -52,9 +59,10 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
         schemes: schemes.clone(),
         revocations: parts.revocations.clone(),
         config: config.clone(),
-        keys,
+        keys: keys.clone(),
     }));
-    Live::new(config, table, schemes, router).map_err(StartError::Identity)
+    let live = Live::new(config, table, schemes, router).map_err(StartError::Identity)?;
+    Ok(live.asserting(keys, parts.clock.clone(), parts.entropy.clone()))
 }
 
 /// What judges bearer tokens, and the keys it does it with.

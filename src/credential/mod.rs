@@ -7,7 +7,9 @@ pub mod claims;
 mod compact;
 pub mod cookie;
 pub mod identify;
+mod imported_key;
 mod key_files;
+mod key_pair;
 mod key_records;
 pub mod keys;
 mod strict_json;
@@ -27,7 +29,8 @@ pub use bearer::BearerScheme;
 pub use claims::AccessClaims;
 pub use compact::peek;
 pub use identify::{Identity, identify};
-pub use keys::{KeyError, KeyRing};
+pub use imported_key::{ImportFault, ImportedKey};
+pub use keys::{ACCESS_TOKEN, KeyError, KeyRing};
 
 /// What of a request the schemes look at; gathered once.
 #[derive(Clone, Debug, Default)]

@@ -176,7 +176,8 @@ impl Explanation {
 fn sent(permit: Permit, question: &Question, ctx: &mut Ctx) -> Result<Sent, Refusal> {
     let broken = |_| decide::unavailable("The request can't be made.");
     // Any server of the backend will do, where its address is what the backend is called.
-    ctx.server = permit.route().spec().backend.as_ref().and_then(|backend| backend.servers.first().cloned());
+    ctx.server = permit.route().spec().backend.as_ref().and_then(|backend| Some(backend.servers.first()?.address.clone()));
+    ctx.assertion = ctx.live.assertion(&permit)?;
     ctx.permit = Some(permit.clone());
     let mut request = RequestHeader::build(question.method.clone(), b"/", None).map_err(broken)?;
     for (name, value) in &question.headers {

@@ -1,6 +1,7 @@
 //! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
+mod assertion;
 mod backend;
 mod bridge;
 mod chunked;
@@ -9,6 +10,7 @@ mod context;
 mod decide;
 pub mod explain;
 mod facts;
+mod failure;
 pub mod forwarded;
 mod framing;
 mod gateway;

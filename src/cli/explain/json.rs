@@ -6,11 +6,13 @@ use serde_json::{Map, Value, json};
 use super::Told;
 use super::text::distance;
 use crate::cli::trace;
+use crate::config::Scheme;
 use crate::domain::Timestamp;
 use crate::policy::blame::blame;
 use crate::problem::Refusal;
 use crate::proxy::explain::{Conclusion, Explanation, Sent};
 use crate::revocation::Standing;
+use crate::telemetry::scrub;
 
 pub(super) fn render(told: &Told) -> Value {
     let explanation = &told.answer.explanation;
@@ -119,20 +121,28 @@ fn sent_json(sent: &Sent) -> Value {
 /// Where the request goes: its first server, and the path after the rewrite.
 pub(super) fn upstream(sent: &Sent) -> String {
     let backend = sent.permit.route().spec().backend.as_ref();
-    let server = backend.and_then(|backend| backend.servers.first());
-    server.map_or_else(|| sent.target.clone(), |server| format!("http://{server}{}", sent.target))
+    let server = backend.and_then(|backend| Some((scheme(&backend.scheme), backend.servers.first()?)));
+    server.map_or_else(|| sent.target.clone(), |(scheme, server)| format!("{scheme}://{}{}", server.address, sent.target))
 }
 
 /// Several fields of one name stand in one value.
 fn fields<'a>(all: impl Iterator<Item = (&'a HeaderName, Option<&'a HeaderValue>)>) -> Map<String, Value> {
     let mut members: Map<String, Value> = Map::new();
     for (name, value) in all {
-        let value = value.map_or_else(|| "***".into(), |value| String::from_utf8_lossy(value.as_bytes()));
+        let value =
+            value.map_or_else(|| "***".to_owned(), |value| scrub(&String::from_utf8_lossy(value.as_bytes())).into_owned());
         let whole = match members.get(name.as_str()).and_then(Value::as_str) {
             Some(before) => format!("{before}, {value}"),
-            None => value.into_owned(),
+            None => value,
         };
         members.insert(name.as_str().to_owned(), whole.into());
     }
     members
+}
+
+const fn scheme(scheme: &Scheme) -> &'static str {
+    match scheme {
+        Scheme::Http | Scheme::H2c => "http",
+        Scheme::Https(_) => "https",
+    }
 }

@@ -16,7 +16,7 @@ use crate::policy::{AuthMode, Matched};
 use crate::problem::Refusal;
 use crate::proxy::explain::{Conclusion, Explanation, Sent};
 use crate::revocation::Standing;
-use crate::telemetry::printable;
+use crate::telemetry::{printable, scrub};
 
 /// Behind a step's mark, number and name.
 const INDENT: &str = "                ";
@@ -295,6 +295,6 @@ fn allowed(sent: &Sent, steps: &mut Steps) {
 }
 
 fn field(name: &HeaderName, value: Option<&HeaderValue>) -> String {
-    let value = value.map_or_else(|| "***".to_owned(), |value| printable(&String::from_utf8_lossy(value.as_bytes())));
+    let value = value.map_or_else(|| "***".to_owned(), |value| printable(&scrub(&String::from_utf8_lossy(value.as_bytes()))));
     format!("{name}: {value}")
 }

@@ -1,8 +1,9 @@
 //! `[[test]]` as it is written.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::config::document::{Node, Table, Value};
+use crate::config::json_schema;
 use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, FromNode, Shape, section};
 use crate::config::values::{Required, refuse, table};
@@ -58,6 +59,10 @@ impl FromNode for Caller {
     const TAKES: &'static str = "\"anonymous\", or a table such as { scopes = [\"orders:read\"] }";
     const SHAPE: Shape = Shape::Section(Someone::KEYS);
 
+    fn schema() -> Json {
+        json_schema::either(json_schema::words(&["anonymous"]), json_schema::object(Someone::KEYS.iter()))
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         match &node.value {
             Value::String { text, .. } if text == "anonymous" => Some(Self::Anonymous),
@@ -77,6 +82,10 @@ impl FromNode for Caller {
 
 impl FromNode for Expect {
     const TAKES: &'static str = "\"allow\", 400, 401, 403, 404 or 405";
+
+    fn schema() -> Json {
+        json!({ "enum": ["allow", 400, 401, 403, 404, 405, "400", "401", "403", "404", "405"] })
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let given = match &node.value {
@@ -118,22 +127,26 @@ pub(crate) struct Members(pub(crate) Map<String, Json>);
 impl FromNode for Members {
     const TAKES: &'static str = "a table such as { tenant = \"a1\" }";
 
+    fn schema() -> Json {
+        json!({ "type": "object" })
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         Some(Self(members(table(node, Self::TAKES, report)?, report)))
     }
 }
 
 fn members(table: &Table, report: &mut Report) -> Map<String, Json> {
-    table.entries.iter().filter_map(|entry| Some((entry.key.clone(), json(&entry.node, report)?))).collect()
+    table.entries.iter().filter_map(|entry| Some((entry.key.clone(), member(&entry.node, report)?))).collect()
 }
 
-fn json(node: &Node, report: &mut Report) -> Option<Json> {
+fn member(node: &Node, report: &mut Report) -> Option<Json> {
     match &node.value {
         Value::String { text, .. } => Some(text.as_str().into()),
         Value::Integer(Some(number)) => Some((*number).into()),
         Value::Float(number) => Some((*number).into()),
         Value::Boolean(value) => Some((*value).into()),
-        Value::Array(items) => Some(items.iter().filter_map(|item| json(item, report)).collect()),
+        Value::Array(items) => Some(items.iter().filter_map(|item| member(item, report)).collect()),
         Value::Table(table) => Some(Json::Object(members(table, report))),
         Value::Integer(None) | Value::Datetime => {
             let finding = Finding::new(format!("`{}` takes what JSON has, not {}", node.name, node.value.kind()));
