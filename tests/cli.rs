@@ -71,6 +71,8 @@ fn the_help_of_every_command_is_stable() {
         "init",
         "check",
         "routes",
+        "explain",
+        "test",
         "user",
         "user add",
         "user list",

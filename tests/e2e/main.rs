@@ -14,6 +14,7 @@ mod config;
 mod credentials;
 mod demo;
 mod echo;
+mod explain;
 mod gateway;
 mod identity;
 mod lifecycle;
