@@ -62,6 +62,8 @@ pub struct Explanation {
     pub standing: Option<Standing>,
     /// What the route asks, one by one.
     pub checks: Vec<Check>,
+    /// The code of the refusal that a route which only observes does not make of it.
+    pub observed: Option<&'static str>,
     /// What becomes of it.
     pub conclusion: Conclusion,
 }
@@ -116,6 +118,7 @@ pub async fn explain(shared: &Shared, question: &Question) -> Explanation {
         accepted: None,
         standing: None,
         checks: Vec::new(),
+        observed: None,
         conclusion: Conclusion::Own,
     };
     let facts = match read {
@@ -133,6 +136,7 @@ pub async fn explain(shared: &Shared, question: &Question) -> Explanation {
     told.look(question, &facts, &ctx, shared).await;
     let decided = decide::decide(&question.headers, &facts, &mut ctx, shared).await;
     ctx.facts = Some(facts);
+    told.observed = ctx.reason.filter(|_| decided.is_ok() && ctx.decision == "would_deny");
     told.conclusion = match decided.and_then(|permit| sent(permit, question, &mut ctx)) {
         Ok(sent) => Conclusion::Allowed(Box::new(sent)),
         Err(refusal) => refused(refusal, &ctx),

@@ -22,6 +22,7 @@ mod logins;
 mod observing;
 mod outage;
 mod pasted;
+mod policy_tests;
 #[path = "../support/ports.rs"]
 mod ports;
 mod readme;

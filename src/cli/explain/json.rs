@@ -31,6 +31,7 @@ pub(super) fn render(told: &Told) -> Value {
     };
     json!({
         "allowed": decision != "deny",
+        "would_deny": explanation.observed,
         "decision": decision,
         "status": status,
         "code": code,

@@ -263,7 +263,12 @@ fn asks(explanation: &Explanation, steps: &mut Steps) {
 fn result(explanation: &Explanation, steps: &mut Steps) {
     match &explanation.conclusion {
         Conclusion::Own => steps.step(&Went::Well, "result", "the gateway answers itself"),
-        Conclusion::Allowed(sent) => allowed(sent, steps),
+        Conclusion::Allowed(sent) => {
+            allowed(sent, steps);
+            if let Some(code) = explanation.observed {
+                steps.more(&format!("only because the route observes (enforce = false): it would be refused as {code}"));
+            }
+        }
         Conclusion::Refused { refusal, answer } => {
             steps.step(&Went::Badly, "result", &format!("{} {}", refusal.status().as_u16(), refusal.code()));
             for (name, value) in &answer.headers {
