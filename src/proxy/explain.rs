@@ -97,6 +97,8 @@ pub struct Sent {
     pub set: Vec<(HeaderName, Option<HeaderValue>)>,
     /// The client's fields that do not reach it.
     pub removed: Vec<HeaderName>,
+    /// Those in whose place the gateway sets its own.
+    pub replaced: Vec<HeaderName>,
 }
 
 /// Judges `question` as the gateway would, and says why.
@@ -196,6 +198,11 @@ fn sent(permit: Permit, question: &Question, ctx: &mut Ctx) -> Result<Sent, Refu
     let set = request.headers.iter().filter(|(name, value)| *name != HOST && is_new(name, value));
     let set = set.map(|(name, value)| (name.clone(), (!secret(name)).then(|| value.clone()))).collect();
     let removed = question.headers.keys().filter(|name| !request.headers.contains_key(*name)).cloned().collect();
+    let replaced = question.headers.keys().filter(|name| {
+        let mut left = request.headers.get_all(*name).iter().peekable();
+        left.peek().is_some() && left.all(|value| is_new(name, value))
+    });
+    let replaced = replaced.cloned().collect();
     let target = String::from_utf8_lossy(request.raw_path()).into_owned();
-    Ok(Sent { permit, target, host, set, removed })
+    Ok(Sent { permit, target, host, set, removed, replaced })
 }

@@ -116,6 +116,7 @@ fn sent_json(sent: &Sent) -> Value {
         "host": sent.host,
         "set": fields(sent.set.iter().map(|(name, value)| (name, value.as_ref()))),
         "removed": sent.removed.iter().map(HeaderName::as_str).collect::<Vec<_>>(),
+        "replaced": sent.replaced.iter().map(HeaderName::as_str).collect::<Vec<_>>(),
     })
 }
 

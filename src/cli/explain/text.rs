@@ -293,9 +293,11 @@ fn allowed(sent: &Sent, steps: &mut Steps) {
     for (name, value) in &sent.set {
         steps.more(&field(name, value.as_ref()));
     }
-    if !sent.removed.is_empty() {
-        let removed: Vec<_> = sent.removed.iter().map(HeaderName::as_str).collect();
-        steps.more(&format!("removed from what the client sent: {}", removed.join(", ")));
+    for (what, names) in [("removed from", &sent.removed), ("replaced in", &sent.replaced)] {
+        if !names.is_empty() {
+            let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
+            steps.more(&format!("{what} what the client sent: {}", names.join(", ")));
+        }
     }
 }
 
