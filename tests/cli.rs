@@ -571,7 +571,7 @@ fn a_request_is_explained_step_by_step() {
     let mut all = String::new();
     for (name, args) in cases {
         let ran = run_in(dir.path(), &[&["explain"], *args].concat(), "");
-        all.push_str(&format!("## {name}\n{}\n", shown(&ran)));
+        all.extend(["## ", name, "\n", &shown(&ran), "\n"]);
     }
     insta::assert_snapshot!("explain", all);
     let ran = run_in(dir.path(), &["explain", "GET", "/else", "--token", "x", "--scopes", "a"], "");

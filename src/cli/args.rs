@@ -90,6 +90,9 @@ pub struct FormatArg {
 pub struct Run {
     #[command(flatten)]
     pub config: ConfigArg,
+    /// Take the listeners over from the gateway that runs on this configuration, without a failed request.
+    #[arg(long)]
+    pub upgrade: bool,
 }
 
 /// `demo`

@@ -97,7 +97,7 @@ fn checked(raw: &raw::Gateway, file: PathBuf, folder: &Path, report: &mut Report
     }
     Config {
         file,
-        server: server::checked(&raw.server.value, report),
+        server: server::checked(&raw.server.value, folder, report),
         route_files: raw.routes.value.include.value.iter().map(|pattern| absolute_glob(folder, &pattern.value)).collect(),
         backends: backends::checked(&raw.backends.value, folder, report),
         auth: auth(&raw.auth.value, report),

@@ -7,6 +7,7 @@ mod environment;
 pub(crate) mod identity;
 mod interpolate;
 pub(crate) mod json_schema;
+mod listeners;
 pub(crate) mod load;
 mod overrides;
 mod raw;
@@ -15,6 +16,7 @@ pub(crate) mod roles;
 pub(crate) mod schema;
 mod server;
 mod storage;
+mod tls;
 mod tokens;
 pub(crate) mod values;
 
@@ -31,8 +33,10 @@ pub use backend_tls::{BackendTls, ClientIdentity};
 pub use environment::Environment;
 pub(crate) use environment::Variable;
 pub use json_schema::gateway_schema;
+pub use listeners::{ListenAddress, Listener};
 pub use load::{Loaded, load};
 pub use report::{Diagnostic, Report, Severity};
+pub use tls::{Certificate, Tls, TlsVersion};
 
 use crate::domain::{IdentityTable, Scope, ScopeSet, SecretString};
 
@@ -86,8 +90,8 @@ impl Config {
 /// `[server]`
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
+    /// Where it listens.
+    pub listen: Vec<Listener>,
     /// Health and metrics.
     pub admin_listen: SocketAddr,
     /// Token issuer, without a final slash.
@@ -100,6 +104,8 @@ pub struct Server {
     pub drain_delay: Duration,
     /// Then at most this until the end.
     pub drain_timeout: Duration,
+    /// `[server.tls]`
+    pub tls: Tls,
     /// `[server.limits]`
     pub limits: Limits,
 }

@@ -1,7 +1,10 @@
 //! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
+mod announced;
+mod arrival;
 mod assertion;
+mod attempts;
 mod backend;
 mod bridge;
 mod chunked;
@@ -16,11 +19,15 @@ mod framing;
 mod gateway;
 pub mod identity;
 mod line;
+pub(crate) mod listener;
 pub mod live;
 mod patience;
+mod redirect;
 mod refuse;
 mod request_id;
 pub mod serve;
+mod tls;
+mod trip;
 mod upstream;
 mod wire;
 

@@ -48,6 +48,12 @@ pub(crate) async fn malformed(session: &mut Session, ctx: &mut Ctx) -> Result<()
     send(session, &ctx.request_id, bare, None).await
 }
 
+/// Answers with what is no refusal.
+pub(crate) async fn answer(session: &mut Session, ctx: &mut Ctx, answer: Answer) -> Result<()> {
+    drain(session).await;
+    send(session, &ctx.request_id, answer, None).await
+}
+
 async fn send(session: &mut Session, id: &str, answer: Answer, cookie: Option<HeaderValue>) -> Result<()> {
     let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 4))?;
     for (name, value) in answer.headers {

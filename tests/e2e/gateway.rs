@@ -138,18 +138,18 @@ impl Gateway {
             .timeout(Duration::from_secs(20))
             .build()
             .expect("a client");
-        let child = Self::spawn(dir.path(), &setup.env);
+        let child = Self::spawn(dir.path(), &["run"], &setup.env);
         let gateway =
             Self { child, dir, home, url: format!("http://{address}"), admin: format!("http://{admin}"), address, http };
         gateway.until("livez answers", || async { gateway.admin_status("/livez").await == Some(200) }).await;
         gateway
     }
 
-    fn spawn(folder: &Path, env: &[(String, String)]) -> Child {
+    fn spawn(folder: &Path, args: &[&str], env: &[(String, String)]) -> Child {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log file");
         portcullis()
             .current_dir(folder)
-            .arg("run")
+            .args(args)
             .envs(env.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
@@ -287,7 +287,13 @@ impl Gateway {
 
     /// Starts what has ended again, and does not wait for it.
     pub(crate) fn spawn_again(&mut self) {
-        self.child = Self::spawn(self.dir.path(), &[]);
+        self.child = Self::spawn(self.dir.path(), &["run"], &[]);
+    }
+
+    /// Starts another process that takes this one's place, and does not wait for it; gives the old one.
+    pub(crate) fn upgrade(&mut self) -> Child {
+        let new = Self::spawn(self.dir.path(), &["run", "--upgrade"], &[]);
+        std::mem::replace(&mut self.child, new)
     }
 
     /// Waits until it has ended by itself; gives its exit code.

@@ -9,15 +9,18 @@
 )]
 
 mod answers;
+mod backends;
 mod cli;
 mod config;
 mod credentials;
 mod demo;
 mod echo;
+mod encrypted;
 mod explain;
 mod gateway;
 mod identity;
 mod lifecycle;
+mod listeners;
 mod logins;
 mod observing;
 mod outage;
@@ -30,4 +33,9 @@ mod readme;
 mod redis;
 mod replicas;
 mod revocation;
+#[path = "../support/secure.rs"]
+#[expect(dead_code, reason = "shared by tests that each use a part")]
+mod secure;
 mod streaming;
+mod tls;
+mod upgrade;

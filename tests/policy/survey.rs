@@ -42,7 +42,7 @@ proptest! {
                     prop_assert_eq!(name(&found), name(&table.find(Some(host), &canonical, &method)));
                     let winner = match &found {
                         Found::Match(matched) => Some(matched.route.name().to_owned()),
-                        _ => None,
+                        Found::MethodNotAllowed { .. } | Found::Ambiguous(_) | Found::None => None,
                     };
                     prop_assert_eq!(losers.len() + usize::from(winner.is_some()), specs.len());
                     for (route, loss) in &losers {
