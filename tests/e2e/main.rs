@@ -18,6 +18,7 @@ mod credentials;
 mod demo;
 mod echo;
 mod encrypted;
+mod explain;
 mod gateway;
 mod identity;
 mod imported_keys;
@@ -27,6 +28,7 @@ mod logins;
 mod observing;
 mod outage;
 mod pasted;
+mod policy_tests;
 #[path = "../support/ports.rs"]
 mod ports;
 mod presets;

@@ -9,6 +9,7 @@ mod reference;
 mod rewrites;
 #[path = "../support/spec.rs"]
 mod spec;
+mod survey;
 
 use std::sync::Arc;
 
