@@ -18,6 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, Environment, Report};
 use crate::credential::KeyError;
+use crate::policy::RouteTable;
 use crate::proxy::identity::IdentityError;
 use crate::proxy::live::Shared;
 use crate::proxy::serve::{self, Running, ServeError};
@@ -25,6 +26,9 @@ use crate::store::StoreError;
 pub use live::Loaded;
 use parts::Parts;
 pub use sample::{Sample, start as start_sample};
+
+/// Routes that a log line names at most.
+const NAMED: usize = 10;
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -99,6 +103,7 @@ impl Gateway {
         let config = Arc::clone(&everything.config);
         let parts = Arc::new(Parts::start(&config, &runtime)?);
         let live = live::assemble(&parts, everything)?;
+        tell_observed(&live.table);
         let mut shared = Shared::new(
             live,
             parts.revocations.clone(),
@@ -131,6 +136,7 @@ impl Gateway {
             let (config, report) = (Arc::clone(&loaded.config), loaded.report.clone());
             let live = live::assemble(&self.parts, loaded)?;
             self.parts.reconfigure(&config);
+            tell_observed(&live.table);
             self.shared.replace(live);
             warn(&report);
             // Compared with what it was started with, which is what it still does.
@@ -182,6 +188,18 @@ impl Gateway {
 pub fn warn(report: &Report) {
     for warning in report.warnings() {
         tracing::warn!("{}:{}:{}: {}", warning.file, warning.line, warning.column, warning.message);
+    }
+}
+
+/// Says how many routes let pass whom they would refuse, and which.
+fn tell_observed(table: &RouteTable) {
+    let all = table.routes();
+    let names: Vec<&str> = all.iter().filter(|route| !route.spec().enforce).map(|route| route.name()).collect();
+    if !names.is_empty() {
+        let more = names.len().saturating_sub(NAMED);
+        let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let named = if more > 0 { format!("{named} and {more} more") } else { named };
+        tracing::warn!("{} of {} routes are not enforced: {named}", names.len(), all.len());
     }
 }
 

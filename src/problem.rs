@@ -134,6 +134,24 @@ impl Refusal {
         self.row().0
     }
 
+    /// Whether it is about who calls and how often: what a route decides, and may only observe. All else is about the
+    /// request itself, or is no decision.
+    #[must_use]
+    pub const fn is_about_the_caller(&self) -> bool {
+        matches!(
+            self,
+            Self::MissingCredential(_)
+                | Self::InvalidToken(_)
+                | Self::InvalidApiKey
+                | Self::InvalidSession
+                | Self::InvalidRequest(_)
+                | Self::InsufficientScope(_)
+                | Self::Forbidden(_)
+                | Self::RateLimited(_)
+                | Self::Unavailable { .. }
+        )
+    }
+
     /// The table: status, code, title.
     const fn row(&self) -> (StatusCode, &'static str, &'static str) {
         match self {

@@ -1,11 +1,13 @@
 //! Floor 1: gateway.toml. This is the checked form: holding a [`Config`] means that every value is good.
 
 pub(crate) mod backends;
+pub(crate) mod cors;
 pub(crate) mod document;
 mod environment;
 pub(crate) mod identity;
 mod interpolate;
 pub(crate) mod load;
+mod origin;
 mod overrides;
 mod raw;
 pub(crate) mod report;
@@ -24,9 +26,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use cors::Cors;
 pub use environment::Environment;
 pub(crate) use environment::Variable;
 pub use load::{Loaded, load};
+pub use origin::{Origin, Origins};
 pub use report::{Diagnostic, Report, Severity};
 
 use crate::domain::{IdentityTable, Scope, ScopeSet, SecretString};
@@ -66,6 +70,8 @@ pub struct Config {
     pub revocation: Revocation,
     /// `[identity]`
     pub identity: Identity,
+    /// `[cors]`, for routes without rules of their own and for the gateway's endpoints; `None` where no origin is allowed.
+    pub cors: Option<Arc<Cors>>,
     /// `[log]`
     pub log: Log,
 }
@@ -243,6 +249,12 @@ pub struct Rate {
     pub period: Duration,
 }
 
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.count, humantime::format_duration(self.period).to_string().replace(' ', ""))
+    }
+}
+
 /// `[login]`
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -338,11 +350,6 @@ pub struct Log {
 #[cfg(test)]
 pub(crate) const fn keys() -> &'static [schema::Key] {
     raw::Gateway::KEYS
-}
-
-/// The keys of `[cors]`, which routes have too.
-pub(crate) fn cors_keys() -> Vec<&'static schema::Key> {
-    raw::Cors::KEYS.iter().collect()
 }
 
 #[cfg(test)]

@@ -251,7 +251,6 @@ otlp_endpoint = ""
         ("[store]\nurl = \"postgres://h/db\"", "store.url"),
         ("[identity]\nheaders = \"authelia\"", "identity.headers"),
         ("[identity]\nassertion = { enabled = true }", "identity.assertion.enabled"),
-        ("[cors]\nallow_origins = [\"*\"]", "cors.allow_origins"),
         ("[telemetry]\notlp_endpoint = \"http://x\"", "telemetry.otlp_endpoint"),
         ("[[backends]]\nname = \"a\"\nservers = [\"127.0.0.1:1\"]\nscheme = \"https\"", "backends.scheme"),
         ("[[backends]]\nname = \"a\"\nservers = [\"127.0.0.1:1\"]\nbalance = \"random\"", "backends.balance"),

@@ -35,6 +35,10 @@ pub(crate) struct Ctx {
     pub(crate) principal: Option<String>,
     pub(crate) decision: &'static str,
     pub(crate) reason: Option<&'static str>,
+    /// Scopes that the caller lacks.
+    pub(crate) missing: Option<String>,
+    /// Why an observing route would have refused.
+    pub(crate) detail: Option<String>,
     /// A refusal found while the body streamed.
     pub(crate) late: Option<Refusal>,
     pub(crate) body_seen: u64,
@@ -64,6 +68,8 @@ impl Ctx {
             principal: None,
             decision: "error",
             reason: None,
+            missing: None,
+            detail: None,
             late: None,
             body_seen: 0,
             turn: None,
@@ -100,6 +106,8 @@ impl Ctx {
             status,
             decision: self.decision,
             reason: self.reason,
+            missing_scopes: self.missing.as_deref(),
+            detail: self.detail.as_deref(),
             principal: self.principal.as_deref(),
             credential: self.credential,
             backend: self.permit.as_ref().and_then(|permit| Some(permit.route().spec().backend.as_ref()?.name.as_str())),

@@ -14,21 +14,49 @@ use crate::policy::{AuthMode, Matched, Permit};
 use crate::problem::Refusal;
 use crate::revocation::Standing;
 
-/// Decides. What it learns on its way stays in `ctx`, for the log.
+/// Decides. What it learns on its way stays in `ctx`, for the log. Where the route only observes, who would be refused passes.
 pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
     let live = std::sync::Arc::clone(&ctx.live);
     let matched = live.table.find(facts.target.host.as_deref(), &facts.target.path, &facts.method).into_match()?;
     ctx.route = Some(std::sync::Arc::clone(&matched.route.spec().name));
+    let judged = judge(headers, facts, &matched, ctx, shared).await;
+    let (permit, refused) = match judged {
+        Ok(permit) => (permit, None),
+        Err(refusal) => match matched.route.observe(&refusal, &matched.params) {
+            Some(permit) => (permit, Some(refusal)),
+            None => return Err(refusal),
+        },
+    };
+    fits(headers, &permit)?;
+    ctx.decision = "allow";
+    if let Some(refusal) = refused {
+        shared.metrics.would_deny(&matched.route.spec().name, refusal.code());
+        (ctx.decision, ctx.reason) = ("would_deny", Some(refusal.code()));
+        ctx.detail = Some(refusal.detail().into_owned());
+    }
+    Ok(permit)
+}
+
+/// Whether the route lets this caller pass.
+async fn judge(
+    headers: &HeaderMap,
+    facts: &Facts,
+    matched: &Matched,
+    ctx: &mut Ctx,
+    shared: &Shared,
+) -> Result<Permit, Refusal> {
+    let live = std::sync::Arc::clone(&ctx.live);
     let caller = match (matched.route.spec().auth, &ctx.origin) {
         (AuthMode::None, _) | (_, None) => None,
         (_, Some(origin)) => {
             let presented = facts.presented(headers, origin, &live.config);
-            caller(&presented, &matched, ctx, shared).await?
+            caller(&presented, matched, ctx, shared).await?
         }
     };
-    let permit = matched.route.authorize(caller, &matched.params)?;
-    fits(headers, &permit)?;
-    Ok(permit)
+    if live.config.log.access {
+        ctx.missing = caller.as_ref().and_then(|caller| matched.route.missing_scopes(caller));
+    }
+    matched.route.authorize(caller, &matched.params)
 }
 
 /// Who calls: verified, and not revoked.

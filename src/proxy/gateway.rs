@@ -68,7 +68,6 @@ impl Gateway {
         let permit = decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await;
         ctx.facts = Some(facts);
         ctx.permit = Some(permit?);
-        ctx.decision = "allow";
         Ok(true)
     }
 }

@@ -18,6 +18,7 @@ mod gateway;
 mod identity;
 mod lifecycle;
 mod logins;
+mod observe;
 mod observing;
 mod outage;
 #[path = "../support/ports.rs"]

@@ -293,6 +293,7 @@ fn config(folder: &std::path::Path) -> Config {
             keep_client_headers: Vec::new(),
             forward_credential: false,
         },
+        cors: None,
         log: config::Log { json: false, access: true },
     }
 }

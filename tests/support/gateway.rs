@@ -366,6 +366,7 @@ pub(crate) fn config() -> Config {
             keep_client_headers: Vec::new(),
             forward_credential: false,
         },
+        cors: None,
         log: config::Log { json: false, access: false },
     }
 }

@@ -1,6 +1,7 @@
 //! A route file as it is written: every key with its type, its default and what it is for.
 
 use crate::config::Rate;
+use crate::config::cors::CorsWish;
 use crate::config::document::{Entry, Node, Table, Value};
 use crate::config::identity::IdentityWish;
 use crate::config::report::{Finding, Report};
@@ -54,10 +55,10 @@ section! {
         roles: Vec<At<String>> = "[]",
         /// And these: something of the caller, and the parameter or literal that it must equal.
         conditions as "where": Wheres = "{}",
-        /// Calls a principal, else an address.
-        _rate_limit as "rate_limit": LaterValue<Rate> = "",
-        /// Whether a refusal is one, or only counted.
-        _enforce as "enforce": Later = "true",
+        /// Calls a principal, where there is none an address (IPv4 address, IPv6 /64), with a burst of as many; absent is none.
+        rate_limit: Option<Rate> = "",
+        /// Whether a refusal is one. `false` observes: it is logged and counted, and the call passes without identity.
+        enforce: bool = "true",
         /// What a browser without a credential gets.
         _on_unauthenticated as "on_unauthenticated": Later = r#""challenge""#,
         /// Whether a final literal also matches with one slash.
@@ -87,8 +88,9 @@ section! {
         max_body: Option<Size<0, { 1 << 50 }>> = "",
         /// When an open stream ends.
         _stream_expiry as "stream_expiry": Later = r#""session""#,
-        /// CORS: as `[cors]` of gateway.toml, or `"backend"`.
-        _cors as "cors": RouteCors = "",
+        /// CORS: a table as `[cors]` of gateway.toml, in whose place it is, or `"backend"`: its own business. Absent is as in
+        /// `[cors]`.
+        cors: Option<CorsWish> = "",
     }
 }
 
@@ -150,44 +152,6 @@ impl FromNode for TestCaller {
         if matches!(node.value, Value::Table(_)) {
             TestPrincipal::read(node, report)?;
         }
-        Some(Self)
-    }
-}
-
-/// A value of a feature that is not built yet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LaterValue<T>(std::marker::PhantomData<T>);
-
-impl<T: FromNode> FromNode for LaterValue<T> {
-    const TAKES: &'static str = T::TAKES;
-    const LATER: bool = true;
-
-    fn read(_: &Node, _: &mut Report) -> Option<Self> {
-        None
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self(std::marker::PhantomData))
-    }
-}
-
-/// `cors` of a route: not built yet; its unknown keys are named all the same.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RouteCors;
-
-impl FromNode for RouteCors {
-    const TAKES: &'static str = "a table, or \"backend\"";
-    const LATER_SECTION: bool = true;
-
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        if let Value::Table(table) = &node.value {
-            refuse_unknown(table, &crate::config::cors_keys(), report);
-        }
-        report.error(node.span, crate::config::schema::not_available(&node.name, ""));
-        None
-    }
-
-    fn absent() -> Option<Self> {
         Some(Self)
     }
 }
