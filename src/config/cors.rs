@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
+use serde_json::Value as Json;
 
 use super::document::{Node, Value};
 use super::report::{Finding, Report};
 use super::schema::{At, FromNode};
 use super::origin::{Origin, Origins};
-use super::raw;
+use super::{json_schema, raw};
 use super::values::{refuse_word, string};
 
 /// Rules that allow some origin.
@@ -40,6 +41,10 @@ pub(crate) enum CorsWish {
 
 impl FromNode for CorsWish {
     const TAKES: &'static str = "a table such as { allow_origins = [\"https://app.example.com\"] }, or \"backend\"";
+
+    fn schema() -> Json {
+        json_schema::either(raw::Cors::schema(), json_schema::words(&["backend"]))
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let Value::Table(_) = &node.value {

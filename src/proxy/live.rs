@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use http::{HeaderName, HeaderValue};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::assertion::Assertions;
 use super::backend::Backends;
 use super::bridge::Router;
 use super::facts::Facts;
 use super::identity::{Identity, IdentityError};
 use super::target::Authority;
 use crate::config::Config;
-use crate::credential::Scheme;
+use crate::credential::{KeyRing, Scheme};
 use crate::domain::{Clock, Entropy};
 use crate::endpoints::is_own;
-use crate::policy::{Found, RouteTable};
+use crate::policy::{Found, Permit, RouteTable};
+use crate::problem::Refusal;
 use crate::revocation::Revocations;
 use crate::telemetry::metrics::Metrics;
 
@@ -33,6 +36,7 @@ pub struct Live {
     pub router: Router,
     pub(crate) backends: Backends,
     pub(crate) identity: Identity,
+    assertions: Option<Assertions>,
     public_host: Option<String>,
 }
 
@@ -51,7 +55,19 @@ impl Live {
         let identity = Identity::build(&table, &config.identity, &[config.api_keys.header.as_str()])?;
         let authority = config.server.public_url.split("//").nth(1).and_then(|rest| rest.split('/').next());
         let public_host = authority.and_then(|text| Authority::parse(text.as_bytes())).map(|authority| authority.host);
-        Ok(Self { config, table, schemes, router, backends, identity, public_host })
+        Ok(Self { config, table, schemes, router, backends, identity, assertions: None, public_host })
+    }
+
+    /// The same, which signs with `keys` what `identity.assertion` wants to be said of callers.
+    #[must_use]
+    pub fn asserting(mut self, keys: Arc<KeyRing>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        self.assertions = Assertions::new(&self.config, keys, clock, entropy);
+        self
+    }
+
+    /// The signed statement about the caller, where one is wanted and somebody calls.
+    pub(crate) fn assertion(&self, permit: &Permit) -> Result<Option<(HeaderName, HeaderValue)>, Refusal> {
+        self.assertions.as_ref().map_or(Ok(None), |assertions| assertions.of(permit))
     }
 
     /// Whether a request is for the gateway itself: below its prefix on every host, for its well-known documents on its

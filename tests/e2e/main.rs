@@ -21,6 +21,7 @@ mod logins;
 mod observe;
 mod observing;
 mod outage;
+mod pasted;
 #[path = "../support/ports.rs"]
 mod ports;
 mod readme;
