@@ -7,11 +7,11 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value as Json;
 
 use super::document::{Node, Value};
+use super::origin::{Origin, Origins};
 use super::report::{Finding, Report};
 use super::schema::{At, FromNode};
-use super::origin::{Origin, Origins};
-use super::{json_schema, raw};
 use super::values::{refuse_word, string};
+use super::{json_schema, raw};
 
 /// Rules that allow some origin.
 #[derive(Clone, Debug)]

@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn an_origin_is_scheme_host_and_port_and_no_other_is_it() {
-        let these = origins(&["https://app.example.com", "http://localhost:3000", "https://[2001:db8::1]:8443", "capacitor://localhost"]);
+        let these =
+            origins(&["https://app.example.com", "http://localhost:3000", "https://[2001:db8::1]:8443", "capacitor://localhost"]);
         for good in ["https://app.example.com", "http://localhost:3000", "https://[2001:db8::1]:8443", "capacitor://localhost"] {
             assert!(these.allow(good.as_bytes()), "{good}");
         }

@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn keys_of_others_are_known_by_the_hash_of_all_their_bytes() {
-        for key in ["d41d8cd98f00b204e9800998ecf8427e", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "9b2f0c1e-4d3a-4c8e-9f57-0a1b2c3d4e5f"] {
+        for key in
+            ["d41d8cd98f00b204e9800998ecf8427e", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "9b2f0c1e-4d3a-4c8e-9f57-0a1b2c3d4e5f"]
+        {
             let parsed = ImportedKey::parse(key.as_bytes()).expect("a key");
             assert!(parsed.hash().matches(&Hash256::of(key.as_bytes())) && !parsed.is_weak(), "{key}");
         }

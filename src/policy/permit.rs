@@ -9,7 +9,7 @@ use crate::problem::Refusal;
 use super::method::Methods;
 use super::pattern::{Params, Pattern, PatternError};
 use super::rewrite::{Rewrite, RewriteError};
-use super::route::{AuthMode, ConditionValue, RouteSpec};
+use super::route::{AuthMode, ConditionValue, RouteCors, RouteSpec};
 
 /// A route, ready to match and to decide.
 #[derive(Debug)]
@@ -79,6 +79,14 @@ impl Route {
         &self.pattern
     }
 
+    /// What it takes, as `Allow` says it.
+    #[must_use]
+    pub fn allow(&self) -> String {
+        let mut all = std::collections::BTreeSet::new();
+        self.methods.list(&mut all);
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
     pub(super) const fn methods(&self) -> &Methods {
         &self.methods
     }
@@ -108,6 +116,11 @@ impl Route {
     pub fn observe(self: &Arc<Self>, refusal: &Refusal, params: &Params) -> Option<Permit> {
         let observed = !self.spec.enforce && refusal.is_about_the_caller();
         observed.then(|| self.permit(None, params).ok()).flatten()
+    }
+
+    /// Lets a preflight pass, as nobody's, where CORS is the backend's own business.
+    pub fn preflight(self: &Arc<Self>, params: &Params) -> Option<Result<Permit, Refusal>> {
+        matches!(self.spec.cors, RouteCors::Backend).then(|| self.permit(None, params))
     }
 
     /// The only maker of a [`Permit`].

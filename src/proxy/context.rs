@@ -11,9 +11,10 @@ use super::facts::Facts;
 use super::forwarded::Origin;
 use super::line::Line;
 use super::live::{Live, Shared};
+use crate::config::Cors;
 use crate::domain::CredentialKind;
-use crate::policy::Permit;
-use crate::problem::Refusal;
+use crate::policy::{Permit, Route, RouteCors};
+use crate::problem::{Allowance, Refusal};
 use crate::telemetry::{self, AccessRecord};
 
 /// A request's context.
@@ -33,6 +34,8 @@ pub(crate) struct Ctx {
     pub(crate) assertion: Option<(HeaderName, HeaderValue)>,
     pub(crate) stale_cookie: bool,
     pub(crate) route: Option<Arc<str>>,
+    /// What browsers are told on the answer, whoever makes it: `[cors]`, until a route is known.
+    pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) credential: Option<CredentialKind>,
     /// Whose the credential is, for the access log: known before there is a permit, and where there will be none.
     pub(crate) principal: Option<String>,
@@ -40,6 +43,8 @@ pub(crate) struct Ctx {
     pub(crate) reason: Option<&'static str>,
     /// Scopes that the caller lacks.
     pub(crate) missing: Option<String>,
+    /// What the route's limit leaves the caller.
+    pub(crate) allowance: Option<Allowance>,
     /// Why an observing route would have refused.
     pub(crate) detail: Option<String>,
     /// A refusal found while the body streamed.
@@ -57,8 +62,10 @@ pub(crate) struct Ctx {
 
 impl Ctx {
     pub(crate) fn new(shared: &Shared) -> Self {
+        let live = shared.live.load_full();
         Self {
-            live: shared.live.load_full(),
+            cors: live.config.cors.clone(),
+            live,
             line: Line::current(),
             started: shared.clock.monotonic(),
             request_id: String::new(),
@@ -74,6 +81,7 @@ impl Ctx {
             reason: None,
             missing: None,
             detail: None,
+            allowance: None,
             late: None,
             body_seen: 0,
             turn: None,
@@ -83,6 +91,16 @@ impl Ctx {
             sent_at: None,
             upstream: None,
         }
+    }
+
+    /// Takes note of the route, as soon as it is known.
+    pub(crate) fn matched(&mut self, route: &Route) {
+        let spec = route.spec();
+        self.route = Some(Arc::clone(&spec.name));
+        self.cors = match &spec.cors {
+            RouteCors::Rules(cors) => Some(Arc::clone(cors)),
+            RouteCors::None | RouteCors::Backend => None,
+        };
     }
 
     pub(crate) fn client(&self) -> Option<IpAddr> {

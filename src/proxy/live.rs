@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::{Clock, Entropy};
 use crate::endpoints::is_own;
+use crate::limit::{RouteLimit, RouteLimits};
 use crate::policy::{Found, Permit, RouteTable};
 use crate::problem::Refusal;
 use crate::revocation::Revocations;
@@ -37,6 +38,8 @@ pub struct Live {
     pub(crate) backends: Backends,
     pub(crate) identity: Identity,
     assertions: Option<Assertions>,
+    /// By the route's index.
+    pub(crate) limits: Vec<Option<Arc<RouteLimit>>>,
     public_host: Option<String>,
 }
 
@@ -55,7 +58,15 @@ impl Live {
         let identity = Identity::build(&table, &config.identity, &[config.api_keys.header.as_str()])?;
         let authority = config.server.public_url.split("//").nth(1).and_then(|rest| rest.split('/').next());
         let public_host = authority.and_then(|text| Authority::parse(text.as_bytes())).map(|authority| authority.host);
-        Ok(Self { config, table, schemes, router, backends, identity, assertions: None, public_host })
+        Ok(Self { config, table, schemes, router, backends, identity, assertions: None, limits: Vec::new(), public_host })
+    }
+
+    /// The same, with what `limits` has counted for its routes: without, a route with a `rate_limit` lets nobody pass.
+    #[must_use]
+    pub fn limited(mut self, limits: &RouteLimits) -> Self {
+        let routes = self.table.routes().iter().map(|route| (&route.spec().name, route.spec().rate_limit));
+        self.limits = limits.of(routes);
+        self
     }
 
     /// The same, which signs with `keys` what `identity.assertion` wants to be said of callers.

@@ -7,6 +7,7 @@ mod bridge;
 mod chunked;
 mod connection;
 mod context;
+mod cors;
 mod decide;
 mod facts;
 mod failure;

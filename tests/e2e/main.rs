@@ -29,4 +29,5 @@ mod readme;
 mod redis;
 mod replicas;
 mod revocation;
+mod route_limits;
 mod streaming;

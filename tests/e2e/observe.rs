@@ -84,7 +84,8 @@ async fn who_would_be_refused_passes_as_nobody_and_is_logged_and_counted() {
         }
         let answer = gateway.send(request).await;
         let headers = seen(&answer);
-        let identity: Vec<&String> = headers.as_object().expect("headers").keys().filter(|name| name.starts_with("x-auth")).collect();
+        let identity: Vec<&String> =
+            headers.as_object().expect("headers").keys().filter(|name| name.starts_with("x-auth")).collect();
         assert_eq!(identity, Vec::<&String>::new(), "{path} {credential:?}");
         let sent = credential.map(|credential| json!(format!("Bearer {credential}")));
         assert_eq!(headers.get("authorization").cloned(), sent, "{path} {credential:?}");
@@ -152,7 +153,10 @@ async fn what_is_wrong_with_a_request_itself_is_refused_all_the_same() {
     for (request, status) in [
         ("GET /orders/%2e%2e HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "400"),
         ("GET /orders/a%2Fb HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "400"),
-        ("POST /orders/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+        (
+            "POST /orders/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "400",
+        ),
         ("DELETE /orders/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "405"),
         ("GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "404"),
         ("POST /orders/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 11\r\n\r\n01234567890", "413"),

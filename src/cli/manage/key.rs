@@ -10,8 +10,8 @@ use super::user::scopes;
 use super::{name_of, with_admin};
 use crate::accounts::admin::NewKey;
 use crate::credential::ImportedKey;
-use crate::domain::secret::ExposeSecret as _;
 use crate::domain::ApiKeyRecord;
+use crate::domain::secret::ExposeSecret as _;
 
 pub(super) fn run(command: Key) -> Result<(), Failure> {
     match command {
@@ -66,7 +66,9 @@ fn import(args: KeyCreate) -> Result<(), Failure> {
     let new = wanted(&args)?;
     let key = ImportedKey::parse(password::secret("The key: ", "key")?.expose_secret().as_bytes()).map_err(Failure::wrong)?;
     if key.is_weak() {
-        tell("warning: this key holds less than random keys do, and only a hash protects it: replace it with `portcullis key create`\n");
+        tell(
+            "warning: this key holds less than random keys do, and only a hash protects it: replace it with `portcullis key create`\n",
+        );
     }
     with_admin(&args.config, async |admin| {
         let record = admin.import_key(new, &key).await?;

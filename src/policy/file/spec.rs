@@ -7,10 +7,10 @@ use http::Method;
 
 use super::raw::{Common, Defaults, Oddity, Own, Route};
 use super::rules;
+use crate::config::cors::{self, CorsWish};
 use crate::config::load::Draft;
 use crate::config::report::{Finding, Report, Span};
 use crate::config::schema::{At, did_you_mean};
-use crate::config::cors::{self, CorsWish};
 use crate::config::{Backend, backends, roles};
 use crate::domain::{CanonicalPath, CredentialKind, CredentialKinds, Scope};
 use crate::policy::{
