@@ -11,6 +11,7 @@
 mod answers;
 mod cli;
 mod config;
+mod cors;
 mod credentials;
 mod demo;
 mod echo;
