@@ -4,6 +4,7 @@
 //! What is made from the configuration is in `live`, swapped whole by a reload; what outlives reloads is in `parts`.
 
 mod chores;
+mod inspect;
 mod live;
 mod parts;
 mod sample;
@@ -23,6 +24,7 @@ use crate::proxy::identity::IdentityError;
 use crate::proxy::live::Shared;
 use crate::proxy::serve::{self, Running, ServeError};
 use crate::store::StoreError;
+pub use inspect::{Answer, InspectError, inspect};
 pub use live::Loaded;
 use parts::Parts;
 pub use sample::{Sample, start as start_sample};
@@ -197,9 +199,9 @@ fn tell_observed(table: &RouteTable) {
     let names: Vec<&str> = all.iter().filter(|route| !route.spec().enforce).map(|route| route.name()).collect();
     if !names.is_empty() {
         let more = names.len().saturating_sub(NAMED);
-        let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-        let named = if more > 0 { format!("{named} and {more} more") } else { named };
-        tracing::warn!("{} of {} routes are not enforced: {named}", names.len(), all.len());
+        let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let shown = if more > 0 { format!("{shown} and {more} more") } else { shown };
+        tracing::warn!("{} of {} routes are not enforced: {shown}", names.len(), all.len());
     }
 }
 

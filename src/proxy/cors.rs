@@ -17,7 +17,7 @@ use pingora_proxy::Session;
 use super::context::Ctx;
 use super::facts::Facts;
 use super::live::Live;
-use super::refuse::REQUEST_ID;
+use super::refuse::{REQUEST_ID, drain};
 use crate::config::{Cors, Origins};
 use crate::policy::{Found, Matched, RouteCors};
 
@@ -68,6 +68,7 @@ pub(crate) fn preflight(headers: &HeaderMap, facts: &Facts, live: &Live) -> Pref
 
 /// Answers a preflight by `cors`; `methods` is what there is to call for, as `Allow` would say it.
 pub(crate) async fn answer(session: &mut Session, ctx: &mut Ctx, cors: &Cors, methods: &str) -> Result<()> {
+    drain(session).await;
     let mut header = ResponseHeader::build(StatusCode::NO_CONTENT, Some(8))?;
     let allowed = only(&session.req_header().headers, &ORIGIN).is_some_and(|origin| cors.allow_origins.allow(origin.as_bytes()));
     // Who is not allowed learns nothing, and its browser refuses the call.

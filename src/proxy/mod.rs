@@ -2,6 +2,7 @@
 
 mod admin;
 mod assertion;
+mod attempts;
 mod backend;
 mod bridge;
 mod chunked;
@@ -9,6 +10,7 @@ mod connection;
 mod context;
 mod cors;
 mod decide;
+pub mod explain;
 mod facts;
 mod failure;
 pub mod forwarded;
@@ -21,6 +23,7 @@ mod patience;
 mod refuse;
 mod request_id;
 pub mod serve;
+mod trip;
 mod upstream;
 mod wire;
 

@@ -70,7 +70,7 @@ async fn send(session: &mut Session, ctx: &Ctx, answer: Answer, cookie: Option<H
 }
 
 /// Reads a rest of the body within bounds; what is not read then ends the connection (CVE-2025-4366).
-async fn drain(session: &mut Session) {
+pub(crate) async fn drain(session: &mut Session) {
     // A client that waits for 100-continue has not sent its body, and now never will.
     if session.req_header().headers.contains_key(header::EXPECT) {
         return;
@@ -123,6 +123,6 @@ pub(crate) fn problem(refusal: &Refusal, config: &Config, id: &str, head_only: b
     bytes
 }
 
-fn context<'a>(config: &'a Config, request_id: &'a str) -> Context<'a> {
+pub(super) fn context<'a>(config: &'a Config, request_id: &'a str) -> Context<'a> {
     Context { realm: &config.auth.realm, api_key_header: &config.api_keys.header, request_id }
 }

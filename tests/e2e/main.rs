@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod backends;
 mod cli;
 mod config;
 mod cors;
@@ -31,4 +32,7 @@ mod redis;
 mod replicas;
 mod revocation;
 mod route_limits;
+#[path = "../support/secure.rs"]
+#[expect(dead_code, reason = "shared by tests that each use a part")]
+mod secure;
 mod streaming;
