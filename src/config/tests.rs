@@ -248,7 +248,6 @@ otlp_endpoint = ""
         ("[mail]\nsmtp = \"smtp://x\"", "mail"),
         ("[accounts]\nregistration = true", "accounts.registration"),
         ("[store]\nurl = \"postgres://h/db\"", "store.url"),
-        ("[cors]\nallow_origins = [\"*\"]", "cors.allow_origins"),
         ("[telemetry]\notlp_endpoint = \"http://x\"", "telemetry.otlp_endpoint"),
     ] {
         let found = errors(text);

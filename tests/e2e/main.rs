@@ -14,6 +14,7 @@ mod attributes;
 mod backends;
 mod cli;
 mod config;
+mod cors;
 mod credentials;
 mod demo;
 mod echo;
@@ -25,6 +26,7 @@ mod imported_keys;
 mod lifecycle;
 mod listeners;
 mod logins;
+mod observe;
 mod observing;
 mod outage;
 mod pasted;
@@ -38,6 +40,7 @@ mod ready;
 mod redis;
 mod replicas;
 mod revocation;
+mod route_limits;
 #[path = "../support/secure.rs"]
 #[expect(dead_code, reason = "shared by tests that each use a part")]
 mod secure;
