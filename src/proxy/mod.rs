@@ -2,12 +2,14 @@
 
 mod admin;
 mod assertion;
+mod attempts;
 mod backend;
 mod bridge;
 mod chunked;
 mod connection;
 mod context;
 mod decide;
+pub mod explain;
 mod facts;
 mod failure;
 pub mod forwarded;
@@ -20,6 +22,7 @@ mod patience;
 mod refuse;
 mod request_id;
 pub mod serve;
+mod trip;
 mod upstream;
 mod wire;
 

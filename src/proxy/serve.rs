@@ -13,8 +13,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use super::backend::health;
 use super::line::Peer;
 use super::live::Shared;
 use super::{Gateway, admin, connection};
@@ -45,6 +47,7 @@ pub struct Running {
     shared: Arc<Shared>,
     closing: watch::Sender<bool>,
     runtime: Option<Runtime>,
+    health: AbortHandle,
 }
 
 /// Binds all listeners, starts `threads` threads (at least one), and serves. Port 0 takes any free port.
@@ -60,8 +63,10 @@ pub fn start(shared: &Arc<Shared>, listen: &[SocketAddr], admin: SocketAddr, thr
         .build()
         .map_err(ServeError::Threads)?;
     let (closing, closed) = watch::channel(false);
+    let health = shared.runtime.spawn(health::watch(Arc::clone(shared))).abort_handle();
     // From here on an error ends the threads by dropping it.
-    let mut running = Running { addresses: Vec::new(), admin, shared: Arc::clone(shared), closing, runtime: Some(runtime) };
+    let mut running =
+        Running { addresses: Vec::new(), admin, shared: Arc::clone(shared), closing, runtime: Some(runtime), health };
     running.listen(listen, threads, &closed)?;
     Ok(running)
 }
@@ -106,6 +111,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.health.abort();
         // Not the blocking form: this may run on another runtime's thread.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
