@@ -21,11 +21,11 @@ mod patience;
 mod refuse;
 mod request_id;
 pub mod serve;
-pub mod target;
 mod trip;
 mod upstream;
 mod wire;
 
+pub use crate::policy::target;
 pub(crate) use gateway::Gateway;
 pub use live::{Live, Shared};
 pub use serve::{Running, ServeError, start};
