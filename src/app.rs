@@ -4,6 +4,7 @@
 //! What is made from the configuration is in `live`, swapped whole by a reload; what outlives reloads is in `parts`.
 
 mod chores;
+mod inspect;
 mod live;
 mod parts;
 mod sample;
@@ -22,6 +23,7 @@ use crate::proxy::identity::IdentityError;
 use crate::proxy::live::Shared;
 use crate::proxy::serve::{self, Running, ServeError};
 use crate::store::StoreError;
+pub use inspect::{Answer, InspectError, inspect};
 pub use live::Loaded;
 use parts::Parts;
 pub use sample::{Sample, start as start_sample};

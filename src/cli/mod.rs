@@ -9,6 +9,7 @@ use clap::Parser;
 pub mod args;
 pub mod check;
 mod demo;
+mod explain;
 mod init;
 mod manage;
 mod output;
@@ -98,6 +99,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let format = args.format.format.into();
             report(&routes::routes(&args.config.config, format, colors, &Environment::of_process()))
         }
+        Command::Explain(args) => explain::explain(&args, colors),
         Command::Test(args) => {
             let (format, filter) = (args.format.format.into(), args.filter.as_deref());
             report(&test::test(&args.config.config, filter, format, colors, &Environment::of_process()))

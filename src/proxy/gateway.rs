@@ -18,11 +18,10 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use super::attempts::{Standing, destination};
 use super::backend::Pool;
 use super::context::Ctx;
-use super::facts::{self, Facts};
 use super::failure::Failure;
 use super::live::Shared;
-use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
-use super::{bridge, decide, request_id, upstream};
+use super::refuse::{invite_body, malformed, refuse};
+use super::{bridge, decide, upstream};
 use crate::policy::Permit;
 use crate::problem::Refusal;
 
@@ -39,23 +38,10 @@ impl Gateway {
         Self { shared }
     }
 
-    /// Who and what: the origin is known even where the target is refused.
-    fn read(&self, session: &Session, ctx: &mut Ctx) -> Result<Facts, Refusal> {
-        let line = ctx.line.clone().ok_or(decide::unavailable("The connection is gone."))?;
-        let facts = Facts::read(&line, &ctx.live.config);
-        let headers = &session.req_header().headers;
-        let origin = facts::origin(&line, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
-        let sent = headers.get(REQUEST_ID).map(http::HeaderValue::as_bytes);
-        ctx.request_id = request_id::kept(sent, origin.trusted)
-            .unwrap_or_else(|| request_id::fresh(&*self.shared.clock, &*self.shared.entropy));
-        ctx.origin = Some(origin);
-        decide::expectation(headers, session.req_header().version)?;
-        facts
-    }
-
     /// Own endpoints are answered here; of all others, true means that there is a permit now.
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
-        let facts = self.read(session, ctx)?;
+        let head = session.req_header();
+        let facts = decide::read(&head.headers, head.version, ctx, &self.shared)?;
         if ctx.live.is_own(&facts) {
             let response = bridge::ask(session, &facts, ctx, &self.shared).await;
             ctx.facts = Some(facts);

@@ -9,6 +9,7 @@ mod chunked;
 mod connection;
 mod context;
 mod decide;
+pub mod explain;
 mod facts;
 mod failure;
 pub mod forwarded;
