@@ -240,7 +240,7 @@ pub(crate) async fn refusing_once() -> SocketAddr {
                     while let Some(Ok(data)) = body.data().await {
                         all.extend_from_slice(&data);
                     }
-                    let mut send = respond.send_response(http::Response::new(()), false).unwrap();
+                    let mut send = respond.send_response(Response::new(()), false).unwrap();
                     send.send_data(all.into(), true).unwrap();
                 });
             }
