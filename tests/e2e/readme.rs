@@ -25,6 +25,8 @@ macro_rules! guides {
 
 guides! {
     the_guide_to_putting_it_in_front_of_something_works = "docs/in-front-of.md",
+    the_guide_to_a_public_address_works = "docs/tls.md",
+    the_guide_to_upgrades_works = "docs/upgrade.md",
 }
 
 #[test]
