@@ -5,6 +5,7 @@
 
 mod chores;
 mod handover;
+mod inspect;
 mod live;
 mod parts;
 mod sample;
@@ -26,6 +27,7 @@ use crate::proxy::serve::{self, Running, ServeError};
 use crate::revocation::Revocations as _;
 use crate::store::StoreError;
 use handover::{Offer, Taken};
+pub use inspect::{Answer, InspectError, inspect};
 pub use live::Loaded;
 use parts::Parts;
 pub use sample::{Sample, start as start_sample};

@@ -31,6 +31,10 @@ pub enum Command {
     Check(Check),
     /// Print the resolved route table.
     Routes(Routes),
+    /// Say what would become of a request, step by step, and why; nothing is sent.
+    Explain(Explain),
+    /// Run the policy tests: the `[[test]]` entries of the route files.
+    Test(Test),
     /// Manage accounts.
     #[command(subcommand)]
     User(User),
@@ -133,6 +137,97 @@ pub struct Check {
 #[derive(Args, Debug)]
 #[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
 pub struct Routes {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+/// `explain`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Explain {
+    /// The method.
+    #[arg(value_name = "METHOD")]
+    pub method: String,
+    /// The URL, or a path: then only routes of any host match, but for a `--header 'Host: …'`.
+    #[arg(value_name = "URL")]
+    pub url: String,
+    #[command(flatten)]
+    pub config: ConfigArg,
+    #[command(flatten)]
+    pub format: FormatArg,
+    /// Suppose a caller whose credential holds these scopes, separated by spaces [default: all that the roles give].
+    #[arg(long, value_name = "A B")]
+    pub scopes: Option<String>,
+    /// Suppose a caller with these roles, comma-separated.
+    #[arg(long, value_name = "A,B")]
+    pub roles: Option<String>,
+    /// Suppose a caller with this attribute; may be given several times.
+    #[arg(long = "attribute", value_name = "K=V")]
+    pub attributes: Vec<String>,
+    /// Suppose a token with this claim; may be given several times.
+    #[arg(long = "claim", value_name = "K=V")]
+    pub claims: Vec<String>,
+    /// Suppose a caller with this subject: the id of an account.
+    #[arg(long, value_name = "ID")]
+    pub subject: Option<String>,
+    /// Suppose a caller with this username.
+    #[arg(long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// Suppose that the caller comes with a credential of this kind [default: bearer].
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub credential: Option<CredentialArg>,
+    /// Suppose nobody: no credential, which is so without any of these options too.
+    #[arg(
+        long,
+        conflicts_with_all = ["scopes", "roles", "attributes", "claims", "subject", "username", "credential", "token"]
+    )]
+    pub anonymous: bool,
+    /// Come with this bearer token and have it judged; `-` reads it from the first line of stdin.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        conflicts_with_all = ["scopes", "roles", "attributes", "claims", "subject", "username", "credential"]
+    )]
+    pub token: Option<String>,
+    /// Come with this header field, as in curl; may be given several times.
+    #[arg(long = "header", short = 'H', value_name = "K: V")]
+    pub headers: Vec<String>,
+    /// Who connects.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub client: std::net::IpAddr,
+}
+
+/// The kinds of credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum CredentialArg {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// An API key.
+    ApiKey,
+    /// The session cookie.
+    Session,
+}
+
+impl From<CredentialArg> for crate::domain::CredentialKind {
+    fn from(kind: CredentialArg) -> Self {
+        match kind {
+            CredentialArg::Bearer => Self::Bearer,
+            CredentialArg::ApiKey => Self::ApiKey,
+            CredentialArg::Session => Self::Session,
+        }
+    }
+}
+
+/// `test`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Test {
+    /// Only tests with this in their request, name, route or file.
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
     #[command(flatten)]
     pub config: ConfigArg,
     #[command(flatten)]

@@ -9,8 +9,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use super::backend::Pool;
 use super::listener::Bound;
-use super::live::Shared;
+use super::live::{Live, Shared};
 use super::wire::{Next, Wire};
 
 /// Connections at once.
@@ -103,15 +104,26 @@ fn readiness(shared: &Shared) -> Reply {
     let revocations = shared.revocations.is_ready();
     let draining = shared.is_draining();
     let ready = revocations && !draining;
-    let backends: serde_json::Map<_, _> =
-        live.backends.states().map(|(name, works)| (name.to_owned(), json!(if works { "ok" } else { "failing" }))).collect();
+    let state = |pool: &Arc<Pool>| (pool.backend.name.clone(), json!(if pool.works() { "ok" } else { "failing" }));
+    let backends: serde_json::Map<_, _> = live.backends.pools().map(state).collect();
     let body = json!({
         "status": if ready { "ready" } else { "not ready" },
         // There is no state without both.
         "checks": { "config": "ok", "keys": "ok", "revocations": word(revocations, "stale"), "draining": draining },
-        "reported": { "store": word((shared.store_is_up)(), "unreachable"), "backends": backends, "connections": shared.connections() },
+        "reported": { "store": word((shared.store_is_up)(), "unreachable"), "backends": backends, "unhealthy": unhealthy(&live), "connections": shared.connections() },
     });
     Reply { status: if ready { 200 } else { 503 }, kind: "application/json", body: format!("{body}\n") }
+}
+
+/// The servers whose health checks fail, as `backend address`.
+fn unhealthy(live: &Live) -> Vec<String> {
+    let checked = live.backends.pools().filter(|pool| pool.backend.health.is_some());
+    let named = |pool: &Arc<Pool>| {
+        let targets = pool.targets();
+        let bad = targets.iter().filter(|target| !target.state.is_healthy());
+        bad.map(|target| format!("{} {}", pool.backend.name, target.address)).collect::<Vec<_>>()
+    };
+    checked.flat_map(named).collect()
 }
 
 const fn word(good: bool, otherwise: &'static str) -> &'static str {

@@ -124,6 +124,6 @@ pub(crate) fn problem(refusal: &Refusal, config: &Config, id: &str, head_only: b
     bytes
 }
 
-fn context<'a>(config: &'a Config, request_id: &'a str) -> Context<'a> {
+pub(super) fn context<'a>(config: &'a Config, request_id: &'a str) -> Context<'a> {
     Context { realm: &config.auth.realm, api_key_header: &config.api_keys.header, request_id }
 }

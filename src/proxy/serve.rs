@@ -13,8 +13,10 @@ use pingora_proxy::HttpProxy;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use super::backend::health;
 use super::listener::{self, Bound};
 use super::live::Shared;
 use super::{Gateway, admin, arrival, connection};
@@ -52,6 +54,7 @@ pub struct Running {
     closing: watch::Sender<bool>,
     lendable: Lendable,
     runtime: Option<Runtime>,
+    health: AbortHandle,
 }
 
 /// Listeners of a gateway that ran before, by their names.
@@ -127,6 +130,7 @@ pub fn start(
         .enable_all()
         .build()
         .map_err(ServeError::Threads)?;
+    let health = shared.runtime.spawn(health::watch(Arc::clone(shared))).abort_handle();
     // From here on an error ends the threads by dropping it.
     let mut running = Running {
         listeners: Vec::new(),
@@ -137,6 +141,7 @@ pub fn start(
         closing: watch::Sender::new(false),
         lendable: Lendable::default(),
         runtime: Some(runtime),
+        health,
     };
     running.listen(listen, threads, inherited)?;
     Ok(running)
@@ -227,6 +232,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.health.abort();
         // Not the blocking form: this may run on another runtime's thread.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod backends;
 mod cli;
 mod config;
 mod credentials;
@@ -30,6 +31,9 @@ mod readme;
 mod redis;
 mod replicas;
 mod revocation;
+#[path = "../support/secure.rs"]
+#[expect(dead_code, reason = "shared by tests that each use a part")]
+mod secure;
 mod streaming;
 mod tls;
 mod upgrade;

@@ -11,7 +11,6 @@ mod rewrites;
 mod spec;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Method;
 use portcullis::config::{Backend, Role, Roles};
