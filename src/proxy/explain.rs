@@ -107,7 +107,7 @@ pub async fn explain(shared: &Shared, question: &Question) -> Explanation {
     let version = if question.hosts.is_empty() { Version::HTTP_10 } else { Version::HTTP_11 };
     let request =
         Request { method: question.method.clone(), target: question.target.clone(), version, hosts: question.hosts.clone() };
-    let peer = Peer { address: question.client.to_canonical(), tls: question.tls, redirect: false };
+    let peer = Peer { tls: question.tls, ..Peer::at(question.client) };
     ctx.line = Some(Line::new(peer, request, Arc::new(Patience::new())));
     let read = decide::read(&question.headers, version, &mut ctx, shared);
     let mut told = Explanation {
