@@ -15,6 +15,6 @@ pub use permit::{Permit, Route, RouteError};
 pub use rewrite::RewriteError;
 pub use route::{
     AllowInPath, AuthMode, Case, Condition, ConditionSubject, ConditionValue, HeaderRule, HostPattern, HostRewrite, Place,
-    RouteSpec, TrailingSlash,
+    RouteSpec, StreamExpiry, TrailingSlash,
 };
 pub use table::{Conflict, Found, Matched, RouteTable};

@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use pingora_proxy::Session;
 
 use super::facts::Facts;
 use super::forwarded::Origin;
 use super::line::Line;
 use super::live::{Live, Shared};
-use crate::domain::CredentialKind;
+use super::stream::{Credential, Leash};
+use crate::domain::{CredentialKind, Timestamp};
 use crate::policy::Permit;
 use crate::problem::Refusal;
 use crate::telemetry::{self, AccessRecord};
@@ -23,6 +25,8 @@ pub(crate) struct Ctx {
     /// The connection's side of it.
     pub(crate) line: Option<Arc<Line>>,
     pub(crate) started: Duration,
+    /// The same by the wall clock.
+    pub(crate) begun_at: Timestamp,
     pub(crate) request_id: String,
     pub(crate) origin: Option<Origin>,
     pub(crate) facts: Option<Facts>,
@@ -35,6 +39,12 @@ pub(crate) struct Ctx {
     pub(crate) principal: Option<String>,
     pub(crate) decision: &'static str,
     pub(crate) reason: Option<&'static str>,
+    /// What the permit rests on.
+    pub(crate) held: Option<Credential>,
+    /// Whether it asks for a WebSocket, and may.
+    pub(crate) upgrades: bool,
+    /// What ends an answer that is open for long.
+    pub(crate) leash: Leash,
     /// A refusal found while the body streamed.
     pub(crate) late: Option<Refusal>,
     pub(crate) body_seen: u64,
@@ -54,6 +64,7 @@ impl Ctx {
             live: shared.live.load_full(),
             line: Line::current(),
             started: shared.clock.monotonic(),
+            begun_at: shared.clock.now(),
             request_id: String::new(),
             origin: None,
             facts: None,
@@ -64,6 +75,9 @@ impl Ctx {
             principal: None,
             decision: "error",
             reason: None,
+            held: None,
+            upgrades: false,
+            leash: Leash::default(),
             late: None,
             body_seen: 0,
             turn: None,
@@ -82,11 +96,14 @@ impl Ctx {
     /// One line of the access log, and the metrics.
     pub(crate) fn record(&self, session: &Session, shared: &Shared) {
         // 499, as nginx says it: the client left before there was an answer.
-        let answered = session.response_written().filter(|response| !response.status.is_informational());
+        let answered = session
+            .response_written()
+            .filter(|response| !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS);
         let status = answered.map_or(499, |response| response.status.as_u16());
         let duration = shared.clock.monotonic().saturating_sub(self.started);
         let route = self.route.as_deref();
-        let overhead = self.upstream.map(|upstream| duration.saturating_sub(upstream));
+        // Of a WebSocket nobody can tell what the gateway's share was.
+        let overhead = self.upstream.filter(|_| status != 101).map(|upstream| duration.saturating_sub(upstream));
         shared.metrics.request(route.unwrap_or_default(), self.decision, status, duration, overhead);
         if !self.live.config.log.access {
             return;

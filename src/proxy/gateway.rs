@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use http::Version;
-use http::header::{TRANSFER_ENCODING, UPGRADE};
+use http::header::{ACCEPT, TRANSFER_ENCODING, UPGRADE};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -21,16 +22,18 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use super::backend::{self, Pool};
 use super::context::Ctx;
 use super::facts::{self, Facts};
-use super::line::Line;
+use super::line::{Cut, Line};
 use super::live::Shared;
 use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
-use super::{bridge, decide, request_id, upstream};
+use super::{bridge, decide, request_id, stream, upstream, websocket};
 use crate::config::Backend;
 use crate::policy::Permit;
 use crate::problem::Refusal;
 
 /// How long a client may not take what it is sent.
 const CLIENT_WRITES: Duration = Duration::from_mins(1);
+
+const SWITCHING_PROTOCOLS: StatusCode = StatusCode::SWITCHING_PROTOCOLS;
 
 /// The proxy: no state but what is shared.
 pub(crate) struct Gateway {
@@ -80,6 +83,12 @@ fn destination(ctx: &Ctx) -> Option<(Arc<Backend>, &Pool, &Permit)> {
     Some((Arc::clone(backend), ctx.live.backends.pool(backend)?, permit))
 }
 
+/// Whether a client says that it takes a stream of events, as every `EventSource` does.
+fn accepts_events(session: &Session) -> bool {
+    let mut fields = session.req_header().headers.get_all(ACCEPT).iter();
+    fields.any(|field| field.to_str().is_ok_and(|field| field.contains("text/event-stream")))
+}
+
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Ctx;
@@ -105,13 +114,15 @@ impl ProxyHttp for Gateway {
                 return refuse(session, ctx, &refusal, close).await.map(|()| true);
             }
         }
-        // Whatever it asked for besides WebSocket, it is a plain request from here on.
-        session.req_header_mut().remove_header(&UPGRADE);
+        if !ctx.upgrades {
+            // Whatever it asked for, it is a plain request from here on.
+            session.req_header_mut().remove_header(&UPGRADE);
+        }
         invite_body(session).await?;
         Ok(false)
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         let Some((backend, pool, permit)) = destination(ctx) else {
             return Error::e_explain(InternalError, "nothing reaches a backend without a permit");
         };
@@ -122,7 +133,14 @@ impl ProxyHttp for Gateway {
         let server = server.to_owned();
         (ctx.turn, ctx.server, ctx.body_seen) = (Some(turn), Some(server), 0);
         ctx.sent_at = Some(self.shared.clock.monotonic());
-        Ok(Box::new(backend::peer(&backend, address, until_headers)))
+        let mut peer = Box::new(backend::peer(&backend, address, until_headers));
+        if ctx.upgrades {
+            websocket::prepare(&mut peer);
+        } else if session.req_header().version <= Version::HTTP_11 || accepts_events(session) {
+            // What an event stream may not have; `Patience` is what a silent backend loses.
+            peer.options.read_timeout = None;
+        }
+        Ok(peer)
     }
 
     async fn connected_to_upstream(
@@ -142,16 +160,18 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_request_filter(&self, session: &mut Session, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
         upstream::nominated(&session.req_header().headers, request);
-        upstream::request(ctx, request)
+        upstream::request(ctx, request)?;
+        if ctx.upgrades { websocket::ask(request) } else { Ok(()) }
     }
 
     async fn request_body_filter(
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Ctx,
     ) -> Result<()> {
+        stream::goes_on(ctx, end, &self.shared)?;
         ctx.body_seen += body.as_ref().map_or(0, Bytes::len) as u64;
         let limit = ctx.permit.as_ref().and_then(|permit| permit.route().spec().max_body);
         match limit {
@@ -164,15 +184,20 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_response_filter(&self, _session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
-        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        let switches = response.status == SWITCHING_PROTOCOLS;
+        if switches && !(ctx.upgrades && websocket::is_agreed(response)) {
             return Err(Error::explain(InvalidHTTPHeader, "the backend upgraded what nobody asked it to").into_up());
         }
-        if response.status.is_informational() {
+        if response.status.is_informational() && !switches {
             return Ok(());
         }
         ctx.upstream = ctx.sent_at.map(|sent| self.shared.clock.monotonic().saturating_sub(sent));
         if let (Some(line), Some((backend, pool, _))) = (&ctx.line, destination(ctx)) {
-            line.patience.set(backend.read_timeout);
+            if switches || stream::is_events(response) {
+                line.patience.clear();
+            } else {
+                line.patience.set(backend.read_timeout);
+            }
             pool.note(true);
             self.shared.metrics.backend(&backend.name, "answered");
         }
@@ -180,6 +205,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+        if response.status == SWITCHING_PROTOCOLS {
+            return self.switch(response, ctx);
+        }
         if response.status.is_informational() {
             return Ok(());
         }
@@ -192,16 +220,18 @@ impl ProxyHttp for Gateway {
             // It knows no chunks: the end of the connection ends the body (RFC 9112 §6.3).
             session.set_keepalive(None);
         }
-        upstream::response(ctx, response)
+        upstream::response(ctx, response)?;
+        stream::begins(ctx, response, &self.shared)
     }
 
     fn upstream_response_body_filter(
         &self,
         _session: &mut Session,
         _body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
+        stream::goes_on(ctx, end, &self.shared)?;
         if let Some(line) = &ctx.line {
             line.patience.touch();
         }
@@ -235,6 +265,10 @@ impl ProxyHttp for Gateway {
         self.note(&failure, error, ctx);
         let written = match &failure {
             Failure::ClientLeft => Ok(()),
+            Failure::Cut(cut) => {
+                ctx.reason = Some(cut.as_str());
+                return FailToProxy { error_code: 0, can_reuse_downstream: false };
+            }
             Failure::Malformed => malformed(session, ctx).await,
             Failure::Refused(refusal) => refuse(session, ctx, refusal, true).await,
         };
@@ -259,6 +293,18 @@ impl ProxyHttp for Gateway {
 }
 
 impl Gateway {
+    /// The backend agreed to a WebSocket: from here on bytes pass as they come.
+    fn switch(&self, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+        response.set_version(Version::HTTP_11);
+        upstream::response(ctx, response)?;
+        websocket::agree(response)?;
+        stream::begins(ctx, response, &self.shared)?;
+        if let Some(line) = &ctx.line {
+            line.set_upgraded();
+        }
+        Ok(())
+    }
+
     /// A server can't be reached: another of its addresses is asked, and for calls that may be repeated another server.
     fn try_elsewhere(&self, idempotent: bool, ctx: &mut Ctx) -> bool {
         let (addresses, attempts) = (ctx.addresses + 1, ctx.attempts + 1);
@@ -280,7 +326,7 @@ impl Gateway {
         let outcome = match failure {
             Failure::Refused(Refusal::GatewayTimeout) => "silent",
             Failure::Refused(Refusal::BadGateway) => "broken",
-            Failure::Refused(_) | Failure::Malformed => return,
+            Failure::Refused(_) | Failure::Malformed | Failure::Cut(_) => return,
             Failure::ClientLeft => {
                 ctx.reason.get_or_insert("client_left");
                 return;
@@ -298,6 +344,8 @@ impl Gateway {
 enum Failure {
     /// There is nobody to answer.
     ClientLeft,
+    /// The credential behind an open answer has ended.
+    Cut(Cut),
     /// What the client sent turned out to be no HTTP.
     Malformed,
     /// With this answer.
@@ -309,8 +357,10 @@ impl Failure {
         let line = ctx.line.as_deref();
         let (broken, silent) = line.map_or((false, false), |line| (line.is_broken(), line.patience.has_ended()));
         let starved = line.is_some_and(Line::is_starved);
+        let cut = line.and_then(Line::is_cut);
         match (ctx.late.take(), error.esource(), error.etype()) {
             (Some(late), ..) => Self::Refused(late),
+            _ if let Some(cut) = cut => Self::Cut(cut),
             _ if broken => Self::Malformed,
             _ if silent => Self::Refused(Refusal::GatewayTimeout),
             (_, ErrorSource::Downstream, InvalidHTTPHeader) => Self::Malformed,

@@ -19,6 +19,7 @@ use crate::domain::{Clock, Entropy};
 use crate::endpoints::is_own;
 use crate::policy::{Found, RouteTable};
 use crate::revocation::Revocations;
+use crate::store::Sessions;
 use crate::telemetry::metrics::Metrics;
 
 /// One state of the configuration and all that is made from it. A request takes one at its start and keeps it.
@@ -87,6 +88,8 @@ pub struct Shared {
     pub runtime: Handle,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Logins, to ask how long an open stream's session lives; `None`: streams end with their tokens.
+    pub sessions: Option<Arc<dyn Sessions>>,
     /// Whether the store answers, for `/readyz` to report (it never decides there).
     pub store_is_up: Box<dyn Fn() -> bool + Send + Sync>,
     draining: AtomicBool,
@@ -113,6 +116,7 @@ impl Shared {
             entropy,
             runtime,
             metrics,
+            sessions: None,
             store_is_up: Box::new(|| true),
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),

@@ -19,7 +19,9 @@ mod refuse;
 mod request_id;
 pub mod serve;
 pub mod target;
+mod stream;
 mod upstream;
+mod websocket;
 mod wire;
 
 pub(crate) use gateway::Gateway;

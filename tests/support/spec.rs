@@ -32,5 +32,6 @@ pub(crate) fn spec(name: &str, path: &str) -> RouteSpec {
         forward_credential: false,
         timeout: None,
         max_body: None,
+        stream_expiry: portcullis::policy::StreamExpiry::Session,
     }
 }

@@ -85,7 +85,7 @@ identity = { "Remote-User" = "{username}" }
 forward_credential = true
 timeout = "5s"
 max_body = "10MiB"
-stream_expiry = "session"
+stream_expiry = "token"
 [[route]]
 name = "rest"
 path = "/rest/**"
@@ -175,7 +175,7 @@ fn what_is_wrong_with_a_route_is_one_error_each() {
         ("rate_limit = \"100/1s\"", "not available yet"),
         ("enforce = false", "not available yet"),
         ("on_unauthenticated = \"login\"", "not available yet"),
-        ("stream_expiry = \"token\"", "not available yet"),
+        ("stream_expiry = \"key\"", "\"session\""),
         ("cors = \"backend\"", "not available yet"),
     ] {
         let report = load_all(GATEWAY, &[("routes/a.toml", &route(line))]).expect_err(line);

@@ -48,10 +48,16 @@ impl Wire {
 
     /// Whether the client has sent, or may be sending, what nobody has read.
     pub(super) fn has_unread(&self) -> bool {
-        !self.client_left && (!self.body_is_done() || !self.inbox.is_empty())
+        // Somebody who speaks another protocol by now may always be speaking.
+        !self.client_left && (!self.body_is_done() || !self.inbox.is_empty() || self.is_upgraded())
     }
 
     pub(super) fn poll_farewell(&mut self, cx: &mut Context<'_>, drains: bool) -> Poll<()> {
+        if self.is_cut() {
+            // Nothing is said any more.
+            self.outbox.clear();
+            return Poll::Ready(());
+        }
         let mut farewell = self.farewell.take().unwrap_or_else(Farewell::new);
         let done = self.poll_with(&mut farewell, cx, drains);
         self.farewell = Some(farewell);
