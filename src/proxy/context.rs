@@ -20,6 +20,12 @@ use crate::telemetry::{self, AccessRecord};
 /// A request's context.
 #[derive(Debug)]
 pub(crate) struct Ctx {
+    shared: Arc<Shared>,
+    /// Whether its line is in the log.
+    recorded: bool,
+    /// Of the answer that has begun.
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) body_passed: u64,
     /// The state that this request sees, to its end.
     pub(crate) live: Arc<Live>,
     /// The connection's side of it.
@@ -59,8 +65,12 @@ pub(crate) struct Ctx {
 }
 
 impl Ctx {
-    pub(crate) fn new(shared: &Shared) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self {
+            shared: Arc::clone(shared),
+            recorded: false,
+            status: None,
+            body_passed: 0,
             live: shared.live.load_full(),
             line: Line::current(),
             started: shared.clock.monotonic(),
@@ -94,24 +104,34 @@ impl Ctx {
     }
 
     /// One line of the access log, and the metrics.
-    pub(crate) fn record(&self, session: &Session, shared: &Shared) {
+    pub(crate) fn record(&mut self, session: &Session) {
         // 499, as nginx says it: the client left before there was an answer.
         let answered = session
             .response_written()
             .filter(|response| !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS);
-        let status = answered.map_or(499, |response| response.status.as_u16());
-        let duration = shared.clock.monotonic().saturating_sub(self.started);
+        self.status = answered.map(|response| response.status);
+        self.note(session.req_header().method.as_str(), session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
+    }
+
+    fn note(&mut self, method: &str, bytes_in: u64, bytes_out: u64) {
+        self.recorded = true;
+        if let Some(cut) = self.line.as_ref().and_then(|line| line.is_cut()) {
+            self.reason = Some(cut.as_str());
+            self.shared.metrics.stream_ended(cut.as_str());
+        }
+        let status = self.status.map_or(499, |status| status.as_u16());
+        let duration = self.shared.clock.monotonic().saturating_sub(self.started);
         let route = self.route.as_deref();
         // Of a WebSocket nobody can tell what the gateway's share was.
         let overhead = self.upstream.filter(|_| status != 101).map(|upstream| duration.saturating_sub(upstream));
-        shared.metrics.request(route.unwrap_or_default(), self.decision, status, duration, overhead);
+        self.shared.metrics.request(route.unwrap_or_default(), self.decision, status, duration, overhead);
         if !self.live.config.log.access {
             return;
         }
         telemetry::access(&AccessRecord {
             request_id: &self.request_id,
             client: self.client(),
-            method: session.req_header().method.as_str(),
+            method,
             path: self.facts.as_ref().map_or("-", |facts| facts.target.path.as_str()),
             route,
             status,
@@ -120,10 +140,21 @@ impl Ctx {
             principal: self.principal.as_deref(),
             credential: self.credential,
             backend: self.permit.as_ref().and_then(|permit| Some(permit.route().spec().backend.as_ref()?.name.as_str())),
-            bytes_in: session.body_bytes_read() as u64,
-            bytes_out: session.body_bytes_sent() as u64,
+            bytes_in,
+            bytes_out,
             duration,
             upstream: self.upstream,
         });
+    }
+}
+
+/// Whatever becomes of a request that was let in is in the log, also where it is dropped in the middle: cut while nobody
+/// looked at its client, or with the process.
+impl Drop for Ctx {
+    fn drop(&mut self) {
+        if let (false, Some(_), Some(line)) = (self.recorded, &self.permit, self.line.clone()) {
+            self.reason.get_or_insert("cut");
+            self.note(line.request.method.as_str(), self.body_seen, self.body_passed);
+        }
     }
 }

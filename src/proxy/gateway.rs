@@ -22,7 +22,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use super::backend::{self, Pool};
 use super::context::Ctx;
 use super::facts::{self, Facts};
-use super::line::{Cut, Line};
+use super::line::Line;
 use super::live::Shared;
 use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
 use super::{bridge, decide, request_id, stream, upstream, websocket};
@@ -173,7 +173,8 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         stream::goes_on(ctx, end, &self.shared)?;
         ctx.body_seen += body.as_ref().map_or(0, Bytes::len) as u64;
-        let limit = ctx.permit.as_ref().and_then(|permit| permit.route().spec().max_body);
+        let upgraded = ctx.line.as_ref().is_some_and(|line| line.is_upgraded());
+        let limit = ctx.permit.as_ref().and_then(|permit| permit.route().spec().max_body).filter(|_| !upgraded);
         match limit {
             Some(limit) if ctx.body_seen > limit => {
                 ctx.late = Some(Refusal::BodyTooLarge(limit));
@@ -227,11 +228,12 @@ impl ProxyHttp for Gateway {
     fn upstream_response_body_filter(
         &self,
         _session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
         stream::goes_on(ctx, end, &self.shared)?;
+        ctx.body_passed += body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(line) = &ctx.line {
             line.patience.touch();
         }
@@ -265,10 +267,7 @@ impl ProxyHttp for Gateway {
         self.note(&failure, error, ctx);
         let written = match &failure {
             Failure::ClientLeft => Ok(()),
-            Failure::Cut(cut) => {
-                ctx.reason = Some(cut.as_str());
-                return FailToProxy { error_code: 0, can_reuse_downstream: false };
-            }
+            Failure::Cut => return FailToProxy { error_code: 0, can_reuse_downstream: false },
             Failure::Malformed => malformed(session, ctx).await,
             Failure::Refused(refusal) => refuse(session, ctx, refusal, true).await,
         };
@@ -279,7 +278,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
-        ctx.record(session, &self.shared);
+        ctx.record(session);
     }
 
     /// pingora's own lines show the client's query; ours do not.
@@ -326,7 +325,7 @@ impl Gateway {
         let outcome = match failure {
             Failure::Refused(Refusal::GatewayTimeout) => "silent",
             Failure::Refused(Refusal::BadGateway) => "broken",
-            Failure::Refused(_) | Failure::Malformed | Failure::Cut(_) => return,
+            Failure::Refused(_) | Failure::Malformed | Failure::Cut => return,
             Failure::ClientLeft => {
                 ctx.reason.get_or_insert("client_left");
                 return;
@@ -345,7 +344,7 @@ enum Failure {
     /// There is nobody to answer.
     ClientLeft,
     /// The credential behind an open answer has ended.
-    Cut(Cut),
+    Cut,
     /// What the client sent turned out to be no HTTP.
     Malformed,
     /// With this answer.
@@ -357,10 +356,10 @@ impl Failure {
         let line = ctx.line.as_deref();
         let (broken, silent) = line.map_or((false, false), |line| (line.is_broken(), line.patience.has_ended()));
         let starved = line.is_some_and(Line::is_starved);
-        let cut = line.and_then(Line::is_cut);
+        let cut = line.is_some_and(|line| line.is_cut().is_some());
         match (ctx.late.take(), error.esource(), error.etype()) {
             (Some(late), ..) => Self::Refused(late),
-            _ if let Some(cut) = cut => Self::Cut(cut),
+            _ if cut => Self::Cut,
             _ if broken => Self::Malformed,
             _ if silent => Self::Refused(Refusal::GatewayTimeout),
             (_, ErrorSource::Downstream, InvalidHTTPHeader) => Self::Malformed,

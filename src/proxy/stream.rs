@@ -72,6 +72,7 @@ pub(crate) fn begins(ctx: &mut Ctx, response: &ResponseHeader, shared: &Arc<Shar
     if endless {
         guard(ctx, shared);
     }
+    ctx.status = Some(response.status);
     judge(ctx)
 }
 

@@ -55,11 +55,12 @@ const REVOCATION_ENTRIES: &str = "portcullis_revocation_entries";
 const REVOCATION_LAG: &str = "portcullis_revocation_lag_seconds";
 const REVOCATION_STALENESS: &str = "portcullis_revocation_staleness_seconds";
 const BACKEND: &str = "portcullis_backend_requests_total";
+const STREAMS_ENDED: &str = "portcullis_streams_ended_total";
 const RELOAD: &str = "portcullis_config_reload_total";
 const BUILD: &str = "portcullis_build_info";
 
 /// Every metric there is; `docs/metrics.md` says the same.
-pub const ALL: [Description; 12] = [
+pub const ALL: [Description; 13] = [
     Description {
         name: REQUESTS,
         kind: Kind::Counter,
@@ -109,6 +110,12 @@ pub const ALL: [Description; 12] = [
         kind: Kind::Counter,
         labels: &["backend", "outcome"],
         help: "Requests sent to a backend, by what came of it.",
+    },
+    Description {
+        name: STREAMS_ENDED,
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Open streams that were cut as their credential had ended: revoked or expired.",
     },
     Description {
         name: RELOAD,
@@ -236,6 +243,11 @@ impl Metrics {
                 self.counter(BACKEND, &[("backend", or_dash(backend)), ("outcome", outcome)])
             });
         });
+    }
+
+    /// Counts a stream that was cut: `revoked` or `expired`.
+    pub fn stream_ended(&self, reason: &'static str) {
+        self.named(STREAMS_ENDED, reason, "", &[("reason", reason)]);
     }
 
     /// Counts a reload of the configuration.

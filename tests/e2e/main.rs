@@ -28,4 +28,7 @@ mod readme;
 mod redis;
 mod replicas;
 mod revocation;
+mod sockets;
 mod streaming;
+mod streams_end;
+mod websocket;
