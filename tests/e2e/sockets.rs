@@ -79,10 +79,10 @@ pub(crate) async fn open_as(gateway: &Gateway, path: &str, token: &str) -> Socke
     socket
 }
 
-/// The next text; `None` when the connection has ended.
+/// The next text; `None` when the WebSocket has ended.
 pub(crate) async fn said(socket: &mut Socket) -> Option<String> {
     let message = tokio::time::timeout(SOON, socket.next()).await.expect("a message, or the end");
-    message?.ok()?.into_text().ok().map(|text| text.to_string())
+    message?.ok().filter(|message| !message.is_close())?.into_text().ok().map(|text| text.to_string())
 }
 
 /// Whether what is said comes back.

@@ -36,7 +36,7 @@ async fn after_the_204_of_a_logout_no_byte_passes_and_other_sessions_live_on() {
     assert!(echoes(&mut other, "still here").await);
     gateway.until("the log says why", || async { gateway.log().contains("revoked") }).await;
     let log = gateway.log();
-    let line = log.lines().find(|line| line.contains("path=/a")).expect("a line");
+    let line = log.lines().find(|line| line.contains("path=/a ")).expect("a line");
     assert!(line.contains("status=101") && line.contains("decision=allow") && line.contains("reason=revoked"), "{line}");
     assert!(gateway.metrics().await.contains("portcullis_streams_ended_total{reason=\"revoked\"} 1"), "{}", gateway.metrics().await);
 }

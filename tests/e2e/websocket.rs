@@ -145,7 +145,7 @@ async fn whatever_else_wants_an_upgrade_is_a_plain_call() {
         let told = answer.to_ascii_lowercase();
         assert!(!told.contains("\"upgrade\"") && !told.contains("\"http2-settings\""), "{request}\n{answer}");
     }
-    let answer = raw(&gateway, &usual.replace("Sec-WebSocket-Key", "X-Key")).await;
+    let answer = raw(&gateway, &usual.replace("Sec-WebSocket-Key", "Connection: close\r\nX-Key")).await;
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("invalid_request"), "{answer}");
     let answer = raw(&gateway, &handshake("/private/x", "Connection: close\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
