@@ -2,33 +2,48 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::document::{Node, Value, parse_default};
+use super::json_schema;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, FromNode};
 use super::values::string;
-use super::{Backend, raw};
+use super::{Backend, BackendServer, Balance, Health, Scheme, backend_tls, raw};
 
 impl FromNode for raw::BackendServer {
-    const TAKES: &'static str = "\"host:port\", or { address = \"host:port\" }";
+    const TAKES: &'static str = "\"host:port\", or { address = \"host:port\", weight = 1 }";
+
+    fn schema() -> Json {
+        json_schema::either(json_schema::string(), raw::WeightedServer::schema())
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let Value::Table(table) = &node.value {
-            let address = raw::WeightedServer::read(node, report)?.address;
+            let raw::WeightedServer { address, weight } = raw::WeightedServer::read(node, report)?;
             let span = table.get("address").map_or(node.span, |node| node.span);
-            return address.value.0.map(|value| Self(At { value, span, set: true }));
+            return address.value.0.map(|value| Self(At { value, span, set: true }, weight.value.0));
         }
-        string(node, Self::TAKES, report).map(|(text, _)| Self(At { value: text.to_owned(), span: node.span, set: true }))
+        string(node, Self::TAKES, report).map(|(text, _)| Self(At { value: text.to_owned(), span: node.span, set: true }, 1))
     }
 }
 
-/// Checks `[[backends]]`.
-pub(crate) fn checked(raw: &[At<raw::Backend>], report: &mut Report) -> BTreeMap<String, Arc<Backend>> {
+/// Checks `[[backends]]`; the files that they name are below `folder`.
+pub(crate) fn checked(raw: &[At<raw::Backend>], folder: &Path, report: &mut Report) -> BTreeMap<String, Arc<Backend>> {
     let mut backends = BTreeMap::new();
     let mut places: BTreeMap<String, Span> = BTreeMap::new();
     for At { value: entry, span, .. } in raw {
         let servers = servers(entry, report);
+        let scheme = match entry.scheme.value {
+            raw::Scheme::Http => Scheme::Http,
+            raw::Scheme::H2c => Scheme::H2c,
+            raw::Scheme::Https => Scheme::Https(Arc::new(backend_tls::checked(&entry.tls.value, folder, report))),
+        };
+        backend_tls::fits(&entry.tls.value, &scheme, report);
+        let health = health(&entry.health, report);
         let Some(name) = &entry.name.value.0 else { continue };
         if !is_name(name) {
             let finding = Finding::new(format!("`{name}` can't be the name of a backend"));
@@ -42,17 +57,49 @@ pub(crate) fn checked(raw: &[At<raw::Backend>], report: &mut Report) -> BTreeMap
             name: name.clone(),
             servers,
             base_path: String::new(),
+            scheme,
+            balance: match entry.balance.value {
+                raw::Balance::RoundRobin => Balance::RoundRobin,
+                raw::Balance::Random => Balance::Random,
+                raw::Balance::LeastConnections => Balance::LeastConnections,
+                raw::Balance::HashIp => Balance::HashIp,
+                raw::Balance::HashUser => Balance::HashUser,
+            },
             connect_timeout: entry.connect_timeout.value.0,
             timeout: entry.timeout.value.0,
             read_timeout: entry.read_timeout.value.0,
             retries: entry.retries.value.0,
+            health,
         };
         backends.insert(name.clone(), Arc::new(backend));
     }
     backends
 }
 
-fn servers(entry: &raw::Backend, report: &mut Report) -> Vec<String> {
+fn health(entry: &At<raw::Health>, report: &mut Report) -> Option<Health> {
+    let raw::Health { path, interval, unhealthy_after, healthy_after } = &entry.value;
+    if path.value.is_empty() {
+        return None;
+    }
+    let (bare, query) = path.value.split_once('?').unwrap_or((&path.value, ""));
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte);
+    if !(bare == "/" || is_plain_path(bare.strip_suffix('/').unwrap_or(bare)))
+        || !bare.starts_with('/')
+        || !query.bytes().all(plain)
+    {
+        let finding = Finding::new(format!("`{}` is not a path that a health check can ask for", path.value));
+        report.error(path.span, finding.help("write path = \"/healthz\", or \"\" for no health checks"));
+        return None;
+    }
+    Some(Health {
+        path: path.value.clone(),
+        interval: interval.value.0,
+        unhealthy_after: unhealthy_after.value.0,
+        healthy_after: healthy_after.value.0,
+    })
+}
+
+fn servers(entry: &raw::Backend, report: &mut Report) -> Vec<BackendServer> {
     let Some(servers) = &entry.servers.value.0 else {
         return Vec::new();
     };
@@ -60,11 +107,16 @@ fn servers(entry: &raw::Backend, report: &mut Report) -> Vec<String> {
         report.error(entry.servers.span, Finding::new("a backend has one server at least").help("write [\"127.0.0.1:9000\"]"));
     }
     let mut addresses = Vec::new();
-    for At { value: raw::BackendServer(server), .. } in servers {
+    let secure = entry.scheme.value == raw::Scheme::Https;
+    for At { value: raw::BackendServer(server, weight), .. } in servers {
         match host_and_port(&server.value) {
             Ok((host, _)) => {
-                warn_of_remote(&host, server.span, report);
-                addresses.push(server.value.to_ascii_lowercase());
+                if !secure {
+                    warn_of_remote(&host, server.span, report);
+                } else if entry.tls.value.server_name.value.is_empty() {
+                    backend_tls::verifiable(&host, server.span, report);
+                }
+                addresses.push(BackendServer { address: server.value.to_ascii_lowercase(), weight: *weight });
             }
             Err(wrong) => {
                 let bare = server.value.split_once("://").map_or(server.value.as_str(), |(_, rest)| rest);
@@ -131,18 +183,34 @@ fn is_name(name: &str) -> bool {
 /// A backend made of the URL that stands in a route at `span`.
 pub(crate) fn inline(url: &str, span: Span, report: &mut Report) -> Option<Backend> {
     match parse_inline(url) {
-        Ok((server, base_path)) => {
-            let host = server.rsplit_once(':').map_or(server.as_str(), |(host, _)| host);
-            warn_of_remote(host, span, report);
+        Ok(Inline { scheme, server, base_path }) => {
+            let address = BackendServer { address: server.clone(), weight: 1 };
+            let scheme = match scheme {
+                "https" => {
+                    backend_tls::verifiable(address.host(), span, report);
+                    Scheme::Https(Arc::default())
+                }
+                "h2c" => Scheme::H2c,
+                _ => Scheme::Http,
+            };
+            if !matches!(scheme, Scheme::Https(_)) {
+                warn_of_remote(address.host(), span, report);
+            }
+            let name = match scheme {
+                Scheme::Http => server,
+                Scheme::Https(_) => format!("https://{server}"),
+                Scheme::H2c => format!("h2c://{server}"),
+            };
             let defaults = defaults(span, report)?;
             Some(Backend {
-                name: server.clone(),
-                servers: vec![server],
+                servers: vec![address],
                 base_path,
+                scheme,
                 connect_timeout: defaults.connect_timeout.value.0,
                 timeout: defaults.timeout.value.0,
                 read_timeout: defaults.read_timeout.value.0,
                 retries: defaults.retries.value.0,
+                ..Backend::plain(name, &[])
             })
         }
         Err(finding) => {
@@ -157,17 +225,27 @@ fn defaults(span: Span, report: &mut Report) -> Option<raw::Backend> {
     raw::Backend::read(&node, report)
 }
 
-fn parse_inline(url: &str) -> Result<(String, String), Finding> {
+/// An inline URL, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Inline<'a> {
+    scheme: &'a str,
+    server: String,
+    base_path: String,
+}
+
+fn parse_inline(url: &str) -> Result<Inline<'_>, Finding> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    if matches!(scheme, "https" | "h2c") {
-        return Err(Finding::new(format!("`backend = \"{scheme}://…\"` is not available yet")).help("write \"http://…\""));
-    }
-    if scheme != "http" {
-        return Err(Finding::new(format!("`{url}` is not the URL of a backend")).help("write \"http://127.0.0.1:9000\""));
-    }
+    let port = match scheme {
+        "http" | "h2c" => 80,
+        "https" => 443,
+        _ => {
+            return Err(Finding::new(format!("`{url}` is not the URL of a backend"))
+                .help("write \"http://127.0.0.1:9000\", or one with https:// or h2c://"));
+        }
+    };
     let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
     let server =
-        if authority.contains(':') && !authority.ends_with(']') { authority.to_owned() } else { format!("{authority}:80") };
+        if authority.contains(':') && !authority.ends_with(']') { authority.to_owned() } else { format!("{authority}:{port}") };
     if host_and_port(&server).is_err() {
         return Err(Finding::new(format!("`{url}` names no host and port")).help("write \"http://127.0.0.1:9000\""));
     }
@@ -176,7 +254,7 @@ fn parse_inline(url: &str) -> Result<(String, String), Finding> {
         return Err(Finding::new(format!("`{path}` can't be put before a path"))
             .help("segments of letters, digits and `-._~`, without query or escapes"));
     }
-    Ok((server.to_ascii_lowercase(), path.to_owned()))
+    Ok(Inline { scheme, server: server.to_ascii_lowercase(), base_path: path.to_owned() })
 }
 
 /// Whether `path` is empty, or `/segments` that every backend reads alike.
@@ -214,12 +292,14 @@ mod tests {
 
     #[test]
     fn an_inline_url_gives_its_server_and_base_path() {
-        let parts = |url| parse_inline(url).ok();
-        assert_eq!(parts("http://127.0.0.1:9000"), Some(("127.0.0.1:9000".into(), String::new())));
-        assert_eq!(parts("http://Legacy/base/"), Some(("legacy:80".into(), "/base".into())));
-        assert_eq!(parts("http://[::1]/"), Some(("[::1]:80".into(), String::new())));
-        for bad in
-            ["https://a", "http://", "http://a/..", "http://a//b", "http://a/?q", "http://u@a", "http://a/%2e", "http://a#b"]
+        let parts = |url: &'static str| parse_inline(url).ok().map(|parts| (parts.scheme, parts.server, parts.base_path));
+        let made = |scheme, server: &str, base: &str| Some((scheme, server.to_owned(), base.to_owned()));
+        assert_eq!(parts("http://127.0.0.1:9000"), made("http", "127.0.0.1:9000", ""));
+        assert_eq!(parts("http://Legacy/base/"), made("http", "legacy:80", "/base"));
+        assert_eq!(parts("http://[::1]/"), made("http", "[::1]:80", ""));
+        assert_eq!(parts("https://a"), made("https", "a:443", ""));
+        assert_eq!(parts("h2c://a/b"), made("h2c", "a:80", "/b"));
+        for bad in ["ftp://a", "http://", "http://a/..", "http://a//b", "http://a/?q", "http://u@a", "http://a/%2e", "http://a#b"]
         {
             assert_eq!(parts(bad), None, "{bad}");
         }

@@ -152,14 +152,15 @@ section! {
     pub(crate) struct Backend {
         /// The name that routes use.
         name: Required<String> = "",
-        /// Its servers, as `"host:port"` or `{ address = "host:port" }`; `weight` is not available yet.
+        /// Its servers, as `"host:port"` or `{ address = "host:port", weight = 1 }`. Each address that a name resolves to is a
+        /// server of that weight.
         servers: Required<Vec<At<BackendServer>>> = "",
         /// How they are spoken to.
-        _scheme as "scheme": Scheme = r#""http""#,
-        /// TLS towards them.
-        _tls as "tls": BackendTls = "{}",
+        scheme: Scheme = r#""http""#,
+        /// TLS towards them, for `scheme = "https"`; their certificates are always verified.
+        tls: BackendTls = "{}",
         /// How one of them is chosen.
-        _balance as "balance": Balance = r#""round_robin""#,
+        balance: Balance = r#""round_robin""#,
         /// Until connected.
         connect_timeout: Wait = r#""2s""#,
         /// Until the response's header.
@@ -169,49 +170,49 @@ section! {
         /// How many other servers an idempotent call is tried on.
         retries: Count<0, 10> = "1",
         /// Health checks.
-        _health as "health": Health = "{}",
+        health: Health = "{}",
     }
 }
 
-/// An element of `servers`: its address.
+/// An element of `servers`: its address and its weight.
 #[derive(Clone, Debug)]
-pub(crate) struct BackendServer(pub(crate) At<String>);
+pub(crate) struct BackendServer(pub(crate) At<String>, pub(crate) u32);
 
 section! {
     /// An element of `servers` as a table.
     pub(crate) struct WeightedServer {
         /// `"host:port"`
         address: Required<String> = "",
-        /// How much of the traffic it takes.
-        _weight as "weight": Later = "1",
+        /// How much of the traffic it takes, beside the other servers' weights.
+        weight: Count<1, 1000> = "1",
     }
 }
 
 section! {
     /// `[backends].tls`
     pub(crate) struct BackendTls {
-        /// The name that its certificate must have.
-        _server_name as "server_name": Later = r#""""#,
-        /// A file with the authorities that may have signed it.
-        _ca as "ca": Later = r#""""#,
-        /// The gateway's certificate towards it.
-        _certificate as "certificate": Later = r#""""#,
-        /// And its key.
-        _key as "key": Later = r#""""#,
+        /// The name that its certificate must have; empty: the host of the server's address.
+        server_name: String = r#""""#,
+        /// A PEM file with the authorities that may have signed it; empty: the system's.
+        ca: String = r#""""#,
+        /// The gateway's certificate towards it, a PEM file with its chain.
+        certificate: String = r#""""#,
+        /// And its key, a PEM file.
+        key: String = r#""""#,
     }
 }
 
 section! {
     /// `[backends].health`
     pub(crate) struct Health {
-        /// The path that is asked; empty asks none.
-        _path as "path": Later = r#""""#,
+        /// The path that is asked for with GET; 2xx and 3xx are good. Empty asks for none.
+        path: String = r#""""#,
         /// How often.
-        _interval as "interval": Later = r#""5s""#,
-        /// After how many failures a server is left out.
-        _unhealthy_after as "unhealthy_after": Later = "3",
-        /// After how many successes it is back.
-        _healthy_after as "healthy_after": Later = "2",
+        interval: Wait = r#""5s""#,
+        /// After how many failures in a row a server is left out.
+        unhealthy_after: Count<1, 100> = "3",
+        /// After how many successes in a row it is back.
+        healthy_after: Count<1, 100> = "2",
     }
 }
 
@@ -220,7 +221,11 @@ words! {
     pub(crate) enum Scheme {
         /// Plain HTTP/1.1.
         Http = "http",
-    } later ["https", "h2c"]
+        /// TLS: HTTP/2 or HTTP/1.1, as the server chooses.
+        Https = "https",
+        /// HTTP/2 without TLS, known beforehand.
+        H2c = "h2c",
+    } later []
 }
 
 words! {
@@ -228,7 +233,15 @@ words! {
     pub(crate) enum Balance {
         /// One after the other.
         RoundRobin = "round_robin",
-    } later ["random", "least_connections", "hash:ip", "hash:user"]
+        /// By chance.
+        Random = "random",
+        /// Where the fewest requests are under way.
+        LeastConnections = "least_connections",
+        /// The same for a client address.
+        HashIp = "hash:ip",
+        /// The same for a principal; for a client address where there is none.
+        HashUser = "hash:user",
+    } later []
 }
 
 section! {
@@ -258,7 +271,7 @@ words! {
 section! {
     /// `[tokens]`
     pub(crate) struct Tokens {
-        /// What own tokens are signed with.
+        /// What own tokens are signed with, and what kind of key is made. After a change the keys of before go on verifying.
         algorithm: Algorithm = r#""ES256""#,
         /// The folder of the key files.
         keys: String = r#""keys/""#,
@@ -284,9 +297,13 @@ words! {
     pub(crate) enum Algorithm {
         /// ECDSA on P-256.
         Es256 = "ES256",
+        /// Ed25519.
+        EdDsa = "EdDSA",
+        /// RSA with SHA-256.
+        Rs256 = "RS256",
         /// HMAC with SHA-256.
         Hs256 = "HS256",
-    } later ["EdDSA", "RS256"]
+    } later []
 }
 
 section! {
@@ -501,27 +518,27 @@ words! {
 section! {
     /// `[identity]`
     pub(crate) struct Identity {
-        /// The headers that name the caller: `"x-auth"`, `"none"`, or a table such as `{ "Remote-User" = "{username}" }`;
-        /// `"oauth2-proxy"` and `"authelia"` are not available yet.
+        /// The headers that name the caller: `"x-auth"`, `"oauth2-proxy"`, `"authelia"`, `"none"`, or a table such as
+        /// `{ "Remote-User" = "{username}" }`.
         headers: IdentityWish = r#""x-auth""#,
         /// Names that are not stripped from clients' requests.
         keep_client_headers: Vec<At<String>> = "[]",
         /// Whether a consumed bearer token is passed on.
         forward_credential: bool = "false",
         /// A signed statement about the caller.
-        _assertion as "assertion": Assertion = "{}",
+        assertion: Assertion = "{}",
     }
 }
 
 section! {
     /// `[identity].assertion`
     pub(crate) struct Assertion {
-        /// Whether it is sent.
-        _enabled as "enabled": Later = "false",
-        /// Its header.
-        _header as "header": Later = r#""X-Auth-Assertion""#,
-        /// How long it lives.
-        _ttl as "ttl": Later = r#""60s""#,
+        /// Whether it is sent, to backends that verify it with the gateway's public keys.
+        enabled: bool = "false",
+        /// Its header; a client's own is removed, whether it is sent or not.
+        header: String = r#""X-Auth-Assertion""#,
+        /// How long it lives; it is sent again for half of that.
+        ttl: Wait = r#""60s""#,
     }
 }
 

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::Uri;
+use serde_json::Value as Json;
 
 use super::document::{Node, Value};
+use super::json_schema;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, FromNode, not_available, section};
 use super::values::{Later, Required, string};
@@ -30,6 +32,10 @@ section! {
 
 impl FromNode for Listen {
     const TAKES: &'static str = "an address with a port such as \"127.0.0.1:8080\"";
+
+    fn schema() -> Json {
+        json_schema::either(SocketAddr::schema(), ListenTable::schema())
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if matches!(node.value, Value::Table(_)) {

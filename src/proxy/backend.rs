@@ -1,5 +1,7 @@
 //! Permit to peer: whose turn it is, where that is, how long to wait.
 
+mod peer;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,12 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora_core::upstreams::peer::HttpPeer;
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
 
-use crate::config::Backend;
+use crate::config::{Backend, BackendServer};
 use crate::policy::RouteTable;
+use peer::Wiring;
 
 /// How long a resolved name is believed.
 const RESOLVED: Duration = Duration::from_secs(5);
@@ -29,11 +32,12 @@ pub(crate) struct Pool {
     next: AtomicUsize,
     servers: Vec<Server>,
     works: AtomicBool,
+    wiring: Wiring,
 }
 
 #[derive(Debug)]
 struct Server {
-    authority: String,
+    at: BackendServer,
     fixed: Option<SocketAddr>,
     resolved: ArcSwapOption<Resolved>,
     /// Which of several addresses answers: `localhost` may be IPv6 first, and its server IPv4 only.
@@ -66,13 +70,13 @@ impl Backends {
 
 impl Pool {
     fn of(backend: &Backend) -> Self {
-        let servers = backend.servers.iter().map(|authority| Server {
-            authority: authority.clone(),
-            fixed: authority.parse().ok(),
+        let servers = backend.servers.iter().map(|server| Server {
+            at: server.clone(),
+            fixed: server.address.parse().ok(),
             resolved: ArcSwapOption::empty(),
             preferred: AtomicUsize::new(0),
         });
-        Self { next: AtomicUsize::new(0), servers: servers.collect(), works: AtomicBool::new(true) }
+        Self { next: AtomicUsize::new(0), servers: servers.collect(), works: AtomicBool::new(true), wiring: Wiring::of(backend) }
     }
 
     /// How many servers there are.
@@ -93,9 +97,9 @@ impl Pool {
     }
 
     /// The server whose turn `turn` is, and its address; `None` when its name does not resolve in time.
-    pub(crate) async fn address(&self, turn: usize, within: Duration) -> Option<(&str, SocketAddr)> {
+    pub(crate) async fn address(&self, turn: usize, within: Duration) -> Option<(&BackendServer, SocketAddr)> {
         let server = self.server(turn)?;
-        Some((&server.authority, server.address(within).await?))
+        Some((&server.at, server.address(within).await?))
     }
 
     /// The address of the server whose turn `turn` is did not answer: the next of its addresses is asked from now on.
@@ -104,6 +108,17 @@ impl Pool {
         let Some(server) = self.server(turn) else { return 0 };
         server.preferred.fetch_add(1, Ordering::Relaxed);
         server.resolved.load().as_ref().map_or(1, |resolved| resolved.addresses.len())
+    }
+
+    /// How pingora reaches `server` at `address`.
+    pub(crate) fn peer(
+        &self,
+        backend: &Backend,
+        server: &BackendServer,
+        address: SocketAddr,
+        until_headers: Duration,
+    ) -> HttpPeer {
+        self.wiring.peer(backend, server, address, until_headers)
     }
 
     fn server(&self, turn: usize) -> Option<&Server> {
@@ -122,7 +137,7 @@ impl Server {
         {
             return self.pick(&known.addresses);
         }
-        let found = timeout(within, lookup_host(self.authority.as_str())).await;
+        let found = timeout(within, lookup_host(self.at.address.as_str())).await;
         let addresses: Vec<_> = found.ok().and_then(Result::ok).into_iter().flatten().collect();
         if addresses.is_empty() {
             // The resolver is away: where it was is the best guess.
@@ -136,21 +151,4 @@ impl Server {
     fn pick(&self, addresses: &[SocketAddr]) -> Option<SocketAddr> {
         addresses.get(self.preferred.load(Ordering::Relaxed).checked_rem(addresses.len())?).copied()
     }
-}
-
-/// How pingora reaches `address`.
-pub(crate) fn peer(backend: &Backend, address: SocketAddr, until_headers: Duration) -> HttpPeer {
-    let mut peer = HttpPeer::new(address, false, String::new());
-    let silence = until_headers.max(backend.read_timeout);
-    peer.options.connection_timeout = Some(backend.connect_timeout);
-    peer.options.total_connection_timeout = Some(backend.connect_timeout);
-    // The exact deadlines are kept by `wire::Patience`; these stand behind them.
-    peer.options.read_timeout = Some(silence.saturating_add(Duration::from_secs(1)));
-    peer.options.write_timeout = Some(silence);
-    // Shorter than what backends keep (2 s and more): a POST that meets their closing can't be sent again.
-    peer.options.idle_timeout = Some(Duration::from_millis(1500));
-    // pingora would refuse a request whose `Connection` names, say, X-Forwarded-For; `upstream::nominated` does without.
-    peer.options.http_upstream_request_policy =
-        HttpUpstreamRequestPolicy { strip_connection_nominated: false, ..HttpUpstreamRequestPolicy::deny_upgrades() };
-    peer
 }

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use pingora_proxy::Session;
 
 use super::facts::Facts;
@@ -23,6 +24,8 @@ pub(crate) struct Ctx {
     shared: Arc<Shared>,
     /// Whether its line is in the log.
     recorded: bool,
+    /// Whether client and backend speak another protocol once pingora lets go: it is recorded at the end of that.
+    pub(crate) tunnelled: bool,
     /// Of the answer that has begun.
     pub(crate) status: Option<StatusCode>,
     pub(crate) body_passed: u64,
@@ -38,6 +41,8 @@ pub(crate) struct Ctx {
     pub(crate) facts: Option<Facts>,
     /// Without one nothing reaches a backend.
     pub(crate) permit: Option<Permit>,
+    /// What is signed about the caller, and its header.
+    pub(crate) assertion: Option<(HeaderName, HeaderValue)>,
     pub(crate) stale_cookie: bool,
     pub(crate) route: Option<Arc<str>>,
     pub(crate) credential: Option<CredentialKind>,
@@ -69,6 +74,7 @@ impl Ctx {
         Self {
             shared: Arc::clone(shared),
             recorded: false,
+            tunnelled: false,
             status: None,
             body_passed: 0,
             live: shared.live.load_full(),
@@ -79,6 +85,7 @@ impl Ctx {
             origin: None,
             facts: None,
             permit: None,
+            assertion: None,
             stale_cookie: false,
             route: None,
             credential: None,
@@ -153,8 +160,11 @@ impl Ctx {
 impl Drop for Ctx {
     fn drop(&mut self) {
         if let (false, Some(_), Some(line)) = (self.recorded, &self.permit, self.line.clone()) {
-            self.reason.get_or_insert("cut");
-            self.note(line.request.method.as_str(), self.body_seen, self.body_passed);
+            if !self.tunnelled {
+                self.reason.get_or_insert("cut");
+            }
+            let (up, down) = (line.up.load(Ordering::Relaxed), line.down.load(Ordering::Relaxed));
+            self.note(line.request.method.as_str(), self.body_seen + up, self.body_passed + down);
         }
     }
 }

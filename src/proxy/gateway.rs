@@ -8,21 +8,21 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::Version;
 use http::header::{ACCEPT, TRANSFER_ENCODING, UPGRADE};
+use pingora_core::connectors::TransportConnector;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::ErrorType::{
-    ConnectError, ConnectTimedout, ConnectionClosed, InternalError, InvalidHTTPHeader, ReadError, ReadTimedout, WriteError,
-    WriteTimedout,
+    ConnectError, ConnectionClosed, H2Downgrade, H2Error, InternalError, InvalidH2, InvalidHTTPHeader, ReadError, WriteError,
 };
 use pingora_error::{Error, ErrorSource, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use super::backend::{self, Pool};
+use super::backend::Pool;
 use super::context::Ctx;
 use super::facts::{self, Facts};
-use super::line::Line;
+use super::failure::{self, Failure};
 use super::live::Shared;
 use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
 use super::{bridge, decide, request_id, stream, upstream, websocket};
@@ -38,11 +38,17 @@ const SWITCHING_PROTOCOLS: StatusCode = StatusCode::SWITCHING_PROTOCOLS;
 /// The proxy: no state but what is shared.
 pub(crate) struct Gateway {
     shared: Arc<Shared>,
+    /// For WebSockets; all else is connected by pingora.
+    connector: TransportConnector,
 }
 
 impl Gateway {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, connector: TransportConnector::new(None) }
+    }
+
+    pub(super) const fn connector(&self) -> &TransportConnector {
+        &self.connector
     }
 
     /// Who and what: the origin is known even where the target is refused.
@@ -70,7 +76,9 @@ impl Gateway {
         }
         let permit = decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await;
         ctx.facts = Some(facts);
-        ctx.permit = Some(permit?);
+        let permit = permit?;
+        ctx.assertion = ctx.live.assertion(&permit)?;
+        ctx.permit = Some(permit);
         ctx.decision = "allow";
         Ok(true)
     }
@@ -114,10 +122,11 @@ impl ProxyHttp for Gateway {
                 return refuse(session, ctx, &refusal, close).await.map(|()| true);
             }
         }
-        if !ctx.upgrades {
-            // Whatever it asked for, it is a plain request from here on.
-            session.req_header_mut().remove_header(&UPGRADE);
+        if ctx.upgrades {
+            return self.upgrade(session, ctx).await.map(|()| true);
         }
+        // Whatever it asked for, it is a plain request from here on.
+        session.req_header_mut().remove_header(&UPGRADE);
         invite_body(session).await?;
         Ok(false)
     }
@@ -130,13 +139,12 @@ impl ProxyHttp for Gateway {
         let turn = ctx.turn.unwrap_or_else(|| pool.turn());
         let found = pool.address(turn, backend.connect_timeout).await;
         let (server, address) = found.ok_or_else(|| Error::explain(ConnectError, "its name does not resolve").into_up())?;
-        let server = server.to_owned();
+        let peer = pool.peer(&backend, server, address, until_headers);
+        let server = server.address.clone();
         (ctx.turn, ctx.server, ctx.body_seen) = (Some(turn), Some(server), 0);
         ctx.sent_at = Some(self.shared.clock.monotonic());
-        let mut peer = Box::new(backend::peer(&backend, address, until_headers));
-        if ctx.upgrades {
-            websocket::prepare(&mut peer);
-        } else if session.req_header().version <= Version::HTTP_11 || accepts_events(session) {
+        let mut peer = Box::new(peer);
+        if session.req_header().version <= Version::HTTP_11 || accepts_events(session) {
             // What an event stream may not have; `Patience` is what a silent backend loses.
             peer.options.read_timeout = None;
         }
@@ -173,8 +181,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         stream::goes_on(ctx, end, &self.shared)?;
         ctx.body_seen += body.as_ref().map_or(0, Bytes::len) as u64;
-        let upgraded = ctx.line.as_ref().is_some_and(|line| line.is_upgraded());
-        let limit = ctx.permit.as_ref().and_then(|permit| permit.route().spec().max_body).filter(|_| !upgraded);
+        let limit = ctx.permit.as_ref().and_then(|permit| permit.route().spec().max_body);
         match limit {
             Some(limit) if ctx.body_seen > limit => {
                 ctx.late = Some(Refusal::BodyTooLarge(limit));
@@ -255,10 +262,14 @@ impl ProxyHttp for Gateway {
         reused: bool,
     ) -> Box<Error> {
         let unanswered = session.response_written().is_none_or(|response| response.status.is_informational());
-        let repeatable = session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
-        let closed =
-            matches!(error.etype(), ReadError | WriteError | ConnectionClosed) && *error.esource() == ErrorSource::Upstream;
-        error.set_retry(reused && unanswered && repeatable && closed);
+        let at_hand = !session.as_ref().retry_buffer_truncated();
+        let repeatable = session.req_header().method.is_idempotent();
+        let closed = matches!(error.etype(), ReadError | WriteError | ConnectionClosed | H2Error)
+            && *error.esource() == ErrorSource::Upstream;
+        // The server has said that it did not look at it (RFC 9113 §8.7), or that it takes HTTP/1.1 only: pingora sees to that.
+        let untouched =
+            failure::is_untouched(&error) || (matches!(error.etype(), H2Downgrade | InvalidH2) && error.retry() && repeatable);
+        error.set_retry(unanswered && at_hand && (untouched || (reused && repeatable && closed)));
         error
     }
 
@@ -278,7 +289,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
-        ctx.record(session);
+        if !ctx.tunnelled {
+            ctx.record(session);
+        }
     }
 
     /// pingora's own lines show the client's query; ours do not.
@@ -334,41 +347,8 @@ impl Gateway {
         let Some((backend, pool, _)) = destination(ctx) else { return };
         pool.note(false);
         self.shared.metrics.backend(&backend.name, outcome);
-        let (id, server, error) = (&ctx.request_id, ctx.server.as_deref(), error.etype().as_str());
-        tracing::warn!(request_id = %id, backend = %backend.name, server, outcome, error, "a backend failed");
-    }
-}
-
-/// Why a request came to no good end.
-enum Failure {
-    /// There is nobody to answer.
-    ClientLeft,
-    /// The credential behind an open answer has ended.
-    Cut,
-    /// What the client sent turned out to be no HTTP.
-    Malformed,
-    /// With this answer.
-    Refused(Refusal),
-}
-
-impl Failure {
-    fn of(error: &Error, ctx: &mut Ctx) -> Self {
-        let line = ctx.line.as_deref();
-        let (broken, silent) = line.map_or((false, false), |line| (line.is_broken(), line.patience.has_ended()));
-        let starved = line.is_some_and(Line::is_starved);
-        let cut = line.is_some_and(|line| line.is_cut().is_some());
-        match (ctx.late.take(), error.esource(), error.etype()) {
-            (Some(late), ..) => Self::Refused(late),
-            _ if cut => Self::Cut,
-            _ if broken => Self::Malformed,
-            _ if silent => Self::Refused(Refusal::GatewayTimeout),
-            (_, ErrorSource::Downstream, InvalidHTTPHeader) => Self::Malformed,
-            (_, ErrorSource::Downstream, ReadTimedout) => Self::Refused(Refusal::RequestTimeout),
-            (_, ErrorSource::Downstream, _) => Self::ClientLeft,
-            // The backend waits for a body that does not come: that is not its fault.
-            (_, _, ReadTimedout) if starved => Self::Refused(Refusal::RequestTimeout),
-            (_, _, ReadTimedout | WriteTimedout | ConnectTimedout) => Self::Refused(Refusal::GatewayTimeout),
-            _ => Self::Refused(Refusal::BadGateway),
-        }
+        let (id, server, cause) = (&ctx.request_id, ctx.server.as_deref(), failure::cause(error));
+        let error = error.etype().as_str();
+        tracing::warn!(request_id = %id, backend = %backend.name, server, outcome, error, cause, "a backend failed");
     }
 }

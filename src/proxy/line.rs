@@ -1,11 +1,12 @@
 //! What the connection knows of the request in hand, whatever version of HTTP it came by: pingora carries the request, this
 //! goes beside it, from the task that serves it to [`Ctx`](super::context::Ctx).
 
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use http::{Method, Version};
 use tokio::sync::Notify;
 
 use super::patience::Patience;
+use super::wire::Tunnel;
 use crate::revocation::OnRevoked;
 
 /// What serves a request that is cut gets this long to notice and leave its line in the log. It can't pass a byte then.
@@ -71,7 +73,6 @@ impl Cut {
 }
 
 /// A request's line to its client.
-#[derive(Debug)]
 pub(crate) struct Line {
     /// Who asks.
     pub(crate) peer: Peer,
@@ -82,6 +83,11 @@ pub(crate) struct Line {
     broken: AtomicBool,
     starved: AtomicBool,
     upgraded: AtomicBool,
+    tunnel: Mutex<Option<Tunnel>>,
+    /// Bytes that passed behind an upgrade, from the client.
+    pub(crate) up: AtomicU64,
+    /// And to it.
+    pub(crate) down: AtomicU64,
     cut: AtomicU8,
     /// Rings when it is cut.
     bell: Notify,
@@ -96,6 +102,9 @@ impl Line {
             broken: AtomicBool::new(false),
             starved: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            tunnel: Mutex::new(None),
+            up: AtomicU64::new(0),
+            down: AtomicU64::new(0),
             cut: AtomicU8::new(0),
             bell: Notify::new(),
         })
@@ -142,6 +151,16 @@ impl Line {
         self.upgraded.store(true, Ordering::Relaxed);
     }
 
+    /// Leaves a tunnel here until the client's side is free for it.
+    pub(crate) fn leave(&self, tunnel: Tunnel) {
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
+    }
+
+    /// The tunnel that was left.
+    pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Whether the body in hand turned out to be malformed.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
@@ -166,5 +185,11 @@ impl Line {
 impl OnRevoked for Line {
     fn revoked(&self) {
         self.cut(Cut::Revoked);
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("peer", &self.peer).field("request", &self.request).finish_non_exhaustive()
     }
 }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use http::{HeaderName, HeaderValue};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::assertion::Assertions;
 use super::backend::Backends;
 use super::bridge::Router;
 use super::facts::Facts;
 use super::identity::{Identity, IdentityError};
-use super::target::Authority;
 use crate::config::Config;
-use crate::credential::Scheme;
+use crate::credential::{KeyRing, Scheme};
 use crate::domain::{Clock, Entropy};
-use crate::endpoints::is_own;
-use crate::policy::{Found, RouteTable};
+use crate::policy::{Permit, RouteTable, own};
+use crate::problem::Refusal;
 use crate::revocation::Revocations;
 use crate::store::Sessions;
 use crate::telemetry::metrics::Metrics;
@@ -34,6 +35,7 @@ pub struct Live {
     pub router: Router,
     pub(crate) backends: Backends,
     pub(crate) identity: Identity,
+    assertions: Option<Assertions>,
     public_host: Option<String>,
 }
 
@@ -50,21 +52,25 @@ impl Live {
     ) -> Result<Self, IdentityError> {
         let backends = Backends::of(&table);
         let identity = Identity::build(&table, &config.identity, &[config.api_keys.header.as_str()])?;
-        let authority = config.server.public_url.split("//").nth(1).and_then(|rest| rest.split('/').next());
-        let public_host = authority.and_then(|text| Authority::parse(text.as_bytes())).map(|authority| authority.host);
-        Ok(Self { config, table, schemes, router, backends, identity, public_host })
+        let public_host = own::public_host(&config);
+        Ok(Self { config, table, schemes, router, backends, identity, assertions: None, public_host })
     }
 
-    /// Whether a request is for the gateway itself: below its prefix on every host, for its well-known documents on its
-    /// own, and on others where no route has them.
+    /// The same, which signs with `keys` what `identity.assertion` wants to be said of callers.
+    #[must_use]
+    pub fn asserting(mut self, keys: Arc<KeyRing>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        self.assertions = Assertions::new(&self.config, keys, clock, entropy);
+        self
+    }
+
+    /// The signed statement about the caller, where one is wanted and somebody calls.
+    pub(crate) fn assertion(&self, permit: &Permit) -> Result<Option<(HeaderName, HeaderValue)>, Refusal> {
+        self.assertions.as_ref().map_or(Ok(None), |assertions| assertions.of(permit))
+    }
+
+    /// Whether a request is for the gateway itself.
     pub(crate) fn is_own(&self, facts: &Facts) -> bool {
-        let (path, host) = (&facts.target.path, facts.target.host.as_deref());
-        let below_prefix = || path.as_str().starts_with(self.config.auth.prefix.as_str());
-        is_own(&self.config, path.as_str())
-            && (below_prefix()
-                || host.is_none()
-                || host == self.public_host.as_deref()
-                || matches!(self.table.find(host, path, &facts.method), Found::None))
+        own::answers(&self.config, self.public_host.as_deref(), &self.table, &facts.target, &facts.method)
     }
 }
 

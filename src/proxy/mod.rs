@@ -1,6 +1,7 @@
 //! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
+mod assertion;
 mod backend;
 mod bridge;
 mod chunked;
@@ -8,6 +9,7 @@ mod connection;
 mod context;
 mod decide;
 mod facts;
+mod failure;
 pub mod forwarded;
 mod framing;
 mod gateway;
@@ -18,12 +20,13 @@ mod patience;
 mod refuse;
 mod request_id;
 pub mod serve;
-pub mod target;
 mod stream;
+mod upgrade;
 mod upstream;
 mod websocket;
 mod wire;
 
+pub use crate::policy::target;
 pub(crate) use gateway::Gateway;
 pub use live::{Live, Shared};
 pub use serve::{Running, ServeError, start};

@@ -1,10 +1,10 @@
 //! What the backend is sent, and what of its answer the client gets (RFC 9110 §7.6.1).
 
-use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use http::{HeaderMap, Version};
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -51,6 +51,11 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
         HostRewrite::Preserve => {
             if let Some(authority) = facts.target.authority() {
                 request.insert_header(HOST, authority.to_string())?;
+            } else if request.version == Version::HTTP_2
+                && let Some(server) = &ctx.server
+            {
+                // HTTP/1.0 may name no host, HTTP/2 may not do without (RFC 9113 §8.3.1).
+                request.insert_header(HOST, server.as_str())?;
             }
         }
         HostRewrite::Backend => {
@@ -60,7 +65,7 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
         }
         HostRewrite::Name(name) => request.insert_header(HOST, name.clone())?,
     }
-    for (name, value) in origin.headers().into_iter().chain(ctx.live.identity.emit(permit)) {
+    for (name, value) in origin.headers().into_iter().chain(ctx.live.identity.emit(permit)).chain(ctx.assertion.clone()) {
         request.insert_header(name, value)?;
     }
     request.insert_header(REQUEST_ID, ctx.request_id.as_str())?;

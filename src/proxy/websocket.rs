@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Version};
 use pingora_core::protocols::ALPN;
-use pingora_core::upstreams::peer::{H1UpgradePolicy, HttpPeer};
+use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -78,9 +78,8 @@ fn is_own(page: &[u8], origin: &forwarded::Origin) -> bool {
     host == Some(&named.host) && origin.port == named.port.unwrap_or(port)
 }
 
-/// Has pingora pass the handshake on. What comes after it has no deadlines: a silent WebSocket is a healthy one.
+/// Makes it a connection that speaks HTTP/1.1. What comes after it has no deadlines: a silent WebSocket is a healthy one.
 pub(crate) fn prepare(peer: &mut HttpPeer) {
-    peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::WebSocketOnly;
     peer.options.alpn = ALPN::H1;
     peer.options.read_timeout = None;
     peer.options.write_timeout = None;

@@ -28,6 +28,8 @@ mod farewell;
 mod passive;
 mod tunnel;
 
+pub(crate) use tunnel::Tunnel;
+
 /// What is read ahead of the request in hand, at most.
 const INBOX: usize = 64 * 1024;
 /// What is written together, at most.
@@ -69,6 +71,7 @@ pub(crate) struct Wire {
     patience: Arc<Patience>,
     alarm: Option<Pin<Box<Sleep>>>,
     farewell: Option<farewell::Farewell>,
+    tunnel: Option<tunnel::Running>,
 }
 
 impl Wire {
@@ -86,6 +89,7 @@ impl Wire {
             patience: Arc::new(Patience::new()),
             alarm: None,
             farewell: None,
+            tunnel: None,
         }
     }
 
@@ -272,9 +276,6 @@ impl AsyncRead for Wire {
                 return Poll::Ready(Ok(()));
             }
             if wire.body_is_done() {
-                if wire.is_upgraded() {
-                    return wire.poll_tunnel(cx, buf);
-                }
                 return wire.poll_idle(cx);
             }
             if let Body::Length(left) = &mut wire.body
@@ -325,6 +326,10 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Where the backend has agreed to another protocol this is where pingora lets go.
+        if self.is_upgraded() {
+            return self.poll_tunnel(cx).map(Ok);
+        }
         // pingora closes by this too, with a body unread where it has refused early.
         let drains = self.has_unread();
         self.poll_farewell(cx, drains).map(Ok)

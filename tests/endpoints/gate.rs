@@ -55,7 +55,7 @@ impl Gate {
         let config = Arc::new(config);
         let now = Timestamp::from_secs(1_800_000_000);
         let clock = Arc::new(ManualClock::at(now));
-        KeyRing::create(&config.tokens.keys, now.minus(Duration::from_hours(1))).expect("a key");
+        KeyRing::create(config.tokens.algorithm, &config.tokens.keys, now.minus(Duration::from_hours(1))).expect("a key");
         let keys = Arc::new(KeyRing::load(&config.tokens).expect("keys"));
         let real = store::open(&config.store_url).await.expect("a store");
         let store = Arc::new(Flaky { real, down: AtomicBool::new(false) });
@@ -292,6 +292,7 @@ fn config(folder: &std::path::Path) -> Config {
             headers: Arc::new(IdentityTable::x_auth()),
             keep_client_headers: Vec::new(),
             forward_credential: false,
+            assertion: config::Assertion::default(),
         },
         log: config::Log { json: false, access: true },
     }

@@ -63,15 +63,7 @@ fn found(table: &RouteTable, method: &Method, host: &str, target: &str) -> Strin
 }
 
 fn backend(base: &str) -> Arc<Backend> {
-    Arc::new(Backend {
-        name: "b".into(),
-        servers: vec!["127.0.0.1:1".into()],
-        base_path: base.into(),
-        connect_timeout: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
-        read_timeout: Duration::from_secs(1),
-        retries: 0,
-    })
+    Arc::new(Backend { base_path: base.into(), ..Backend::plain("b", &["127.0.0.1:1"]) })
 }
 
 fn principal(scopes: &str) -> Principal {

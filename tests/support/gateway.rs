@@ -365,6 +365,7 @@ pub(crate) fn config() -> Config {
             headers: Arc::new(IdentityTable::x_auth()),
             keep_client_headers: Vec::new(),
             forward_credential: false,
+            assertion: config::Assertion::default(),
         },
         log: config::Log { json: false, access: false },
     }
@@ -372,15 +373,7 @@ pub(crate) fn config() -> Config {
 
 /// A backend with short deadlines nowhere: tests shorten what they are about.
 pub(crate) fn backend(servers: &[&str]) -> BackendConfig {
-    BackendConfig {
-        name: servers.join("+"),
-        servers: servers.iter().map(|server| (*server).to_owned()).collect(),
-        base_path: String::new(),
-        connect_timeout: Duration::from_secs(2),
-        timeout: Duration::from_mins(1),
-        read_timeout: Duration::from_mins(1),
-        retries: 1,
-    }
+    BackendConfig::plain(servers.join("+"), servers)
 }
 
 pub(crate) fn route(name: &str, path: &str, auth: AuthMode, backend: BackendConfig) -> RouteSpec {

@@ -1,11 +1,15 @@
 //! A route file as it is written: every key with its type, its default and what it is for.
 
+use serde_json::{Value as Json, json};
+
+use super::raw_test::Test;
 use crate::config::Rate;
 use crate::config::document::{Entry, Node, Table, Value};
 use crate::config::identity::IdentityWish;
+use crate::config::json_schema;
 use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, FromNode, Key, Shape, did_you_mean, refuse_unknown, section};
-use crate::config::values::{Later, LaterSection, Named, Required, Secret, Size, Version, Wait, table, words};
+use crate::config::values::{Later, Named, Required, Secret, Size, Version, Wait, table, words};
 use crate::domain::{CredentialKind, Scope};
 use crate::policy::{AllowInPath, AuthMode, Case, ConditionSubject, ConditionValue, StreamExpiry, TrailingSlash};
 
@@ -19,7 +23,7 @@ section! {
         /// The routes.
         route: Vec<At<Route>> = "[]",
         /// Policy tests.
-        _test as "test": LaterSection<Test, true> = "",
+        test: Vec<At<Test>> = "[]",
     }
 }
 
@@ -92,68 +96,6 @@ section! {
     }
 }
 
-section! {
-    /// `[[test]]`
-    pub(crate) struct Test {
-        /// Method and URL.
-        _request as "request": Option<String> = "",
-        /// Who calls.
-        _as as "as": Option<TestCaller> = "",
-        /// What comes of it.
-        _expect as "expect": Option<AnyValue> = "",
-        /// Which route must match.
-        _route as "route": Option<String> = "",
-    }
-}
-
-section! {
-    /// `as` of a `[[test]]`.
-    pub(crate) struct TestPrincipal {
-        /// Its scopes.
-        _scopes as "scopes": Option<AnyValue> = "",
-        /// Its roles.
-        _roles as "roles": Option<AnyValue> = "",
-        /// Its attributes.
-        _attributes as "attributes": Option<AnyValue> = "",
-        /// Its credential.
-        _credential as "credential": Option<AnyValue> = "",
-        /// Its username.
-        _username as "username": Option<AnyValue> = "",
-        /// Its subject.
-        _subject as "subject": Option<AnyValue> = "",
-        /// Its claims.
-        _claims as "claims": Option<AnyValue> = "",
-    }
-}
-
-/// Anything: what belongs to a feature that is not built yet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AnyValue;
-
-impl FromNode for AnyValue {
-    const TAKES: &'static str = "a value";
-
-    fn read(_: &Node, _: &mut Report) -> Option<Self> {
-        Some(Self)
-    }
-}
-
-/// `as`: a word or a table.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TestCaller;
-
-impl FromNode for TestCaller {
-    const TAKES: &'static str = "\"anonymous\" or a table";
-    const SHAPE: Shape = Shape::Section(TestPrincipal::KEYS);
-
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        if matches!(node.value, Value::Table(_)) {
-            TestPrincipal::read(node, report)?;
-        }
-        Some(Self)
-    }
-}
-
 /// A value of a feature that is not built yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LaterValue<T>(std::marker::PhantomData<T>);
@@ -178,6 +120,10 @@ pub(crate) struct RouteCors;
 impl FromNode for RouteCors {
     const TAKES: &'static str = "a table, or \"backend\"";
     const LATER_SECTION: bool = true;
+
+    fn schema() -> Json {
+        json_schema::nothing()
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let Value::Table(table) = &node.value {
@@ -243,6 +189,10 @@ impl FromNode for Route {
     const TAKES: &'static str = "a table";
     const SHAPE: Shape = Shape::Section(Own::KEYS);
 
+    fn schema() -> Json {
+        json_schema::object(Own::KEYS.iter().chain(Common::KEYS))
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let table = table(node, Self::TAKES, report)?;
         let keys: Vec<&Key> = Own::KEYS.iter().chain(Common::KEYS).collect();
@@ -284,6 +234,10 @@ pub(crate) struct Oddity(pub(crate) AllowInPath);
 impl FromNode for Oddity {
     const TAKES: &'static str = "a word such as \"encoded_slash\"";
 
+    fn schema() -> Json {
+        json_schema::words(&AllowInPath::NAMES.map(|(name, _)| name))
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         crate::config::values::parsed(node, Self::TAKES, report, |text| {
             let names = AllowInPath::NAMES.map(|(name, _)| name);
@@ -300,6 +254,17 @@ pub(crate) struct Wheres(pub(crate) Vec<At<(ConditionSubject, ConditionValue)>>)
 impl FromNode for Wheres {
     const TAKES: &'static str = "a table such as { \"attributes.tenant\" = \"{tenant}\" }";
     const SHAPE: Shape = Shape::Free(&[]);
+
+    fn schema() -> Json {
+        let scalar = json!({ "type": ["string", "number", "boolean"] });
+        let either = json_schema::either(scalar.clone(), json!({ "type": "object" }));
+        json!({
+            "type": "object",
+            "properties": { "subject": scalar, "username": scalar, "claims": { "type": "object" }, "attributes": { "type": "object" } },
+            "patternProperties": { r"^(?:claims|attributes)\..": either },
+            "additionalProperties": false,
+        })
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let mut all = Vec::new();

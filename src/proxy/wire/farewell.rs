@@ -48,8 +48,7 @@ impl Wire {
 
     /// Whether the client has sent, or may be sending, what nobody has read.
     pub(super) fn has_unread(&self) -> bool {
-        // Somebody who speaks another protocol by now may always be speaking.
-        !self.client_left && (!self.body_is_done() || !self.inbox.is_empty() || self.is_upgraded())
+        !self.client_left && (!self.body_is_done() || !self.inbox.is_empty())
     }
 
     pub(super) fn poll_farewell(&mut self, cx: &mut Context<'_>, drains: bool) -> Poll<()> {
