@@ -18,14 +18,22 @@ use crate::policy::Permit;
 use crate::problem::Refusal;
 use crate::telemetry::{self, AccessRecord};
 
+/// Whether a request's line is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    /// Not yet.
+    Due,
+    /// It will be once client and backend, who speak another protocol behind pingora's back, have ended that.
+    AtTheEnd,
+    /// It is.
+    Done,
+}
+
 /// A request's context.
 #[derive(Debug)]
 pub(crate) struct Ctx {
     shared: Arc<Shared>,
-    /// Whether its line is in the log.
-    recorded: bool,
-    /// Whether client and backend speak another protocol once pingora lets go: it is recorded at the end of that.
-    pub(crate) tunnelled: bool,
+    pub(crate) recorded: Recorded,
     /// Of the answer that has begun.
     pub(crate) status: Option<StatusCode>,
     pub(crate) body_passed: u64,
@@ -73,8 +81,7 @@ impl Ctx {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self {
             shared: Arc::clone(shared),
-            recorded: false,
-            tunnelled: false,
+            recorded: Recorded::Due,
             status: None,
             body_passed: 0,
             live: shared.live.load_full(),
@@ -121,7 +128,7 @@ impl Ctx {
     }
 
     fn note(&mut self, method: &str, bytes_in: u64, bytes_out: u64) {
-        self.recorded = true;
+        self.recorded = Recorded::Done;
         if let Some(cut) = self.line.as_ref().and_then(|line| line.is_cut()) {
             self.reason = Some(cut.as_str());
             self.shared.metrics.stream_ended(cut.as_str());
@@ -159,8 +166,8 @@ impl Ctx {
 /// looked at its client, or with the process.
 impl Drop for Ctx {
     fn drop(&mut self) {
-        if let (false, Some(_), Some(line)) = (self.recorded, &self.permit, self.line.clone()) {
-            if !self.tunnelled {
+        if let (Recorded::Due | Recorded::AtTheEnd, Some(_), Some(line)) = (self.recorded, &self.permit, self.line.clone()) {
+            if self.recorded == Recorded::Due {
                 self.reason.get_or_insert("cut");
             }
             let (up, down) = (line.up.load(Ordering::Relaxed), line.down.load(Ordering::Relaxed));

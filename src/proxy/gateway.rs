@@ -20,7 +20,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use super::backend::Pool;
-use super::context::Ctx;
+use super::context::{Ctx, Recorded};
 use super::facts::{self, Facts};
 use super::failure::{self, Failure};
 use super::live::Shared;
@@ -38,7 +38,7 @@ const SWITCHING_PROTOCOLS: StatusCode = StatusCode::SWITCHING_PROTOCOLS;
 /// The proxy: no state but what is shared.
 pub(crate) struct Gateway {
     shared: Arc<Shared>,
-    /// For WebSockets; all else is connected by pingora.
+    /// For upgrades; all else is connected by pingora.
     connector: TransportConnector,
 }
 
@@ -289,7 +289,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
-        if !ctx.tunnelled {
+        if ctx.recorded != Recorded::AtTheEnd {
             ctx.record(session);
         }
     }

@@ -15,7 +15,7 @@ use pingora_proxy::{ProxyHttp as _, Session};
 use tokio::time::timeout;
 
 use super::Gateway;
-use super::context::Ctx;
+use super::context::{Ctx, Recorded};
 use super::websocket;
 use super::wire::Tunnel;
 use crate::problem::Refusal;
@@ -36,7 +36,7 @@ impl Gateway {
         let said = timeout(Duration::ZERO, backend.read_body_bytes()).await.ok().and_then(Result::ok).flatten();
         if let Some(line) = &ctx.line {
             line.leave(Tunnel::new(backend.into_inner(), said.unwrap_or_default()));
-            ctx.tunnelled = true;
+            ctx.recorded = Recorded::AtTheEnd;
         }
         Ok(())
     }

@@ -125,13 +125,13 @@ mod tests {
     }
 
     fn headers(fields: &[(&str, &str)]) -> HeaderMap {
-        fields
-            .iter()
-            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()))
-            .fold(HeaderMap::new(), |mut all, (name, value)| {
+        fields.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())).fold(
+            HeaderMap::new(),
+            |mut all, (name, value)| {
                 all.append(name, value);
                 all
-            })
+            },
+        )
     }
 
     fn handshake<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
@@ -141,8 +141,12 @@ mod tests {
             ("sec-websocket-version", "13"),
             ("sec-websocket-key", KEY),
         ];
-        let changed = |name: &str| changes.iter().any(|(other, _)| *other == name);
-        usual.into_iter().filter(|(name, _)| !changed(name)).chain(changes.iter().copied().filter(|(_, v)| !v.is_empty())).collect()
+        let replaced = |name: &str| changes.iter().any(|(other, _)| *other == name);
+        usual
+            .into_iter()
+            .filter(|(name, _)| !replaced(name))
+            .chain(changes.iter().copied().filter(|(_, v)| !v.is_empty()))
+            .collect()
     }
 
     #[test]
@@ -217,7 +221,9 @@ mod tests {
         assert!(own("http://APP.test:80", "app.test", false));
         assert!(own("https://app.test", "app.test:443", true));
         assert!(own("http://app.test:8080", "app.test:8080", false));
-        for page in ["null", "", "http://evil.test", "http://app.test.evil.test", "https://app.test", "http://app.test:81", "app.test"] {
+        for page in
+            ["null", "", "http://evil.test", "http://app.test.evil.test", "https://app.test", "http://app.test:81", "app.test"]
+        {
             assert!(!own(page, "app.test", false), "{page}");
         }
         assert!(!own("http://app.test", "app.test", true));

@@ -38,7 +38,11 @@ async fn after_the_204_of_a_logout_no_byte_passes_and_other_sessions_live_on() {
     let log = gateway.log();
     let line = log.lines().find(|line| line.contains("path=/a ")).expect("a line");
     assert!(line.contains("status=101") && line.contains("decision=allow") && line.contains("reason=revoked"), "{line}");
-    assert!(gateway.metrics().await.contains("portcullis_streams_ended_total{reason=\"revoked\"} 1"), "{}", gateway.metrics().await);
+    assert!(
+        gateway.metrics().await.contains("portcullis_streams_ended_total{reason=\"revoked\"} 1"),
+        "{}",
+        gateway.metrics().await
+    );
 }
 
 /// What ends a stream, by name.
@@ -125,7 +129,8 @@ async fn cut_in_the_middle(head: &str, first: &str) -> String {
     let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = backend.local_addr().expect("its address");
     let gateway =
-        Gateway::start(Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n"))).await;
+        Gateway::start(Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n")))
+            .await;
     gateway.user("alice", &[]);
     let tokens = gateway.login("alice").await;
     let mut client = TcpStream::connect(gateway.address).await.expect("connected");
@@ -161,7 +166,8 @@ async fn an_upload_that_is_cut_reaches_the_backend_no_further() {
     let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = backend.local_addr().expect("its address");
     let gateway =
-        Gateway::start(Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n"))).await;
+        Gateway::start(Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n")))
+            .await;
     gateway.user("alice", &[]);
     let tokens = gateway.login("alice").await;
     let mut client = TcpStream::connect(gateway.address).await.expect("connected");
@@ -211,7 +217,13 @@ async fn cut(at: &Gateway, all: Vec<(Value, Socket)>) -> Vec<Duration> {
 
 fn told(what: &str, took: &[Duration]) -> Duration {
     let at = |share: usize| took[(took.len() - 1) * share / 100];
-    println!("{what}: {} streams, from the 204 to the last byte: p50 {:?}, p99 {:?}, max {:?}", took.len(), at(50), at(99), at(100));
+    println!(
+        "{what}: {} streams, from the 204 to the last byte: p50 {:?}, p99 {:?}, max {:?}",
+        took.len(),
+        at(50),
+        at(99),
+        at(100)
+    );
     at(50)
 }
 

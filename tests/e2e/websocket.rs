@@ -41,8 +41,12 @@ async fn a_websocket_is_judged_like_every_call_and_then_passes() {
     ] {
         assert_eq!(open(&gateway, path, headers).await.err(), Some(status), "{path}");
     }
-    let asks =
-        [("authorization", bearer.as_str()), ("x-auth-user", "root"), ("sec-websocket-protocol", "chat, other"), ("origin", "http://x.test")];
+    let asks = [
+        ("authorization", bearer.as_str()),
+        ("x-auth-user", "root"),
+        ("sec-websocket-protocol", "chat, other"),
+        ("origin", "http://x.test"),
+    ];
     let (mut socket, seen) = open(&gateway, "/private/x?a=b", &asks).await.expect("a WebSocket");
     assert_eq!(seen["target"], "/private/x?a=b");
     let headers = &seen["headers"];
@@ -145,7 +149,8 @@ async fn whatever_else_wants_an_upgrade_is_a_plain_call() {
         let told = answer.to_ascii_lowercase();
         assert!(!told.contains("\"upgrade\"") && !told.contains("\"http2-settings\""), "{request}\n{answer}");
     }
-    let answer = raw(&gateway, &usual.replace("Sec-WebSocket-Key", "Connection: close\r\nX-Key")).await;
+    let closes = usual.replace("Connection: Upgrade", "Connection: Upgrade, close");
+    let answer = raw(&gateway, &closes.replace("Sec-WebSocket-Key", "X-Key")).await;
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("invalid_request"), "{answer}");
     let answer = raw(&gateway, &handshake("/private/x", "Connection: close\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
@@ -233,6 +238,7 @@ async fn an_end_on_either_side_is_the_end_on_the_other_and_last_words_arrive() {
     until(&mut server, "goodbye").await;
     server.write_all(b"so long").await.expect("sent");
     assert_eq!(rest(&mut server).await, "", "the client's end is passed on");
+    drop(server);
     assert_eq!(rest(&mut client).await, "so long");
 
     let (client, mut server) = tunnel(&gateway, &backend, "/open/x", "").await;

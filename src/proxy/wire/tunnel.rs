@@ -56,8 +56,8 @@ impl Wire {
 /// Passes `answer` and what the backend has said to the client, `early` to the backend, and then all that comes.
 async fn run(client: Stream, answer: Bytes, early: Bytes, tunnel: Tunnel, line: Arc<Line>) {
     let ((client_in, client_out), (backend_in, backend_out)) = (split(client), split(tunnel.backend));
-    let up = pump(client_in, backend_out, [early, Bytes::new()], &line.up);
-    let down = pump(backend_in, client_out, [answer, tunnel.said], &line.down);
+    let up = pump(client_in, backend_out, Bytes::new(), early, &line.up);
+    let down = pump(backend_in, client_out, answer, tunnel.said, &line.down);
     let mut both = pin!(both(up, down, &line));
     // Looked at before anything else whenever something has happened: a line that was cut passes nothing.
     poll_fn(|cx| if line.is_cut().is_some() { Poll::Ready(()) } else { both.as_mut().poll(cx) }).await;
@@ -81,17 +81,19 @@ async fn last_words(mut rest: Pin<&mut impl Future<Output = io::Result<()>>>, pa
     }
 }
 
-/// One direction, until its source has ended: then its other side is told so.
+/// One direction, until its source has ended: then its other side is told so. `head` goes first, and what the source has
+/// said `already`.
 async fn pump(
     mut from: ReadHalf<Stream>,
     mut to: WriteHalf<Stream>,
-    first: [Bytes; 2],
+    head: Bytes,
+    already: Bytes,
     passed: &AtomicU64,
 ) -> io::Result<()> {
-    for bytes in &first {
-        to.write_all(bytes).await?;
-    }
+    to.write_all(&head).await?;
+    to.write_all(&already).await?;
     to.flush().await?;
+    passed.fetch_add(already.len() as u64, Ordering::Relaxed);
     let mut buffer = BytesMut::with_capacity(BUFFER);
     loop {
         if from.read_buf(&mut buffer).await? == 0 {
