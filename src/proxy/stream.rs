@@ -7,7 +7,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use tokio::task::JoinHandle;
@@ -54,7 +54,7 @@ impl Drop for Guard {
 
 /// Whether an answer is a stream of events, which may be silent for as long as nothing happens.
 pub(crate) fn is_events(response: &ResponseHeader) -> bool {
-    let value = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
+    let value = response.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let kind = value.and_then(|value| value.split(|&b| b == b';').next()).unwrap_or_default();
     kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }

@@ -61,7 +61,7 @@ impl Gateway {
         let header = tokio::select! {
             biased;
             header = asked => header.map_err(Error::into_up)?,
-            left = session.downstream_session.read_body_or_idle(true) => return Err(left_early(left)),
+            left = session.downstream_session.read_body_or_idle(true) => return left_early(left),
         };
         Ok((backend, header))
     }
@@ -107,7 +107,7 @@ impl Gateway {
             let mut piece = tokio::select! {
                 biased;
                 piece = backend.read_body_bytes() => piece.map_err(Error::into_up)?,
-                left = session.downstream_session.read_body_or_idle(true) => return Err(left_early(left)),
+                left = session.downstream_session.read_body_or_idle(true) => return left_early(left),
             };
             ended = piece.is_none() || backend.is_body_done();
             self.upstream_response_body_filter(session, &mut piece, ended, ctx)?;
@@ -118,9 +118,9 @@ impl Gateway {
 }
 
 /// The client left, or its patience with the backend has ended: which of them is known to the line.
-fn left_early<T>(left: Result<T>) -> Box<Error> {
+fn left_early<T, R>(left: Result<T>) -> Result<R> {
     match left {
-        Err(error) => error.into_down(),
-        Ok(_) => Error::explain(ErrorType::ConnectionClosed, "the client left").into_down(),
+        Err(error) => Err(error.into_down()),
+        Ok(_) => Err(Error::explain(ErrorType::ConnectionClosed, "the client left").into_down()),
     }
 }

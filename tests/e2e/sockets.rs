@@ -1,4 +1,4 @@
-//! WebSockets: a backend that echoes, and clients, both by a library that others wrote; and raw sockets for what no library does.
+//! WebSocket connections: a backend that echoes, and clients, both by a library that others wrote; and raw sockets for what no library does.
 
 use std::net::SocketAddr;
 use std::time::Duration;

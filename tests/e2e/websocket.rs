@@ -1,4 +1,4 @@
-//! WebSockets pass once they are judged, and nothing that only looks like one does.
+//! WebSocket connections pass once they are judged, and nothing that only looks like one does.
 
 use std::time::Duration;
 
