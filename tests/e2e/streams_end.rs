@@ -111,11 +111,11 @@ async fn with_its_token_or_with_its_session() {
 
 #[tokio::test]
 async fn a_session_that_was_refreshed_carries_its_streams_on_and_one_that_was_not_ends_them() {
-    let gateway = gateway("", "[tokens]\naccess_ttl = \"1s\"\nrefresh_ttl = \"4s\"\nleeway = \"0s\"\n").await;
+    let gateway = gateway("", "[tokens]\naccess_ttl = \"5s\"\nrefresh_ttl = \"8s\"\nleeway = \"0s\"\n").await;
     let (kept, left) = (gateway.login("alice").await, gateway.login("alice").await);
     let mut lives = open_as(&gateway, "/kept", access(&kept)).await;
     let mut ended = open_as(&gateway, "/left", access(&left)).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let refreshed = gateway.post("/auth/refresh", &serde_json::json!({ "refresh_token": kept["refresh_token"] })).await;
     assert_eq!(refreshed.status, 200);
     ends(&mut ended).await;

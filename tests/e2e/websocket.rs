@@ -152,7 +152,7 @@ async fn whatever_else_wants_an_upgrade_is_a_plain_call() {
     let closes = usual.replace("Connection: Upgrade", "Connection: Upgrade, close");
     let answer = raw(&gateway, &closes.replace("Sec-WebSocket-Key", "X-Key")).await;
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("invalid_request"), "{answer}");
-    let answer = raw(&gateway, &handshake("/private/x", "Connection: close\r\n")).await;
+    let answer = raw(&gateway, &closes.replace("/open/x", "/private/x")).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
 }
 
