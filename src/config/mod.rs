@@ -2,12 +2,15 @@
 
 mod backend_tls;
 pub(crate) mod backends;
+pub(crate) mod cors;
 pub(crate) mod document;
 mod environment;
 pub(crate) mod identity;
 mod interpolate;
 pub(crate) mod json_schema;
+mod listeners;
 pub(crate) mod load;
+mod origin;
 mod overrides;
 mod raw;
 pub(crate) mod report;
@@ -15,8 +18,10 @@ pub(crate) mod roles;
 pub(crate) mod schema;
 mod server;
 mod storage;
+mod tls;
 mod tokens;
 pub(crate) mod values;
+pub(crate) mod watched;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,11 +33,15 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 pub use backend_tls::{BackendTls, ClientIdentity};
+pub use cors::Cors;
 pub use environment::Environment;
 pub(crate) use environment::Variable;
 pub use json_schema::gateway_schema;
+pub use listeners::{ListenAddress, Listener};
 pub use load::{Loaded, load};
+pub use origin::{Origin, Origins};
 pub use report::{Diagnostic, Report, Severity};
+pub use tls::{Certificate, Tls, TlsVersion};
 
 use crate::domain::{IdentityTable, Scope, ScopeSet, SecretString};
 
@@ -71,6 +80,8 @@ pub struct Config {
     pub revocation: Revocation,
     /// `[identity]`
     pub identity: Identity,
+    /// `[cors]`, for routes without rules of their own and for the gateway's endpoints; `None` where no origin is allowed.
+    pub cors: Option<Arc<Cors>>,
     /// `[log]`
     pub log: Log,
 }
@@ -86,8 +97,8 @@ impl Config {
 /// `[server]`
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
+    /// Where it listens.
+    pub listen: Vec<Listener>,
     /// Health and metrics.
     pub admin_listen: SocketAddr,
     /// Token issuer, without a final slash.
@@ -100,6 +111,8 @@ pub struct Server {
     pub drain_delay: Duration,
     /// Then at most this until the end.
     pub drain_timeout: Duration,
+    /// `[server.tls]`
+    pub tls: Tls,
     /// `[server.limits]`
     pub limits: Limits,
 }
@@ -347,6 +360,12 @@ pub struct Rate {
     pub period: Duration,
 }
 
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.count, humantime::format_duration(self.period).to_string().replace(' ', ""))
+    }
+}
+
 /// `[login]`
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -462,11 +481,6 @@ pub struct Log {
 #[cfg(test)]
 pub(crate) const fn keys() -> &'static [schema::Key] {
     raw::Gateway::KEYS
-}
-
-/// The keys of `[cors]`, which routes have too.
-pub(crate) fn cors_keys() -> Vec<&'static schema::Key> {
-    raw::Cors::KEYS.iter().collect()
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 
 use super::Rate;
 use super::identity::IdentityWish;
+use super::listeners::Listen;
 use super::schema::{At, section};
-use super::server::Listen;
 use super::values::{Count, Later, LaterSection, Named, Required, Secret, Size, Version, Wait, words};
 use crate::domain::Scope;
 
@@ -59,8 +59,8 @@ section! {
         revocation: Revocation = "{}",
         /// What backends learn about who is calling.
         identity: Identity = "{}",
-        /// CORS for all routes.
-        _cors as "cors": Cors = "{}",
+        /// Which pages of other origins may call from a browser: for the gateway's own endpoints, and for routes without `cors`.
+        cors: Cors = "{}",
         /// Logs.
         log: Log = "{}",
         /// Traces.
@@ -71,8 +71,9 @@ section! {
 section! {
     /// `[server]`
     pub(crate) struct Server {
-        /// Addresses to listen on, as `"address:port"` or `{ address = "address:port" }`. The other keys of the table (`tls`,
-        /// `proxy_protocol`, `redirect_to_https`) and `"unix:…"` are not available yet.
+        /// Addresses to listen on: `"address:port"`, `"unix:/path"`, or a table `{ address = "[::]:443", tls = true,
+        /// proxy_protocol = false, redirect_to_https = false }`. `tls` takes the certificates of `[server.tls]`,
+        /// `proxy_protocol` asks for a PROXY header before all else, `redirect_to_https` sends every request to HTTPS.
         listen: Vec<At<Listen>> = r#"["127.0.0.1:8080"]"#,
         /// Health and metrics; never public.
         admin_listen: SocketAddr = r#""127.0.0.1:9901""#,
@@ -87,7 +88,7 @@ section! {
         /// Then: no new connections, exit when idle, at most this.
         drain_timeout: Duration = r#""30s""#,
         /// TLS.
-        _tls as "tls": Tls = "{}",
+        tls: Tls = "{}",
         /// What a request may be at most.
         limits: Limits = "{}",
     }
@@ -96,23 +97,33 @@ section! {
 section! {
     /// `[server.tls]`
     pub(crate) struct Tls {
-        /// Certificates, chosen by SNI.
-        _certificates as "certificates": LaterSection<Certificate, true> = "",
+        /// Certificates, chosen by SNI; the first where none fits.
+        certificates: Vec<At<Certificate>> = "[]",
         /// The oldest version that is spoken.
-        _min_version as "min_version": Later = r#""1.2""#,
-        /// A file with the authorities of client certificates, which are then required.
-        _client_ca as "client_ca": Later = r#""""#,
+        min_version: TlsVersion = r#""1.2""#,
+        /// A file with the authorities of client certificates, which are then required on every `tls` listener.
+        client_ca: String = r#""""#,
     }
 }
 
 section! {
     /// `[[server.tls.certificates]]`
     pub(crate) struct Certificate {
-        /// The chain, a PEM file.
-        _chain as "certificate": Option<String> = "",
-        /// The key, a PEM file.
-        _key as "key": Option<String> = "",
+        /// A PEM file: the certificate, then those that lead to its authority.
+        certificate: Required<String> = "",
+        /// A PEM file with its key: PKCS#8, PKCS#1 or SEC1.
+        key: Required<String> = "",
     }
+}
+
+words! {
+    /// `server.tls.min_version`
+    pub(crate) enum TlsVersion {
+        /// TLS 1.2, RFC 5246.
+        Tls12 = "1.2",
+        /// TLS 1.3, RFC 8446.
+        Tls13 = "1.3",
+    } later []
 }
 
 section! {
@@ -545,18 +556,19 @@ section! {
 section! {
     /// `[cors]`
     pub(crate) struct Cors {
-        /// Origins that may call.
-        _allow_origins as "allow_origins": Later = "[]",
-        /// Methods; empty is the route's.
-        _allow_methods as "allow_methods": Later = "[]",
-        /// Request headers; empty is Authorization, Content-Type and the API key header.
-        _allow_headers as "allow_headers": Later = "[]",
-        /// Response headers that scripts may read.
-        _expose_headers as "expose_headers": Later = "[]",
-        /// Whether cookies come along.
-        _allow_credentials as "allow_credentials": Later = "false",
-        /// How long a preflight is remembered.
-        _max_age as "max_age": Later = r#""10m""#,
+        /// Origins whose pages may call: `"https://app.example.com"`, `"https://*.example.com"` for all below a domain,
+        /// `"null"`, or `"*"` alone for every page there is. None: no CORS.
+        allow_origins: Vec<At<String>> = "[]",
+        /// Methods, or `"*"`; empty is the route's.
+        allow_methods: Vec<At<String>> = "[]",
+        /// Request headers, or `"*"`; empty is Authorization, Content-Type and the API key header.
+        allow_headers: Vec<At<String>> = "[]",
+        /// Response headers that scripts may read, or `"*"`.
+        expose_headers: Vec<At<String>> = "[]",
+        /// Whether cookies come along. With the origin `"*"`: an error.
+        allow_credentials: bool = "false",
+        /// How long a browser remembers a preflight.
+        max_age: Duration = r#""10m""#,
     }
 }
 

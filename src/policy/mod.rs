@@ -1,6 +1,7 @@
 //! Floor 2: which route a request takes, what that route asks, and the one function that lets a request pass.
 
 mod ask;
+pub mod blame;
 pub mod condition;
 pub mod file;
 mod matcher;
@@ -22,7 +23,7 @@ pub use policy_test::{Expect, PolicyTest, Ruling};
 pub use rewrite::RewriteError;
 pub use route::{
     AllowInPath, AuthMode, Case, Condition, ConditionSubject, ConditionValue, HeaderRule, HostPattern, HostRewrite, Place,
-    RouteSpec, StreamExpiry, TrailingSlash,
+    RouteCors, RouteSpec, StreamExpiry, TrailingSlash,
 };
 pub use survey::{Loss, Survey};
 pub use table::{Conflict, Found, Matched, RouteTable};

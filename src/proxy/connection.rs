@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use super::Gateway;
+use super::arrival::{Arrived, Negotiated};
 use super::framing::Fault;
 use super::line::{Line, Peer};
 use super::live::Shared;
@@ -24,6 +25,18 @@ use crate::telemetry::{self, AccessRecord};
 
 /// Serves a connection until it ends.
 pub(crate) async fn run(
+    proxy: Arc<HttpProxy<Gateway>>,
+    shared: Arc<Shared>,
+    Arrived { stream, peer, negotiated }: Arrived,
+    closing: watch::Receiver<bool>,
+) {
+    match negotiated {
+        Negotiated::Http1 | Negotiated::Nothing => http1(proxy, shared, stream, peer, closing).await,
+    }
+}
+
+/// Requests one after the other.
+async fn http1(
     proxy: Arc<HttpProxy<Gateway>>,
     shared: Arc<Shared>,
     stream: Stream,
@@ -92,6 +105,8 @@ async fn refuse(wire: &mut Wire, shared: &Shared, began: Duration, fault: Fault,
             status: status.as_u16(),
             decision: "deny",
             reason: Some(reason),
+            missing_scopes: None,
+            detail: None,
             principal: None,
             credential: None,
             backend: None,

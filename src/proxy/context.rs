@@ -13,9 +13,11 @@ use super::forwarded::Origin;
 use super::line::Line;
 use super::live::{Live, Shared};
 use super::stream::{Credential, Leash};
+use super::trip::Trip;
+use crate::config::Cors;
 use crate::domain::{CredentialKind, Timestamp};
-use crate::policy::Permit;
-use crate::problem::Refusal;
+use crate::policy::{Permit, Route, RouteCors};
+use crate::problem::{Allowance, Refusal};
 use crate::telemetry::{self, AccessRecord};
 
 /// Whether a request's line is in the log.
@@ -53,6 +55,8 @@ pub(crate) struct Ctx {
     pub(crate) assertion: Option<(HeaderName, HeaderValue)>,
     pub(crate) stale_cookie: bool,
     pub(crate) route: Option<Arc<str>>,
+    /// What browsers are told on the answer, whoever makes it: `[cors]`, until a route is known.
+    pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) credential: Option<CredentialKind>,
     /// Whose the credential is, for the access log: known before there is a permit, and where there will be none.
     pub(crate) principal: Option<String>,
@@ -64,14 +68,17 @@ pub(crate) struct Ctx {
     pub(crate) upgrades: bool,
     /// What ends an answer that is open for long.
     pub(crate) leash: Leash,
+    /// Scopes that the caller lacks.
+    pub(crate) missing: Option<String>,
+    /// What the route's limit leaves the caller.
+    pub(crate) allowance: Option<Allowance>,
+    /// Why an observing route would have refused.
+    pub(crate) detail: Option<String>,
     /// A refusal found while the body streamed.
     pub(crate) late: Option<Refusal>,
     pub(crate) body_seen: u64,
-    pub(crate) turn: Option<usize>,
-    /// Servers that could not be reached.
-    pub(crate) attempts: usize,
-    /// Addresses of the server at hand that could not be reached.
-    pub(crate) addresses: usize,
+    /// Its way to a server.
+    pub(crate) trip: Trip,
     pub(crate) server: Option<String>,
     pub(crate) sent_at: Option<Duration>,
     pub(crate) upstream: Option<Duration>,
@@ -79,12 +86,14 @@ pub(crate) struct Ctx {
 
 impl Ctx {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        let live = shared.live.load_full();
         Self {
             shared: Arc::clone(shared),
             recorded: Recorded::Due,
             status: None,
             body_passed: 0,
-            live: shared.live.load_full(),
+            cors: live.config.cors.clone(),
+            live,
             line: Line::current(),
             started: shared.clock.monotonic(),
             begun_at: shared.clock.now(),
@@ -102,15 +111,26 @@ impl Ctx {
             held: None,
             upgrades: false,
             leash: Leash::default(),
+            missing: None,
+            detail: None,
+            allowance: None,
             late: None,
             body_seen: 0,
-            turn: None,
-            attempts: 0,
-            addresses: 0,
+            trip: Trip::default(),
             server: None,
             sent_at: None,
             upstream: None,
         }
+    }
+
+    /// Takes note of the route, as soon as it is known.
+    pub(crate) fn matched(&mut self, route: &Route) {
+        let spec = route.spec();
+        self.route = Some(Arc::clone(&spec.name));
+        self.cors = match &spec.cors {
+            RouteCors::Rules(cors) => Some(Arc::clone(cors)),
+            RouteCors::None | RouteCors::Backend => None,
+        };
     }
 
     pub(crate) fn client(&self) -> Option<IpAddr> {
@@ -151,6 +171,8 @@ impl Ctx {
             status,
             decision: self.decision,
             reason: self.reason,
+            missing_scopes: self.missing.as_deref(),
+            detail: self.detail.as_deref(),
             principal: self.principal.as_deref(),
             credential: self.credential,
             backend: self.permit.as_ref().and_then(|permit| Some(permit.route().spec().backend.as_ref()?.name.as_str())),

@@ -6,29 +6,45 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Version};
 
 use super::context::Ctx;
-use super::facts::Facts;
+use super::facts::{self, Facts};
 use super::live::Shared;
+use super::refuse::REQUEST_ID;
+use super::request_id;
 use super::stream::Credential;
 use super::websocket;
 use crate::credential::{Accepted, Identity, Presented, identify};
 use crate::domain::{CredentialKind, Principal};
+use crate::limit::Caller;
 use crate::policy::{AuthMode, Matched, Permit};
 use crate::problem::Refusal;
 use crate::revocation::Standing;
 
-/// Decides. What it learns on its way stays in `ctx`, for the log.
+/// Who and what: the origin is known even where the target is refused.
+pub(crate) fn read(headers: &HeaderMap, version: Version, ctx: &mut Ctx, shared: &Shared) -> Result<Facts, Refusal> {
+    let line = ctx.line.clone().ok_or(unavailable("The connection is gone."))?;
+    let facts = Facts::read(&line, &ctx.live.config);
+    let origin = facts::origin(&line, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
+    let sent = headers.get(REQUEST_ID).map(http::HeaderValue::as_bytes);
+    ctx.request_id =
+        request_id::kept(sent, origin.trusted).unwrap_or_else(|| request_id::fresh(&*shared.clock, &*shared.entropy));
+    ctx.origin = Some(origin);
+    expectation(headers, version)?;
+    facts
+}
+
+/// Decides. What it learns on its way stays in `ctx`, for the log. Where the route only observes, who would be refused passes.
 pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
     let live = std::sync::Arc::clone(&ctx.live);
     let matched = live.table.find(facts.target.host.as_deref(), &facts.target.path, &facts.method).into_match()?;
-    ctx.route = Some(std::sync::Arc::clone(&matched.route.spec().name));
-    let caller = match (matched.route.spec().auth, &ctx.origin) {
-        (AuthMode::None, _) | (_, None) => None,
-        (_, Some(origin)) => {
-            let presented = facts.presented(headers, origin, &live.config);
-            caller(&presented, &matched, ctx, shared).await?
-        }
+    ctx.matched(&matched.route);
+    let judged = judge(headers, facts, &matched, ctx, shared).await;
+    let (permit, refused) = match judged {
+        Ok(permit) => (permit, None),
+        Err(refusal) => match matched.route.observe(&refusal, &matched.params) {
+            Some(permit) => (permit, Some(refusal)),
+            None => return Err(refusal),
+        },
     };
-    let permit = matched.route.authorize(caller, &matched.params)?;
     fits(headers, &permit)?;
     if let (Some(line), Some(origin)) = (&ctx.line, &ctx.origin)
         && websocket::is_asked(&line.request, headers)?
@@ -36,7 +52,65 @@ pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, sh
         websocket::same_origin(headers, &permit, origin)?;
         ctx.upgrades = true;
     }
+    ctx.decision = "allow";
+    if let Some(refusal) = refused {
+        shared.metrics.would_deny(&matched.route.spec().name, refusal.code());
+        (ctx.decision, ctx.reason) = ("would_deny", Some(refusal.code()));
+        ctx.detail = Some(refusal.detail().into_owned());
+    }
     Ok(permit)
+}
+
+/// Lets a preflight pass that the backend answers itself: as nobody's, counted by address.
+pub(crate) async fn pass(headers: &HeaderMap, matched: &Matched, ctx: &mut Ctx) -> Result<Permit, Refusal> {
+    ctx.matched(&matched.route);
+    let permit = matched.route.preflight(&matched.params).unwrap_or(Err(Refusal::NoRoute))?;
+    if let Err(refusal) = limit(&permit, ctx).await
+        && matched.route.observe(&refusal, &matched.params).is_none()
+    {
+        return Err(refusal);
+    }
+    fits(headers, &permit)?;
+    ctx.decision = "allow";
+    Ok(permit)
+}
+
+/// Whether the route lets this caller pass.
+async fn judge(headers: &HeaderMap, facts: &Facts, matched: &Matched, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
+    let live = std::sync::Arc::clone(&ctx.live);
+    let caller = match (matched.route.spec().auth, &ctx.origin) {
+        (AuthMode::None, _) | (_, None) => None,
+        (_, Some(origin)) => {
+            let presented = facts.presented(headers, origin, &live.config);
+            caller(&presented, matched, ctx, shared).await?
+        }
+    };
+    if live.config.log.access {
+        ctx.missing = caller.as_ref().and_then(|caller| matched.route.missing_scopes(caller));
+    }
+    let permit = matched.route.authorize(caller, &matched.params)?;
+    limit(&permit, ctx).await?;
+    Ok(permit)
+}
+
+/// Counts the call, by its principal, else by its address.
+async fn limit(permit: &Permit, ctx: &mut Ctx) -> Result<(), Refusal> {
+    let route = permit.route();
+    if route.spec().rate_limit.is_none() {
+        return Ok(());
+    }
+    let live = std::sync::Arc::clone(&ctx.live);
+    let caller = match (permit.principal(), ctx.client()) {
+        (Some(principal), _) => Some(Caller::Principal(&principal.issuer, &principal.subject)),
+        (None, address) => address.map(Caller::Address),
+    };
+    match (live.limits.get(route.index()).and_then(Option::as_ref), caller) {
+        (Some(limit), Some(caller)) => {
+            ctx.allowance = Some(limit.take(caller).await.map_err(Refusal::RateLimited)?);
+            Ok(())
+        }
+        _ => Err(unavailable("The call can't be counted right now.")),
+    }
 }
 
 /// Who calls: verified, and not revoked.

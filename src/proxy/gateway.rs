@@ -12,21 +12,19 @@ use pingora_core::connectors::TransportConnector;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_error::ErrorType::{
-    ConnectError, ConnectionClosed, H2Downgrade, H2Error, InternalError, InvalidH2, InvalidHTTPHeader, ReadError, WriteError,
-};
-use pingora_error::{Error, ErrorSource, Result};
+use pingora_error::ErrorType::{ConnectError, InternalError, InvalidHTTPHeader};
+use pingora_error::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use super::attempts::{Standing, destination};
 use super::backend::Pool;
 use super::context::{Ctx, Recorded};
-use super::facts::{self, Facts};
-use super::failure::{self, Failure};
+use super::cors::{self, Preflight};
+use super::failure::Failure;
 use super::live::Shared;
-use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
-use super::{bridge, decide, request_id, stream, upstream, websocket};
-use crate::config::Backend;
+use super::refuse::{invite_body, malformed, refuse};
+use super::{bridge, decide, redirect, stream, upstream, websocket};
 use crate::policy::Permit;
 use crate::problem::Refusal;
 
@@ -37,7 +35,7 @@ const SWITCHING_PROTOCOLS: StatusCode = StatusCode::SWITCHING_PROTOCOLS;
 
 /// The proxy: no state but what is shared.
 pub(crate) struct Gateway {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// For upgrades; all else is connected by pingora.
     connector: TransportConnector,
 }
@@ -51,44 +49,48 @@ impl Gateway {
         &self.connector
     }
 
-    /// Who and what: the origin is known even where the target is refused.
-    fn read(&self, session: &Session, ctx: &mut Ctx) -> Result<Facts, Refusal> {
-        let line = ctx.line.clone().ok_or(decide::unavailable("The connection is gone."))?;
-        let facts = Facts::read(&line, &ctx.live.config);
-        let headers = &session.req_header().headers;
-        let origin = facts::origin(&line, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
-        let sent = headers.get(REQUEST_ID).map(http::HeaderValue::as_bytes);
-        ctx.request_id = request_id::kept(sent, origin.trusted)
-            .unwrap_or_else(|| request_id::fresh(&*self.shared.clock, &*self.shared.entropy));
-        ctx.origin = Some(origin);
-        decide::expectation(headers, session.req_header().version)?;
-        facts
-    }
-
     /// Own endpoints are answered here; of all others, true means that there is a permit now.
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
-        let facts = self.read(session, ctx)?;
-        if ctx.live.is_own(&facts) {
-            let response = bridge::ask(session, &facts, ctx, &self.shared).await;
+        let head = session.req_header();
+        let facts = decide::read(&head.headers, head.version, ctx, &self.shared)?;
+        if ctx.line.as_ref().is_some_and(|line| line.peer.redirect) {
+            let written = redirect::to_https(session, &facts, ctx).await;
             ctx.facts = Some(facts);
-            let written = bridge::answer(session, ctx, response?).await;
             return written.map(|()| false).or(Ok(false));
         }
-        let permit = decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await;
+        if ctx.live.is_own(&facts) {
+            let response = bridge::ask(session, &facts, ctx, &self.shared).await;
+            let asked = cors::asked_method(&facts.method, &session.req_header().headers);
+            ctx.facts = Some(facts);
+            let response = response?;
+            let methods = asked.and_then(|asked| cors::endpoint_methods(&asked, &response));
+            let written = match (methods, ctx.cors.clone()) {
+                (Some(methods), Some(cors)) => cors::answer(session, ctx, &cors, &methods).await,
+                _ => bridge::answer(session, ctx, response).await,
+            };
+            return written.map(|()| false).or(Ok(false));
+        }
+        let permit = match cors::preflight(&session.req_header().headers, &facts, &ctx.live) {
+            Preflight::Ordinary => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
+            Preflight::Passed(matched) => decide::pass(&session.req_header().headers, &matched, ctx).await,
+            Preflight::Answered(matched, cors, methods) => {
+                ctx.matched(&matched.route);
+                ctx.facts = Some(facts);
+                let written = cors::answer(session, ctx, &cors, &methods).await;
+                return written.map(|()| false).or(Ok(false));
+            }
+        };
         ctx.facts = Some(facts);
         let permit = permit?;
         ctx.assertion = ctx.live.assertion(&permit)?;
         ctx.permit = Some(permit);
-        ctx.decision = "allow";
         Ok(true)
     }
 }
 
-/// The backend of a permit, and its servers.
-fn destination(ctx: &Ctx) -> Option<(Arc<Backend>, &Pool, &Permit)> {
-    let permit = ctx.permit.as_ref()?;
-    let backend = permit.route().spec().backend.as_ref()?;
-    Some((Arc::clone(backend), ctx.live.backends.pool(backend)?, permit))
+/// How long a permit's backend may take until the response's header.
+fn until_headers(pool: &Pool, permit: &Permit) -> Duration {
+    permit.route().spec().timeout.unwrap_or(pool.backend.timeout)
 }
 
 /// Whether a client says that it takes a stream of events, as every `EventSource` does.
@@ -110,7 +112,7 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         session.set_write_timeout(Some(CLIENT_WRITES));
         session.set_ignore_info_resp(true);
-        if self.shared.is_draining() {
+        if self.shared.is_leaving() {
             session.set_keepalive(None);
         }
         match self.judge(session, ctx).await {
@@ -132,18 +134,16 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        let Some((backend, pool, permit)) = destination(ctx) else {
+        let Some((pool, permit)) = destination(ctx) else {
             return Error::e_explain(InternalError, "nothing reaches a backend without a permit");
         };
-        let until_headers = permit.route().spec().timeout.unwrap_or(backend.timeout);
-        let turn = ctx.turn.unwrap_or_else(|| pool.turn());
-        let found = pool.address(turn, backend.connect_timeout).await;
-        let (server, address) = found.ok_or_else(|| Error::explain(ConnectError, "its name does not resolve").into_up())?;
-        let peer = pool.peer(&backend, server, address, until_headers);
-        let server = server.address.clone();
-        (ctx.turn, ctx.server, ctx.body_seen) = (Some(turn), Some(server), 0);
+        let (until_headers, lot) = (until_headers(&pool, permit), self.lot(&pool.backend, permit, ctx));
+        let idempotent = session.req_header().method.is_idempotent();
+        let found = ctx.trip.next(&pool, idempotent, lot, self.shared.clock.monotonic()).await;
+        let target = found.ok_or_else(|| Error::explain(ConnectError, "its name does not resolve").into_up())?;
+        (ctx.server, ctx.body_seen) = (Some(target.server.address.clone()), 0);
         ctx.sent_at = Some(self.shared.clock.monotonic());
-        let mut peer = Box::new(peer);
+        let mut peer = Box::new(pool.peer(&target, until_headers));
         if session.req_header().version <= Version::HTTP_11 || accepts_events(session) {
             // What an event stream may not have; `Patience` is what a silent backend loses.
             peer.options.read_timeout = None;
@@ -154,14 +154,17 @@ impl ProxyHttp for Gateway {
     async fn connected_to_upstream(
         &self,
         _session: &mut Session,
-        _reused: bool,
+        reused: bool,
         _peer: &HttpPeer,
         _fd: std::os::unix::io::RawFd,
         _digest: Option<&Digest>,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        if let (Some(line), Some((backend, _, permit))) = (&ctx.line, destination(ctx)) {
-            line.patience.set(permit.route().spec().timeout.unwrap_or(backend.timeout));
+        if let (false, Some(target)) = (reused, ctx.trip.target()) {
+            target.state.answered();
+        }
+        if let (Some(line), Some((pool, permit))) = (&ctx.line, destination(ctx)) {
+            line.patience.set(until_headers(&pool, permit));
         }
         Ok(())
     }
@@ -200,14 +203,14 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         ctx.upstream = ctx.sent_at.map(|sent| self.shared.clock.monotonic().saturating_sub(sent));
-        if let (Some(line), Some((backend, pool, _))) = (&ctx.line, destination(ctx)) {
+        if let (Some(line), Some((pool, _))) = (&ctx.line, destination(ctx)) {
             if switches || stream::is_events(response) {
                 line.patience.clear();
             } else {
-                line.patience.set(backend.read_timeout);
+                line.patience.set(pool.backend.read_timeout);
             }
             pool.note(true);
-            self.shared.metrics.backend(&backend.name, "answered");
+            self.shared.metrics.backend(&pool.backend.name, "answered");
         }
         Ok(())
     }
@@ -219,7 +222,7 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() {
             return Ok(());
         }
-        if session.is_process_shutting_down() || self.shared.is_draining() {
+        if session.is_process_shutting_down() || self.shared.is_leaving() {
             session.set_keepalive(None);
         }
         // The version is each connection's own (RFC 9112 §2.3): a backend's HTTP/1.0 is not ours.
@@ -229,6 +232,9 @@ impl ProxyHttp for Gateway {
             session.set_keepalive(None);
         }
         upstream::response(ctx, response)?;
+        if let Some(cors) = &ctx.cors {
+            cors::mark(&session.req_header().headers, cors, response)?;
+        }
         stream::begins(ctx, response, &self.shared)
     }
 
@@ -248,28 +254,24 @@ impl ProxyHttp for Gateway {
     }
 
     fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Ctx, mut error: Box<Error>) -> Box<Error> {
-        error.set_retry(self.try_elsewhere(session.req_header().method.is_idempotent(), ctx));
+        error.set_retry(self.unreachable(&error, session.req_header().method.is_idempotent(), ctx));
         error
     }
 
-    /// A connection that was kept may have been closed meanwhile: what may be repeated, and is still at hand, goes again.
+    /// A connection that was kept may have been closed meanwhile, or a server may have died: what may be repeated, and is
+    /// still at hand, goes again.
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        _ctx: &mut Ctx,
+        ctx: &mut Ctx,
         reused: bool,
     ) -> Box<Error> {
         let unanswered = session.response_written().is_none_or(|response| response.status.is_informational());
-        let at_hand = !session.as_ref().retry_buffer_truncated();
-        let repeatable = session.req_header().method.is_idempotent();
-        let closed = matches!(error.etype(), ReadError | WriteError | ConnectionClosed | H2Error)
-            && *error.esource() == ErrorSource::Upstream;
-        // The server has said that it did not look at it (RFC 9113 §8.7), or that it takes HTTP/1.1 only: pingora sees to that.
-        let untouched =
-            failure::is_untouched(&error) || (matches!(error.etype(), H2Downgrade | InvalidH2) && error.retry() && repeatable);
-        error.set_retry(unanswered && at_hand && (untouched || (reused && repeatable && closed)));
+        let repeatable = unanswered && !session.as_ref().retry_buffer_truncated();
+        let standing = Standing { idempotent: session.req_header().method.is_idempotent(), reused, repeatable };
+        error.set_retry(self.broken(&error, standing, ctx));
         error
     }
 
@@ -315,40 +317,5 @@ impl Gateway {
             line.set_upgraded();
         }
         Ok(())
-    }
-
-    /// A server can't be reached: another of its addresses is asked, and for calls that may be repeated another server.
-    fn try_elsewhere(&self, idempotent: bool, ctx: &mut Ctx) -> bool {
-        let (addresses, attempts) = (ctx.addresses + 1, ctx.attempts + 1);
-        let Some((backend, pool, _)) = destination(ctx) else { return false };
-        let turn = ctx.turn.unwrap_or(0);
-        if addresses < pool.shun(turn) {
-            ctx.addresses = addresses;
-            return true;
-        }
-        self.shared.metrics.backend(&backend.name, "unreachable");
-        pool.note(false);
-        let again = idempotent && attempts <= usize::try_from(backend.retries).unwrap_or(0) && attempts < pool.len();
-        (ctx.turn, ctx.addresses, ctx.attempts) = (Some(turn.wrapping_add(1)), 0, attempts);
-        again
-    }
-
-    /// Whether it was the backend's doing goes to log and metrics.
-    fn note(&self, failure: &Failure, error: &Error, ctx: &mut Ctx) {
-        let outcome = match failure {
-            Failure::Refused(Refusal::GatewayTimeout) => "silent",
-            Failure::Refused(Refusal::BadGateway) => "broken",
-            Failure::Refused(_) | Failure::Malformed | Failure::Cut => return,
-            Failure::ClientLeft => {
-                ctx.reason.get_or_insert("client_left");
-                return;
-            }
-        };
-        let Some((backend, pool, _)) = destination(ctx) else { return };
-        pool.note(false);
-        self.shared.metrics.backend(&backend.name, outcome);
-        let (id, server, cause) = (&ctx.request_id, ctx.server.as_deref(), failure::cause(error));
-        let error = error.etype().as_str();
-        tracing::warn!(request_id = %id, backend = %backend.name, server, outcome, error, cause, "a backend failed");
     }
 }

@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::assertion::Assertions;
 use super::backend::Backends;
 use super::bridge::Router;
 use super::facts::Facts;
 use super::identity::{Identity, IdentityError};
+use super::tls;
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::{Clock, Entropy};
+use crate::limit::{RouteLimit, RouteLimits};
 use crate::policy::{Permit, RouteTable, own};
 use crate::problem::Refusal;
 use crate::revocation::Revocations;
@@ -35,7 +37,11 @@ pub struct Live {
     pub router: Router,
     pub(crate) backends: Backends,
     pub(crate) identity: Identity,
+    /// How TLS is spoken; absent without certificates.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     assertions: Option<Assertions>,
+    /// By the route's index.
+    pub(crate) limits: Vec<Option<Arc<RouteLimit>>>,
     public_host: Option<String>,
 }
 
@@ -53,7 +59,16 @@ impl Live {
         let backends = Backends::of(&table);
         let identity = Identity::build(&table, &config.identity, &[config.api_keys.header.as_str()])?;
         let public_host = own::public_host(&config);
-        Ok(Self { config, table, schemes, router, backends, identity, assertions: None, public_host })
+        let tls = tls::server_config(&config.server.tls);
+        Ok(Self { config, table, schemes, router, backends, identity, tls, assertions: None, limits: Vec::new(), public_host })
+    }
+
+    /// The same, with what `limits` has counted for its routes: without, a route with a `rate_limit` lets nobody pass.
+    #[must_use]
+    pub fn limited(mut self, limits: &RouteLimits) -> Self {
+        let routes = self.table.routes().iter().map(|route| (&route.spec().name, route.spec().rate_limit));
+        self.limits = limits.of(routes);
+        self
     }
 
     /// The same, which signs with `keys` what `identity.assertion` wants to be said of callers.
@@ -99,9 +114,13 @@ pub struct Shared {
     /// Whether the store answers, for `/readyz` to report (it never decides there).
     pub store_is_up: Box<dyn Fn() -> bool + Send + Sync>,
     draining: AtomicBool,
+    /// Whether a connection that is answered is to come back elsewhere.
+    leaving: AtomicBool,
+    left: watch::Sender<bool>,
     connections: AtomicUsize,
     turned_away: AtomicU64,
     idle: Notify,
+    reloaded: Notify,
 }
 
 impl Shared {
@@ -125,15 +144,26 @@ impl Shared {
             sessions: None,
             store_is_up: Box::new(|| true),
             draining: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            left: watch::Sender::new(false),
             connections: AtomicUsize::new(0),
             turned_away: AtomicU64::new(0),
             idle: Notify::new(),
+            reloaded: Notify::new(),
         }
     }
 
-    /// Reloads: requests that begin from now on see `live`, those under way keep what they have.
-    pub fn replace(&self, live: Live) {
+    /// Reloads: requests that begin from now on see `live`, those under way keep what they have. What is known of servers
+    /// that stay is kept.
+    pub fn replace(&self, mut live: Live) {
+        live.backends.inherit(&self.live.load().backends);
         self.live.store(Arc::new(live));
+        self.reloaded.notify_one();
+    }
+
+    /// Waits for the next reload, or one that nobody waited for.
+    pub(crate) async fn reloaded(&self) {
+        self.reloaded.notified().await;
     }
 
     /// Whether the end was announced: not ready any more.
@@ -151,8 +181,28 @@ impl Shared {
         self.turned_away.load(Ordering::Relaxed)
     }
 
+    /// The end is announced: not ready from now on.
     pub(crate) fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.start_leaving();
+    }
+
+    /// From now on connections end with their next answer, as another process takes those that come.
+    pub(crate) fn start_leaving(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.left.send_replace(true);
+    }
+
+    /// Whether connections end with their next answer.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Waits until they do.
+    #[expect(dead_code, reason = "for connections that carry many requests at once")]
+    pub(crate) async fn until_leaving(&self) {
+        // The sender is here: it is not gone.
+        let _ = self.left.subscribe().wait_for(|leaving| *leaving).await;
     }
 
     /// A place for one connection, unless there are `limit` already.

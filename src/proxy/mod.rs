@@ -1,13 +1,18 @@
 //! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
+mod announced;
+mod arrival;
 mod assertion;
+mod attempts;
 mod backend;
 mod bridge;
 mod chunked;
 mod connection;
 mod context;
+mod cors;
 mod decide;
+pub mod explain;
 mod facts;
 mod failure;
 pub mod forwarded;
@@ -15,12 +20,16 @@ mod framing;
 mod gateway;
 pub mod identity;
 mod line;
+pub(crate) mod listener;
 pub mod live;
 mod patience;
+mod redirect;
 mod refuse;
 mod request_id;
 pub mod serve;
 mod stream;
+mod tls;
+mod trip;
 mod upgrade;
 mod upstream;
 mod websocket;

@@ -1,26 +1,29 @@
 //! The proxy's life: listeners that are bound before anything claims to be ready, and an end that loses no request.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pingora_core::protocols::l4::stream::Stream;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::line::Peer;
+use super::backend::health;
+use super::listener::{self, Bound};
 use super::live::Shared;
-use super::{Gateway, admin, connection};
+use super::{Gateway, admin, arrival, connection};
+use crate::config::{ListenAddress, Listener};
 
-/// Connections that the kernel holds until they are accepted.
-const BACKLOG: u32 = 4096;
+/// How long requests have that had begun when all others were done.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +32,7 @@ pub enum ServeError {
     #[error("cannot listen on {address}: {source}")]
     Bind {
         /// Which.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why.
         source: io::Error,
     },
@@ -40,18 +43,86 @@ pub enum ServeError {
 
 /// A running proxy. Dropping it ends it at once; [`Running::drain`] ends it well.
 pub struct Running {
-    addresses: Vec<SocketAddr>,
+    listeners: Vec<Listener>,
     admin: SocketAddr,
     shared: Arc<Shared>,
+    /// No more connections are taken.
+    stopping: watch::Sender<bool>,
+    /// No more connections on the admin listener either.
+    gone: watch::Sender<bool>,
+    /// Connections end, but for the requests under way.
     closing: watch::Sender<bool>,
+    lendable: Lendable,
     runtime: Option<Runtime>,
+    health: AbortHandle,
 }
 
-/// Binds all listeners, starts `threads` threads (at least one), and serves. Port 0 takes any free port.
+/// Listeners of a gateway that ran before, by their names.
+pub type Inherited = HashMap<String, OwnedFd>;
+
+/// What a running gateway can give to another process: its listeners, by their names.
+#[derive(Clone, Default)]
+pub struct Lendable(Arc<Mutex<Vec<Arc<Bound>>>>);
+
+impl Lendable {
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Bound>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of `names` that there are. Until they are [`Self::kept`], their files stay when this process ends.
+    ///
+    /// # Errors
+    /// When it listens no more, or a descriptor can't be had.
+    pub fn lend(&self, names: &[String]) -> io::Result<Vec<(String, OwnedFd)>> {
+        let wanted = |bound: &&Arc<Bound>| names.contains(&bound.name);
+        let lent = |bound: &Arc<Bound>| {
+            let shared = bound.share()?;
+            bound.lend(true);
+            Ok((bound.name.clone(), shared))
+        };
+        let all = self.all();
+        if all.is_empty() {
+            return Err(io::Error::other("there is nothing to hand over any more"));
+        }
+        all.iter().filter(wanted).map(lent).collect()
+    }
+
+    /// Nobody took them.
+    pub fn kept(&self) {
+        self.all().iter().for_each(|bound| bound.lend(false));
+    }
+}
+
+impl fmt::Debug for Lendable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.all().iter().map(|bound| &bound.name)).finish()
+    }
+}
+
+/// What the listener at `address` is called between gateways.
+#[must_use]
+pub fn name_of(address: &ListenAddress) -> String {
+    address.to_string()
+}
+
+/// What the admin listener is called between gateways.
+#[must_use]
+pub fn name_of_admin(address: SocketAddr) -> String {
+    format!("admin {address}")
+}
+
+/// Binds all listeners, or takes those of `inherited` over; starts `threads` threads (at least one), and serves. Port 0 takes
+/// any free port. What is left of `inherited` is nobody's any more.
 ///
 /// # Errors
 /// When an address can't be bound: nothing is left running then.
-pub fn start(shared: &Arc<Shared>, listen: &[SocketAddr], admin: SocketAddr, threads: usize) -> Result<Running, ServeError> {
+pub fn start(
+    shared: &Arc<Shared>,
+    listen: &[Listener],
+    admin: SocketAddr,
+    threads: usize,
+    inherited: Inherited,
+) -> Result<Running, ServeError> {
     raise_descriptors();
     let runtime = Builder::new_multi_thread()
         .worker_threads(threads.max(1))
@@ -59,33 +130,67 @@ pub fn start(shared: &Arc<Shared>, listen: &[SocketAddr], admin: SocketAddr, thr
         .enable_all()
         .build()
         .map_err(ServeError::Threads)?;
-    let (closing, closed) = watch::channel(false);
+    let health = shared.runtime.spawn(health::watch(Arc::clone(shared))).abort_handle();
     // From here on an error ends the threads by dropping it.
-    let mut running = Running { addresses: Vec::new(), admin, shared: Arc::clone(shared), closing, runtime: Some(runtime) };
-    running.listen(listen, threads, &closed)?;
+    let mut running = Running {
+        listeners: Vec::new(),
+        admin,
+        shared: Arc::clone(shared),
+        stopping: watch::Sender::new(false),
+        gone: watch::Sender::new(false),
+        closing: watch::Sender::new(false),
+        lendable: Lendable::default(),
+        runtime: Some(runtime),
+        health,
+    };
+    running.listen(listen, threads, inherited)?;
     Ok(running)
 }
 
 impl Running {
-    fn listen(&mut self, listen: &[SocketAddr], threads: usize, closed: &watch::Receiver<bool>) -> Result<(), ServeError> {
+    fn listen(&mut self, listen: &[Listener], threads: usize, mut inherited: Inherited) -> Result<(), ServeError> {
         let Some(runtime) = &self.runtime else { return Ok(()) };
         let _entered = runtime.enter();
-        let listeners = listen.iter().map(|&address| bind(address)).collect::<Result<Vec<_>, _>>()?;
-        let (admin_listener, admin) = bind(self.admin)?;
-        self.admin = admin;
-        let proxy = Arc::new(proxy(Arc::clone(&self.shared), threads));
-        for (listener, address) in listeners {
-            self.addresses.push(address);
-            runtime.spawn(accept(listener, Arc::clone(&self.shared), Arc::clone(&proxy), closed.clone()));
+        let mut bind = |listener: &Listener, name: String| {
+            let taken = inherited.remove(&name);
+            listener::bind(listener, name, taken).map(Arc::new)
+        };
+        let bound = listen.iter().map(|listener| bind(listener, name_of(&listener.address))).collect::<Result<Vec<_>, _>>()?;
+        let admin = bind(&self.admin.into(), name_of_admin(self.admin))?;
+        if let ListenAddress::Tcp(address) = admin.config.address {
+            self.admin = address;
         }
-        runtime.spawn(admin::serve(admin_listener, Arc::clone(&self.shared)));
+        let proxy = Arc::new(proxy(Arc::clone(&self.shared), threads));
+        for listener in &bound {
+            self.listeners.push(Listener::clone(&listener.config));
+            let (stopping, closing) = (self.stopping.subscribe(), self.closing.subscribe());
+            runtime.spawn(accept(Arc::clone(listener), Arc::clone(&self.shared), Arc::clone(&proxy), stopping, closing));
+        }
+        let (serving, mut gone) = (admin::serve(Arc::clone(&admin), Arc::clone(&self.shared)), self.gone.subscribe());
+        runtime.spawn(async move {
+            tokio::select! {
+                () = serving => {}
+                _ = gone.wait_for(|gone| *gone) => {}
+            }
+        });
+        *self.lendable.all() = bound.into_iter().chain([admin]).collect();
         Ok(())
     }
 
-    /// Where it listens, with the ports that it got.
+    /// Its listeners, with the ports that they got.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// The addresses of those that are reached by TCP.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let tcp = |listener: &Listener| match listener.address {
+            ListenAddress::Tcp(address) => Some(address),
+            ListenAddress::Unix(_) => None,
+        };
+        self.listeners.iter().filter_map(tcp).collect()
     }
 
     /// Where health and metrics are.
@@ -94,18 +199,40 @@ impl Running {
         self.admin
     }
 
+    /// What it can give to another process.
+    #[must_use]
+    pub fn lendable(&self) -> Lendable {
+        self.lendable.clone()
+    }
+
     /// Ends well: is not ready at once and serves on for `delay`; then takes no more connections, closes
     /// idle ones, and waits up to `limit` for those under way. Returns whether all of them ended by themselves.
     pub async fn drain(&self, delay: Duration, limit: Duration) -> bool {
         self.shared.start_draining();
         sleep(delay).await;
+        self.lendable.all().clear();
+        self.stopping.send_replace(true);
         self.closing.send_replace(true);
         timeout(limit, self.shared.until_idle()).await.is_ok()
+    }
+
+    /// Ends well after another process has taken the listeners over: takes no more connections, and ends each with its next
+    /// answer, so that no client finds one closed that it has just sent a request on. What is idle for `limit` is closed.
+    /// Returns whether all of them ended by themselves.
+    pub async fn retire(&self, limit: Duration) -> bool {
+        self.shared.start_leaving();
+        self.lendable.all().clear();
+        self.stopping.send_replace(true);
+        self.gone.send_replace(true);
+        let idle = timeout(limit, self.shared.until_idle()).await.is_ok();
+        self.closing.send_replace(true);
+        idle || timeout(LAST_ANSWERS, self.shared.until_idle()).await.is_ok()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.health.abort();
         // Not the blocking form: this may run on another runtime's thread.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -115,7 +242,7 @@ impl Drop for Running {
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("addresses", &self.addresses).field("admin", &self.admin).finish_non_exhaustive()
+        f.debug_struct("Running").field("listeners", &self.listeners).field("admin", &self.admin).finish_non_exhaustive()
     }
 }
 
@@ -126,19 +253,6 @@ fn raise_descriptors() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum.or(Some(1 << 20)), maximum });
 }
 
-/// A listener, and the address that it got.
-fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let bind = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
-        let bound = listener.local_addr()?;
-        Ok((listener, bound))
-    };
-    bind().map_err(|source| ServeError::Bind { address, source })
-}
-
 /// pingora, with what of its server is not in use turned off.
 fn proxy(shared: Arc<Shared>, threads: usize) -> HttpProxy<Gateway> {
     let conf = ServerConf { threads: threads.max(1), upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
@@ -147,30 +261,36 @@ fn proxy(shared: Arc<Shared>, threads: usize) -> HttpProxy<Gateway> {
     proxy
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, proxy: Arc<HttpProxy<Gateway>>, mut closing: watch::Receiver<bool>) {
+async fn accept(
+    listener: Arc<Bound>,
+    shared: Arc<Shared>,
+    proxy: Arc<HttpProxy<Gateway>>,
+    mut stopping: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = closing.wait_for(|closing| *closing) => return,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
         };
-        let Ok((socket, peer)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // Out of descriptors, mostly: give connections time to end.
             sleep(Duration::from_millis(50)).await;
             continue;
         };
         let limit = shared.live.load().config.server.limits.connections;
-        let Some(slot) = shared.admit(limit) else { continue };
-        // Answers are written whole; waiting for more to fill a segment only delays them.
-        let _ = socket.set_nodelay(true);
-        let connection = connection::run(
-            Arc::clone(&proxy),
-            Arc::clone(&shared),
-            Box::new(Stream::from(socket)),
-            Peer::plain(peer),
-            closing.clone(),
-        );
+        // From here on it has a place, whatever it takes until it speaks HTTP.
+        let Some(slot) = shared.admit(limit) else {
+            shared.metrics.refused("too_many");
+            continue;
+        };
+        // Not the listener: it closes while its connections go on.
+        let listener = Arc::clone(&listener.config);
+        let (shared, proxy, closing) = (Arc::clone(&shared), Arc::clone(&proxy), closing.clone());
         tokio::spawn(async move {
-            connection.await;
+            if let Some(arrived) = arrival::of(stream, peer, &listener, &shared).await {
+                connection::run(proxy, shared, arrived, closing).await;
+            }
             drop(slot);
         });
     }

@@ -231,13 +231,14 @@ fn config(folder: &std::path::Path) -> Config {
     Config {
         file: folder.join("gateway.toml"),
         server: config::Server {
-            listen: vec!["127.0.0.1:8080".parse().expect("an address")],
+            listen: Vec::new(),
             admin_listen: "127.0.0.1:9901".parse().expect("an address"),
             public_url: "http://127.0.0.1:8080".to_owned(),
             trusted_proxies: Vec::new(),
             threads: 1,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            tls: config::Tls::default(),
             limits: config::Limits {
                 request_line: 8192,
                 header: 16384,
@@ -294,6 +295,7 @@ fn config(folder: &std::path::Path) -> Config {
             forward_credential: false,
             assertion: config::Assertion::default(),
         },
+        cors: None,
         log: config::Log { json: false, access: true },
     }
 }

@@ -58,7 +58,8 @@ impl Gateway {
             Metrics::install(),
         ));
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let running = start(&shared, &[any], any, 2).unwrap();
+        let listen = [any.into()];
+        let running = start(&shared, &listen, any, 2, std::collections::HashMap::new()).unwrap();
         Self { shared, running, revocations }
     }
 
@@ -310,6 +311,7 @@ pub(crate) fn config() -> Config {
             threads: 2,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            tls: config::Tls::default(),
             limits: Limits {
                 request_line: 8 << 10,
                 header: 16 << 10,
@@ -367,6 +369,7 @@ pub(crate) fn config() -> Config {
             forward_credential: false,
             assertion: config::Assertion::default(),
         },
+        cors: None,
         log: config::Log { json: false, access: false },
     }
 }
