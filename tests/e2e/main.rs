@@ -47,7 +47,6 @@ mod secure;
 mod signing_keys;
 mod sockets;
 mod streaming;
-mod streaming;
 mod streams_end;
 mod tls;
 mod upgrade;
