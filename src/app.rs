@@ -144,6 +144,7 @@ impl Gateway {
             runtime.handle().clone(),
             parts.metrics.clone(),
         );
+        shared.sessions = Some(parts.store.clone());
         shared.store_is_up = Box::new({
             let parts = Arc::clone(&parts);
             move || parts.store_is_up()

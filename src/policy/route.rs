@@ -72,6 +72,8 @@ pub struct RouteSpec {
     pub timeout: Option<Duration>,
     /// The largest body in bytes; `None` is unbounded.
     pub max_body: Option<u64>,
+    /// When an open stream ends.
+    pub stream_expiry: StreamExpiry,
     /// Whether a refusal is one; `false` observes.
     pub enforce: bool,
     /// Calls a principal, else an address.
@@ -89,6 +91,15 @@ pub enum RouteCors {
     Rules(Arc<Cors>),
     /// The backend's own business.
     Backend,
+}
+
+/// `stream_expiry`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamExpiry {
+    /// With the session, or with the credential where there is none.
+    Session,
+    /// With the credential that opened it.
+    Token,
 }
 
 /// A host pattern, in lower case and without port.

@@ -100,7 +100,7 @@ impl Gateway {
         let outcome = match failure {
             Failure::Refused(Refusal::GatewayTimeout) => "silent",
             Failure::Refused(Refusal::BadGateway) => "broken",
-            Failure::Refused(_) | Failure::Malformed => return,
+            Failure::Refused(_) | Failure::Malformed | Failure::Cut => return,
             Failure::ClientLeft => {
                 ctx.reason.get_or_insert("client_left");
                 return;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, EXPECT, UPGRADE};
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Version};
 
 use super::context::Ctx;
@@ -10,6 +10,8 @@ use super::facts::{self, Facts};
 use super::live::Shared;
 use super::refuse::REQUEST_ID;
 use super::request_id;
+use super::stream::Credential;
+use super::websocket;
 use crate::credential::{Accepted, Identity, Presented, identify};
 use crate::domain::{CredentialKind, Principal};
 use crate::limit::Caller;
@@ -44,6 +46,12 @@ pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, sh
         },
     };
     fits(headers, &permit)?;
+    if let (Some(line), Some(origin)) = (&ctx.line, &ctx.origin)
+        && websocket::is_asked(&line.request, headers)?
+    {
+        websocket::same_origin(headers, &permit, origin)?;
+        ctx.upgrades = true;
+    }
     ctx.decision = "allow";
     if let Some(refusal) = refused {
         shared.metrics.would_deny(&matched.route.spec().name, refusal.code());
@@ -143,6 +151,7 @@ async fn standing(accepted: Accepted, ctx: &mut Ctx, shared: &Shared) -> Result<
         Standing::Revoked => ("revoked", Err(revoked(method))),
         Standing::Unknown => ("unavailable", Err(unavailable("Whether the credential was revoked can't be told right now."))),
     };
+    ctx.held = Some(Credential { concern: accepted.concern, expires_at: accepted.expires_at });
     shared.metrics.auth(method.as_str(), outcome);
     if outcome == "revoked" && method == CredentialKind::Session {
         ctx.stale_cookie = true;
@@ -192,14 +201,8 @@ pub(crate) fn expectation(headers: &HeaderMap, version: Version) -> Result<(), R
     }
 }
 
-/// The permitted request has to fit its route: a size within its limit, and no protocol that would not be judged.
+/// The permitted request has to fit its route: a size within its limit.
 fn fits(headers: &HeaderMap, permit: &Permit) -> Result<(), Refusal> {
-    let websocket = |value: &http::HeaderValue| {
-        value.as_bytes().split(|&b| b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"websocket"))
-    };
-    if headers.get_all(UPGRADE).iter().any(websocket) {
-        return Err(Refusal::UpgradeRefused);
-    }
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
     match permit.route().spec() {
         spec if spec.backend.is_none() => Err(Refusal::NoRoute),

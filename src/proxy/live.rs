@@ -22,6 +22,7 @@ use crate::limit::{RouteLimit, RouteLimits};
 use crate::policy::{Permit, RouteTable, own};
 use crate::problem::Refusal;
 use crate::revocation::Revocations;
+use crate::store::Sessions;
 use crate::telemetry::metrics::Metrics;
 
 /// One state of the configuration and all that is made from it. A request takes one at its start and keeps it.
@@ -108,6 +109,8 @@ pub struct Shared {
     pub runtime: Handle,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Logins, to ask how long an open stream's session lives; `None`: streams end with their tokens.
+    pub sessions: Option<Arc<dyn Sessions>>,
     /// Whether the store answers, for `/readyz` to report (it never decides there).
     pub store_is_up: Box<dyn Fn() -> bool + Send + Sync>,
     draining: AtomicBool,
@@ -138,6 +141,7 @@ impl Shared {
             entropy,
             runtime,
             metrics,
+            sessions: None,
             store_is_up: Box::new(|| true),
             draining: AtomicBool::new(false),
             leaving: AtomicBool::new(false),

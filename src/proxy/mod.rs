@@ -27,9 +27,12 @@ mod redirect;
 mod refuse;
 mod request_id;
 pub mod serve;
+mod stream;
 mod tls;
 mod trip;
+mod upgrade;
 mod upstream;
+mod websocket;
 mod wire;
 
 pub use crate::policy::target;

@@ -45,7 +45,10 @@ mod route_limits;
 #[expect(dead_code, reason = "shared by tests that each use a part")]
 mod secure;
 mod signing_keys;
+mod sockets;
 mod streaming;
+mod streams_end;
 mod tls;
 mod upgrade;
 mod watch;
+mod websocket;

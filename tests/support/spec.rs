@@ -32,6 +32,7 @@ pub(crate) fn spec(name: &str, path: &str) -> RouteSpec {
         forward_credential: false,
         timeout: None,
         max_body: None,
+        stream_expiry: portcullis::policy::StreamExpiry::Session,
         enforce: true,
         rate_limit: None,
         cors: RouteCors::None,

@@ -12,7 +12,7 @@ use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, FromNode, Key, Shape, did_you_mean, refuse_unknown, section};
 use crate::config::values::{Later, Named, Required, Secret, Size, Version, Wait, table, words};
 use crate::domain::{CredentialKind, Scope};
-use crate::policy::{AllowInPath, AuthMode, Case, ConditionSubject, ConditionValue, TrailingSlash};
+use crate::policy::{AllowInPath, AuthMode, Case, ConditionSubject, ConditionValue, StreamExpiry, TrailingSlash};
 
 section! {
     /// A route file.
@@ -90,8 +90,8 @@ section! {
         timeout: Option<Wait> = "",
         /// The largest body; absent is unbounded.
         max_body: Option<Size<0, { 1 << 50 }>> = "",
-        /// When an open stream ends.
-        _stream_expiry as "stream_expiry": Later = r#""session""#,
+        /// When an open WebSocket or stream ends: with its session or API key, or with its token.
+        stream_expiry: StreamExpiry = r#""session""#,
         /// CORS: a table as `[cors]` of gateway.toml, in whose place it is, or `"backend"`: its own business. Absent is as in
         /// `[cors]`.
         cors: Option<CorsWish> = "",
@@ -179,6 +179,9 @@ words! {
 }
 words! {
     @read TrailingSlash { Either = "either", Exact = "exact" } later []
+}
+words! {
+    @read StreamExpiry { Session = "session", Token = "token" } later []
 }
 words! {
     @read Case { Sensitive = "sensitive", Insensitive = "insensitive" } later []

@@ -117,6 +117,7 @@ fn spec(own: &Own, common: &Common, place: Place, draft: &mut Draft) -> Option<R
         forward_credential: common.forward_credential.value.unwrap_or(draft.config.identity.forward_credential),
         timeout: common.timeout.value.map(|wait| wait.0),
         max_body: common.max_body.value.map(|size| size.0),
+        stream_expiry: common.stream_expiry.value,
         enforce: enforce(common, &mut draft.report),
         rate_limit: common.rate_limit.value,
         cors: cors(common, draft),

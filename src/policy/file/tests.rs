@@ -94,7 +94,7 @@ identity = { "Remote-User" = "{username}" }
 forward_credential = true
 timeout = "5s"
 max_body = "10MiB"
-stream_expiry = "session"
+stream_expiry = "token"
 [[route]]
 name = "rest"
 path = "/rest/**"
@@ -185,7 +185,7 @@ fn what_is_wrong_with_a_route_is_one_error_each() {
         ("rate_limit = \"0/1s\"", "not a rate"),
         ("enforce = \"false\"", "without quotes"),
         ("on_unauthenticated = \"login\"", "not available yet"),
-        ("stream_expiry = \"token\"", "not available yet"),
+        ("stream_expiry = \"key\"", "\"session\""),
         ("cors = \"back\"", "`backend`"),
         ("cors = true", "a table"),
         ("cors = { allow_origin = [] }", "allow_origins"),
