@@ -94,6 +94,7 @@ pub(crate) fn checked(raw: &raw::Server, report: &mut Report) -> Server {
             body_timeout: limits.body_timeout.value.0,
             keepalive_timeout: limits.keepalive_timeout.value.0,
             connections: limits.connections.value.size(),
+            h2_streams: limits.h2_streams.value.size(),
         },
     }
 }

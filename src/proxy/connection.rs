@@ -16,8 +16,8 @@ use super::framing::Fault;
 use super::line::{Line, Peer};
 use super::live::Shared;
 use super::refuse::problem;
-use super::request_id;
 use super::wire::{Next, Wire};
+use super::{http2, request_id};
 use crate::config::Limits;
 use crate::problem::Refusal;
 use crate::telemetry::{self, AccessRecord};
@@ -39,6 +39,10 @@ pub(crate) async fn run(
         let began = shared.clock.monotonic();
         match wire.next(&config.server.limits).await {
             Next::Request => {}
+            Next::Http2 => {
+                let (stream, read) = wire.into_parts();
+                return http2::run(proxy, shared, stream, read, peer, closing).await;
+            }
             Next::Closed => return,
             Next::Refused(fault, method) => return refuse(&mut wire, &shared, began, fault, method).await,
         }

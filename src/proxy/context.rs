@@ -94,7 +94,7 @@ impl Ctx {
         telemetry::access(&AccessRecord {
             request_id: &self.request_id,
             client: self.client(),
-            method: session.req_header().method.as_str(),
+            method: self.line.as_ref().map_or(&session.req_header().method, |line| &line.request.method).as_str(),
             path: self.facts.as_ref().map_or("-", |facts| facts.target.path.as_str()),
             route,
             status,

@@ -113,7 +113,7 @@ pub(crate) fn expectation(headers: &HeaderMap, version: Version) -> Result<(), R
     let mut fields = headers.get_all(EXPECT).iter();
     match (fields.next(), fields.next()) {
         (None, _) => Ok(()),
-        (Some(one), None) if version == Version::HTTP_11 && one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        (Some(one), None) if version >= Version::HTTP_11 && one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
         _ => Err(Refusal::ExpectationFailed),
     }
 }

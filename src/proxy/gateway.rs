@@ -21,6 +21,7 @@ use super::backend::Pool;
 use super::context::Ctx;
 use super::facts::{self, Facts};
 use super::failure::{self, Failure};
+use super::framing::Fault;
 use super::live::Shared;
 use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
 use super::{bridge, decide, request_id, upstream};
@@ -51,6 +52,11 @@ impl Gateway {
         ctx.request_id = request_id::kept(sent, origin.trusted)
             .unwrap_or_else(|| request_id::fresh(&*self.shared.clock, &*self.shared.entropy));
         ctx.origin = Some(origin);
+        match line.fault() {
+            Some(Fault::TooLarge) => return Err(Refusal::HeadersTooLarge),
+            Some(_) => return Err(Refusal::InvalidRequest("It is no request.")),
+            None => {}
+        }
         decide::expectation(headers, session.req_header().version)?;
         facts
     }
@@ -98,6 +104,9 @@ impl ProxyHttp for Gateway {
         match self.judge(session, ctx).await {
             Ok(false) => return Ok(true),
             Ok(true) => {}
+            Err(_) if ctx.line.as_ref().and_then(|line| line.fault()).is_some_and(|fault| fault != Fault::TooLarge) => {
+                return malformed(session, ctx).await.map(|()| true);
+            }
             Err(refusal) => {
                 // Who sends such a target may mean two requests where we see one; who was too slow gets no more time.
                 let close = matches!(refusal, Refusal::AmbiguousTarget(_) | Refusal::RequestTimeout);

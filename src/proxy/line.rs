@@ -3,12 +3,13 @@
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{Method, Version};
 
+use super::framing::Fault;
 use super::patience::Patience;
 
 tokio::task_local! {
@@ -55,11 +56,19 @@ pub(crate) struct Line {
     pub(crate) patience: Arc<Patience>,
     broken: AtomicBool,
     starved: AtomicBool,
+    fault: OnceLock<Fault>,
 }
 
 impl Line {
     pub(crate) fn new(peer: Peer, request: Request, patience: Arc<Patience>) -> Arc<Self> {
-        Arc::new(Self { peer, request, patience, broken: AtomicBool::new(false), starved: AtomicBool::new(false) })
+        Arc::new(Self {
+            peer,
+            request,
+            patience,
+            broken: AtomicBool::new(false),
+            starved: AtomicBool::new(false),
+            fault: OnceLock::new(),
+        })
     }
 
     /// Runs what serves the request: below it, [`Line::current`] is this one.
@@ -70,6 +79,16 @@ impl Line {
     /// The line of the request that this task serves.
     pub(crate) fn current() -> Option<Arc<Self>> {
         LINE.try_with(Arc::clone).ok()
+    }
+
+    /// Why it is no request, where the connection goes on all the same: it is refused before anything else is asked.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault.get().copied()
+    }
+
+    /// It is no request. The first fault counts.
+    pub(crate) fn set_fault(&self, fault: Fault) {
+        let _ = self.fault.set(fault);
     }
 
     /// Whether the body in hand turned out to be malformed.

@@ -12,6 +12,8 @@ mod failure;
 pub mod forwarded;
 mod framing;
 mod gateway;
+mod grpc;
+mod http2;
 pub mod identity;
 mod line;
 pub mod live;

@@ -41,7 +41,12 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
         None => permit.upstream_path().to_owned(),
     };
     request.set_raw_path(path.as_bytes())?;
+    let takes_trailers = request.version == Version::HTTP_2 && request.headers.get_all(TE).iter().any(|te| te == "trailers");
     strip(ctx, request);
+    if takes_trailers {
+        // Servers of gRPC look for it: trailers come through to this client.
+        request.insert_header(TE, "trailers")?;
+    }
     if permit.principal().is_some_and(|caller| caller.method == CredentialKind::Bearer) && !spec.forward_credential {
         request.remove_header(&AUTHORIZATION);
     }
