@@ -9,14 +9,13 @@ mod parts;
 mod sample;
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{Config, Environment, Report};
+use crate::config::{Config, Environment, Listener, Report};
 use crate::credential::KeyError;
 use crate::proxy::identity::IdentityError;
 use crate::proxy::live::Shared;
@@ -119,10 +118,10 @@ impl Gateway {
         Ok((Self { file, environment, started: config, parts, shared, running, runtime }, signals))
     }
 
-    /// Where it listens.
+    /// Its listeners, with the ports that they got.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        self.running.addresses()
+    pub fn listeners(&self) -> &[Listener] {
+        self.running.listeners()
     }
 
     /// Reads the files again and swaps the policy whole; with any error the old one stays.

@@ -12,7 +12,7 @@ use portcullis::config::{Role, Roles};
 use portcullis::credential::{Accepted, ApiKey, ApiKeyScheme, Outcome, Presented, Scheme};
 use portcullis::domain::clock::ManualClock;
 use portcullis::domain::{
-    ApiKeyRecord, Concern, CredentialKind, Entry, Issuer, KeyId, Scope, SystemEntropy, Timestamp, User, UserId,
+    ApiKeyRecord, Concern, CredentialKind, Entry, Hash256, Issuer, KeyId, Scope, SystemEntropy, Timestamp, User, UserId,
 };
 use portcullis::problem::Refusal;
 use portcullis::revocation::{Revocations, Standing};
@@ -47,6 +47,15 @@ impl ApiKeys for Store {
             return Err(StoreError::Unavailable("switched off".into()));
         }
         Ok(self.keys.lock().expect("not poisoned").iter().find(|(key, _)| key.id == *id).cloned())
+    }
+
+    async fn key_by_hash(&self, hash: &Hash256) -> StoreResult<Option<(ApiKeyRecord, User)>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let _pass = self.gate.acquire().await.expect("open");
+        if *self.down.lock().expect("not poisoned") {
+            return Err(StoreError::Unavailable("switched off".into()));
+        }
+        Ok(self.keys.lock().expect("not poisoned").iter().find(|(key, _)| key.hash == *hash).cloned())
     }
 
     async fn keys(&self, _: Option<UserId>) -> StoreResult<Vec<ApiKeyRecord>> {

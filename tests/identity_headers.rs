@@ -289,6 +289,7 @@ fn each_route_has_its_own_table_and_every_name_of_all_is_removed_everywhere() {
         headers: Arc::new(table(&[("x-global", "{subject}")])),
         keep_client_headers: Vec::new(),
         forward_credential: false,
+        assertion: config::Assertion::default(),
     };
     let identity = Identity::build(&routes, &config, &["X-API-Key"]).expect("identity");
     for name in ["x-legacy-user", "X_LEGACY_MAIL", "X-Global", "x.auth.user", "x_api_key"] {

@@ -35,8 +35,8 @@ fn named(authority: &Authority, name: &str) -> BackendTls {
     BackendTls { server_name: Some(name.into()), ..by(authority) }
 }
 
-fn shown(leaf: &Leaf) -> Option<ClientIdentity> {
-    Some(ClientIdentity { chain: leaf.chain.clone(), key: leaf.key.serialize_der().into() })
+fn shown(leaf: &Leaf) -> ClientIdentity {
+    ClientIdentity { chain: leaf.chain.clone(), key: leaf.key.serialize_der().into() }
 }
 
 fn open(backend: Backend) -> Vec<RouteSpec> {
@@ -113,10 +113,10 @@ async fn a_client_certificate_is_shown_where_one_is_asked_for() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let server = Server::tls(authority.leaf(&["orders.internal"]).server(&["h2", "http/1.1"], Some(&clients))).await;
     let tls = |identity| BackendTls { identity, ..named(&authority, "orders.internal") };
-    let good = Gateway::start(open(https(server.address, tls(shown(&clients.leaf(&["gateway"]))))));
+    let good = Gateway::start(open(https(server.address, tls(Some(shown(&clients.leaf(&["gateway"])))))));
     assert_eq!(good.send(GET).await.status, 200);
     let before = server.seen().len();
-    for identity in [None, shown(&authority.leaf(&["gateway"]))] {
+    for identity in [None, Some(shown(&authority.leaf(&["gateway"])))] {
         let gateway = Gateway::start(open(https(server.address, tls(identity))));
         assert_eq!(gateway.send(GET).await.status, 502);
     }
@@ -133,8 +133,8 @@ async fn connections_are_not_shared_between_different_tls_settings() {
             ..https(server.address, BackendTls { identity, ..named(&authority, "orders.internal") })
         };
         let gateway = Gateway::start(vec![
-            route("a", "/a", AuthMode::None, backend("a", shown(&clients.leaf(&["a"])))),
-            route("b", "/b", AuthMode::None, backend("b", shown(&clients.leaf(&["b"])))),
+            route("a", "/a", AuthMode::None, backend("a", Some(shown(&clients.leaf(&["a"]))))),
+            route("b", "/b", AuthMode::None, backend("b", Some(shown(&clients.leaf(&["b"]))))),
             route("c", "/c", AuthMode::None, backend("c", None)),
         ]);
         let send = async |path: &str| gateway.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;

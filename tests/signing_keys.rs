@@ -48,7 +48,7 @@ impl Folder {
     }
 
     fn create(&self, at: i64) -> PathBuf {
-        KeyRing::create(&self.dir, Timestamp::from_secs(at)).expect("a key")
+        KeyRing::create(Algorithm::Es256, &self.dir, Timestamp::from_secs(at)).expect("a key")
     }
 
     fn load(&self) -> Result<KeyRing, KeyError> {

@@ -10,7 +10,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use portcullis::config::{Algorithm, Tokens};
-use portcullis::credential::{Accepted, AccessClaims, BearerScheme, KeyRing, Outcome, Presented, Scheme};
+use portcullis::credential::{ACCESS_TOKEN, Accepted, AccessClaims, BearerScheme, KeyRing, Outcome, Presented, Scheme};
 use portcullis::domain::clock::ManualClock;
 use portcullis::domain::{CredentialKind, Issuer, SessionId, SystemEntropy, Timestamp, TokenId, UserId};
 use portcullis::problem::Refusal;
@@ -49,7 +49,7 @@ fn world(algorithm: Algorithm) -> World {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = settings(algorithm, folder.path());
     if algorithm == Algorithm::Es256 {
-        KeyRing::create(&settings.keys, Timestamp::from_secs(NOW - 3600)).expect("a key");
+        KeyRing::create(Algorithm::Es256, &settings.keys, Timestamp::from_secs(NOW - 3600)).expect("a key");
     }
     let keys = Arc::new(KeyRing::load(&settings).expect("keys"));
     let clock = Arc::new(ManualClock::at(Timestamp::from_secs(NOW)));
@@ -138,7 +138,7 @@ async fn a_token_of_ours_proves_what_it_says() {
     for algorithm in [Algorithm::Es256, Algorithm::Hs256] {
         let world = world(algorithm);
         let claims = claims();
-        let token = world.keys.sign(&claims, Timestamp::from_secs(NOW)).expect("signed");
+        let token = world.keys.sign(ACCESS_TOKEN, &claims, Timestamp::from_secs(NOW)).expect("signed");
         let Accepted { principal, concern, expires_at } = accept(&world, &token).await;
         assert_eq!((principal.issuer, principal.subject), (Issuer::Own, claims.sub.to_string()));
         assert_eq!(principal.username.as_deref(), Some("ann"));
@@ -157,7 +157,7 @@ async fn a_token_of_ours_proves_what_it_says() {
 #[tokio::test]
 async fn another_library_reads_our_tokens_by_our_published_keys() {
     let world = world(Algorithm::Es256);
-    let token = world.keys.sign(&claims(), Timestamp::from_secs(NOW)).expect("signed");
+    let token = world.keys.sign(ACCESS_TOKEN, &claims(), Timestamp::from_secs(NOW)).expect("signed");
     let set: jsonwebtoken::jwk::JwkSet = serde_json::from_value(world.keys.jwks()).expect("a JWK Set");
     let header = jsonwebtoken::decode_header(&token).expect("a header");
     assert_eq!(header.typ.as_deref(), Some("at+jwt"));
@@ -439,7 +439,7 @@ async fn only_three_parts_in_canonical_base64url_are_read() {
 async fn no_single_character_of_a_token_can_be_changed_dropped_or_doubled() {
     for algorithm in [Algorithm::Hs256, Algorithm::Es256] {
         let world = world(algorithm);
-        let good = world.keys.sign(&claims(), Timestamp::from_secs(NOW)).expect("signed");
+        let good = world.keys.sign(ACCESS_TOKEN, &claims(), Timestamp::from_secs(NOW)).expect("signed");
         world.scheme.verify(&good).expect("verified");
         for place in 0..good.len() {
             let (before, rest) = good.split_at(place);
@@ -465,7 +465,7 @@ async fn a_token_over_16_kib_is_refused_unread() {
 #[tokio::test]
 async fn signatures_that_are_not_ours_are_refused() {
     let world = world(Algorithm::Es256);
-    let good = world.keys.sign(&claims(), Timestamp::from_secs(NOW)).expect("signed");
+    let good = world.keys.sign(ACCESS_TOKEN, &claims(), Timestamp::from_secs(NOW)).expect("signed");
     accept(&world, &good).await;
     let (message, signature) = good.rsplit_once('.').expect("three parts");
     let raw = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
@@ -505,10 +505,10 @@ async fn signatures_that_are_not_ours_are_refused() {
         assert!(why.contains("signature"), "{bytes:02x?}: {why}");
     }
     // Another token's signature, and another gateway's key under our key's name.
-    let other = world.keys.sign(&claims(), Timestamp::from_secs(NOW)).expect("signed");
+    let other = world.keys.sign(ACCESS_TOKEN, &claims(), Timestamp::from_secs(NOW)).expect("signed");
     refuse(&world, &format!("{message}.{}", other.rsplit_once('.').expect("parts").1)).await;
     let stranger = self::world(Algorithm::Es256);
-    let theirs = stranger.keys.sign(&claims(), Timestamp::from_secs(NOW)).expect("signed");
+    let theirs = stranger.keys.sign(ACCESS_TOKEN, &claims(), Timestamp::from_secs(NOW)).expect("signed");
     assert!(refuse(&world, &theirs).await.contains("unknown key"));
     let head = good.split_once('.').expect("parts").0;
     let (_, rest) = theirs.split_once('.').expect("parts");
@@ -546,13 +546,13 @@ async fn every_key_verifies_and_only_one_that_is_known_everywhere_signs() {
     let World { folder, .. } = world(Algorithm::Es256);
     let settings = settings(Algorithm::Es256, folder.path());
     let first = kid(&KeyRing::load(&settings).expect("keys"), NOW);
-    KeyRing::create(&settings.keys, Timestamp::from_secs(NOW)).expect("a second key");
+    KeyRing::create(Algorithm::Es256, &settings.keys, Timestamp::from_secs(NOW)).expect("a second key");
     let ring = KeyRing::load(&settings).expect("keys");
     assert_eq!(ring.jwks()["keys"].as_array().map(Vec::len), Some(2));
     assert_eq!(kid(&ring, NOW + 59), first);
     let second = kid(&ring, NOW + 60);
     assert_ne!(second, first);
-    let tokens = [NOW, NOW + 60].map(|at| ring.sign(&claims(), Timestamp::from_secs(at)).expect("signed"));
+    let tokens = [NOW, NOW + 60].map(|at| ring.sign(ACCESS_TOKEN, &claims(), Timestamp::from_secs(at)).expect("signed"));
     let clock = Arc::new(ManualClock::at(Timestamp::from_secs(NOW)));
     let scheme =
         BearerScheme::new(Arc::new(ring), ISSUER.into(), AUDIENCE.into(), Duration::ZERO, Duration::from_secs(LIFETIME), clock);
@@ -562,14 +562,14 @@ async fn every_key_verifies_and_only_one_that_is_known_everywhere_signs() {
     // While all are new, the oldest signs: it is the one that most replicas have.
     let fresh = tempfile::tempdir().expect("a folder");
     let settings = self::settings(Algorithm::Es256, fresh.path());
-    KeyRing::create(&settings.keys, Timestamp::from_secs(NOW)).expect("a key");
+    KeyRing::create(Algorithm::Es256, &settings.keys, Timestamp::from_secs(NOW)).expect("a key");
     let oldest = kid(&KeyRing::load(&settings).expect("keys"), NOW);
-    KeyRing::create(&settings.keys, Timestamp::from_secs(NOW + 1)).expect("a key");
+    KeyRing::create(Algorithm::Es256, &settings.keys, Timestamp::from_secs(NOW + 1)).expect("a key");
     assert_eq!(kid(&KeyRing::load(&settings).expect("keys"), NOW + 2), oldest);
 }
 
 fn kid(ring: &KeyRing, at: i64) -> String {
-    let token = ring.sign(&claims(), Timestamp::from_secs(at)).expect("signed");
+    let token = ring.sign(ACCESS_TOKEN, &claims(), Timestamp::from_secs(at)).expect("signed");
     jsonwebtoken::decode_header(&token).expect("a header").kid.expect("a kid")
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Accounts, try_again};
-use crate::credential::AccessClaims;
+use crate::credential::{ACCESS_TOKEN, AccessClaims};
 use crate::domain::refresh::RefreshToken;
 use crate::domain::{ScopeSet, SessionRecord, Timestamp, TokenId, User};
 use crate::problem::Refusal;
@@ -60,7 +60,7 @@ impl Accounts {
             auth_time: Some(session.created_at.as_secs()),
             amr: vec!["pwd".to_owned()],
         };
-        let access = self.parts.keys.sign(&claims, now).map_err(|error| {
+        let access = self.parts.keys.sign(ACCESS_TOKEN, &claims, now).map_err(|error| {
             tracing::error!(%error, "no access token could be signed");
             try_again("The gateway can't sign tokens at the moment. Try again.")
         })?;

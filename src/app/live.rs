@@ -34,6 +34,13 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
     let Loaded { config, table, .. } = loaded;
     let tokens = &config.tokens;
     let keys = Arc::new(KeyRing::load(tokens).map_err(StartError::Keys)?);
+    if keys.lacks_the_wanted() {
+        tracing::warn!(
+            "{} holds no key for {}: tokens are signed with a key of before until `portcullis signing-key rotate` makes one",
+            tokens.keys.display(),
+            tokens.algorithm.name()
+        );
+    }
     let bearer = BearerScheme::new(
         keys.clone(),
         config.server.public_url.clone(),
@@ -60,7 +67,8 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
         schemes: schemes.clone(),
         revocations: parts.revocations.clone(),
         config: config.clone(),
-        keys,
+        keys: keys.clone(),
     }));
-    Live::new(config, table, schemes, router).map_err(StartError::Identity)
+    let live = Live::new(config, table, schemes, router).map_err(StartError::Identity)?;
+    Ok(live.asserting(keys, parts.clock.clone(), parts.entropy.clone()))
 }

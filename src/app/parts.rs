@@ -121,15 +121,16 @@ impl Parts {
     }
 }
 
-/// Makes a signing key on a first start, where this gateway is surely the only replica.
+/// Makes a signing key on a first start, and on the first with another algorithm, where this gateway is surely the only replica.
 fn make_first_key(config: &Config, clock: &dyn Clock) -> Result<(), KeyError> {
+    let algorithm = config.tokens.algorithm;
     match KeyRing::load(&config.tokens) {
-        Err(KeyError::None(_)) if config.is_single() => {
-            let file = KeyRing::create(&config.tokens.keys, clock.now())?;
-            tracing::info!("made the first signing key: {}", file.display());
-            Ok(())
-        }
-        Err(error) => Err(error),
-        Ok(_) => Ok(()),
+        Err(KeyError::None(_)) if config.is_single() => {}
+        Ok(ring) if ring.lacks_the_wanted() && config.is_single() => {}
+        Err(error) => return Err(error),
+        Ok(_) => return Ok(()),
     }
+    let file = KeyRing::create(algorithm, &config.tokens.keys, clock.now())?;
+    tracing::info!("made the first signing key for {}: {}", algorithm.name(), file.display());
+    Ok(())
 }

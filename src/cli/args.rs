@@ -40,6 +40,9 @@ pub enum Command {
     /// See and end sessions.
     #[command(subcommand)]
     Session(Session),
+    /// See and replace the keys that access tokens are signed with.
+    #[command(subcommand)]
+    SigningKey(SigningKey),
 }
 
 /// Which gateway.toml.
@@ -154,7 +157,7 @@ pub enum User {
     SetRoles(UserSetRoles),
     /// Set the scopes that the account has beside its roles', separated by spaces; "" takes all away.
     SetScopes(UserSetScopes),
-    /// Set attributes; an empty value removes one.
+    /// Set or remove attributes, which routes' conditions and identity headers can ask for; older access tokens are dead.
     SetAttribute(UserSetAttribute),
 }
 
@@ -190,7 +193,7 @@ pub struct UserAdd {
     /// Scopes beside the roles', separated by spaces.
     #[arg(long, value_name = "X Y")]
     pub scopes: Option<String>,
-    /// An attribute; may be given several times.
+    /// An attribute; may be given several times, and with one name several times for a list.
     #[arg(long = "attribute", value_name = "K=V")]
     pub attributes: Vec<String>,
     /// A machine's account, without a password.
@@ -270,7 +273,7 @@ pub struct UserSetAttribute {
     pub config: ConfigArg,
     /// Username or e-mail address.
     pub name: String,
-    /// Attributes.
+    /// tenant=a1 sets a text, groups=a groups=b a list, tenant= removes; '["a", "b"]' and '{"x": 1}' are JSON.
     #[arg(value_name = "K=V", required = true)]
     pub attributes: Vec<String>,
 }
@@ -280,6 +283,8 @@ pub struct UserSetAttribute {
 pub enum Key {
     /// Make an API key and print it: it is not shown again.
     Create(KeyCreate),
+    /// Take over a key that clients have already, whatever its form: from stdin, kept as its hash. Prints its id.
+    Import(KeyCreate),
     /// List API keys.
     List(Listing),
     /// Revoke an API key.
@@ -317,7 +322,7 @@ pub struct KeyCreate {
 pub struct KeyRevoke {
     #[command(flatten)]
     pub config: ConfigArg,
-    /// The key's id: the 26 characters behind ptc_
+    /// The key's id: the 26 characters behind ptc_, or what `key import` printed.
     pub id: String,
 }
 
@@ -355,6 +360,15 @@ pub struct SessionRevoke {
     /// All of this user's: username or e-mail address.
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
+}
+
+/// `signing-key …`
+#[derive(Debug, Subcommand)]
+pub enum SigningKey {
+    /// List the signing keys and what each does.
+    List(Listing),
+    /// Make a key that follows the others; running gateways read it at a reload.
+    Rotate(Listing),
 }
 
 fn span(text: &str) -> Result<std::time::Duration, String> {

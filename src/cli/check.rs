@@ -124,7 +124,7 @@ mod tests {
         3 | listen = ["0.0.0.0:8080"]
           |           ^^^^^^^^^^^^^^
           |
-          = help: listen on 127.0.0.1 behind something that speaks TLS
+          = help: add tls = true or redirect_to_https = true, or listen on 127.0.0.1 behind something that speaks TLS
 
         gateway.toml: 1 error, 1 warning
         "#);

@@ -36,8 +36,8 @@ pub(super) fn demo(args: &Demo) -> Result<(), Failure> {
         .map_err(|error| Failure::could_not(format!("{}: {error}", folder.path().display())))?;
     let made = manage::with_admin_of(manage::load(&file)?, make)?;
     run::serve(&file, |gateway| {
-        let address = gateway.addresses().first().copied().unwrap_or(listen);
-        put(&shown(&format!("http://{address}"), &made))
+        let url = gateway.listeners().first().map_or_else(|| format!("http://{listen}"), ToString::to_string);
+        put(&shown(&url, &made))
     })
 }
 

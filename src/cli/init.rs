@@ -11,7 +11,7 @@ use super::args::{DEFAULT_CONFIG, Init};
 use super::output::put;
 use super::{Failure, manage, password};
 use crate::accounts::admin::NewUser;
-use crate::config::{Environment, Passwords, Variable};
+use crate::config::{Algorithm, Environment, Passwords, Variable};
 use crate::credential::KeyRing;
 use crate::domain::secret::ExposeSecret;
 use crate::domain::{Clock, SecretString, SystemClock, SystemEntropy};
@@ -74,7 +74,10 @@ fn fill(args: &Init, file: &Path, dir: &Path) -> Result<String, Failure> {
     write(at("routes/app.toml"), ROUTES)?;
     let config = manage::load(&staged)?;
     let (password, made_up) = admin_password(&config.passwords, args.password_stdin)?;
-    KeyRing::create(&at("keys"), SystemClock::default().now()).map_err(Failure::could_not)?;
+    // HS256 has no key file: its secret is in the configuration.
+    if config.tokens.algorithm != Algorithm::Hs256 {
+        KeyRing::create(config.tokens.algorithm, &at("keys"), SystemClock::default().now()).map_err(Failure::could_not)?;
+    }
     let new = NewUser {
         username: ADMIN.to_owned(),
         roles: Some(vec![ADMIN.to_owned()]),

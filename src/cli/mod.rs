@@ -98,6 +98,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::User(command) => manage::user(command),
         Command::Key(command) => manage::key(command),
         Command::Session(command) => manage::session(command),
+        Command::SigningKey(command) => manage::signing_key(&command),
     }
 }
 

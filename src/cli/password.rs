@@ -56,8 +56,21 @@ fn prompted(username: &str) -> Result<SecretString, Failure> {
     Ok(password)
 }
 
+/// A secret that is there already: from the terminal, unseen, or the first line of stdin. `what` it is called in errors.
+pub(super) fn secret(prompt: &str, what: &str) -> Result<SecretString, Failure> {
+    if can_prompt() {
+        let typed = rpassword::prompt_password(prompt);
+        return typed.map(Into::into).map_err(|error| Failure::could_not(format!("the {what} can't be asked for: {error}")));
+    }
+    line(io::stdin().lock(), what)
+}
+
 /// The first line, without its end.
 fn first_line(input: impl BufRead) -> Result<SecretString, Failure> {
+    line(input, "password")
+}
+
+fn line(input: impl BufRead, what: &str) -> Result<SecretString, Failure> {
     let mut line = Vec::new();
     input
         .take(MAX_LINE)
@@ -66,9 +79,9 @@ fn first_line(input: impl BufRead) -> Result<SecretString, Failure> {
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
-        Ok("") => Err(Failure::wrong("there was no password on stdin: send it as the first line")),
+        Ok("") => Err(Failure::wrong(format!("there was no {what} on stdin: send it as the first line"))),
         Ok(line) => Ok(line.to_owned().into()),
-        Err(_) => Err(Failure::wrong("the password on stdin is not UTF-8")),
+        Err(_) => Err(Failure::wrong(format!("the {what} on stdin is not UTF-8"))),
     }
 }
 

@@ -11,8 +11,8 @@ use crate::telemetry;
 /// Runs the gateway until it is told to stop.
 pub(super) fn run(args: &Run) -> Result<(), Failure> {
     serve(&args.config.config, |gateway| {
-        for address in gateway.addresses() {
-            tracing::info!("listening on http://{address}");
+        for listener in gateway.listeners() {
+            tracing::info!("listening on {listener}");
         }
         Ok(())
     })

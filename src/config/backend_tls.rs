@@ -145,11 +145,10 @@ fn identity(certificate: &At<String>, key: &At<String>, folder: &Path, report: &
         .map(|builder| builder.with_root_certificates(RootCertStore::empty()))
         .and_then(|builder| builder.with_client_auth_cert(ders, secret.clone_key()));
     if let Err(error) = config {
-        let finding = match error {
-            rustls::Error::InconsistentKeys(_) => {
-                Finding::new(format!("the key in `{}` is not that of the certificate in `{}`", key.value, certificate.value))
-            }
-            error => Finding::new(format!("`{}` with `{}` can't be used: {error}", certificate.value, key.value)),
+        let finding = if matches!(error, rustls::Error::InconsistentKeys(_)) {
+            Finding::new(format!("the key in `{}` is not that of the certificate in `{}`", key.value, certificate.value))
+        } else {
+            Finding::new(format!("`{}` with `{}` can't be used: {error}", certificate.value, key.value))
         };
         report.error(key.span, finding.help("name a certificate and the key that it was made for"));
         return None;
@@ -195,5 +194,96 @@ fn read(file: &At<String>, folder: &Path, report: &mut Report) -> Option<Vec<u8>
             report.error(file.span, finding.help(format!("it is looked for at {}", path.display())));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::*;
+
+    /// gateway.toml with one https backend of these keys, beside the files of a made-up operator.
+    fn loaded(keys: &str) -> Result<Arc<BackendTls>, Vec<String>> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("a file");
+        for name in ["one", "two"] {
+            let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
+            write(&format!("{name}.pem"), &made.cert.pem());
+            write(&format!("{name}.key"), &made.signing_key.serialize_pem());
+        }
+        write("text.pem", "hello");
+        write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let text = format!("[[backends]]\nname = \"a\"\nservers = [\"10.0.0.1:443\"]\n{keys}\n");
+        write("gateway.toml", &text);
+        match load(&folder.path().join("gateway.toml"), &super::super::Environment::default()) {
+            Ok(loaded) => match &loaded.config.backends["a"].scheme {
+                Scheme::Https(tls) => Ok(Arc::clone(tls)),
+                other @ (Scheme::Http | Scheme::H2c) => panic!("{other:?}"),
+            },
+            Err(report) => {
+                Err(report.errors().map(|error| format!("{}:{} {}", error.line, error.column, error.message)).collect())
+            }
+        }
+    }
+
+    fn tls(keys: &str) -> Result<Arc<BackendTls>, Vec<String>> {
+        loaded(&format!("scheme = \"https\"\ntls = {{ {keys} }}"))
+    }
+
+    #[test]
+    fn files_are_read_beside_gateway_toml() {
+        let all =
+            tls(r#"server_name = "Orders.internal", ca = "one.pem", certificate = "two.pem", key = "two.key""#).expect("good");
+        assert_eq!(all.server_name.as_deref(), Some("orders.internal"));
+        assert_eq!(all.authorities.as_ref().map(Vec::len), Some(1));
+        let identity = all.identity.as_ref().expect("a certificate");
+        assert!(!format!("{identity:?}").contains(&format!("{:?}", identity.key.expose_secret())), "the key does not print");
+        assert_eq!(*tls("").expect("the defaults"), BackendTls::default());
+    }
+
+    #[test]
+    fn what_cant_be_used_is_said_where_it_stands() {
+        for (keys, line) in [
+            (r#"ca = "gone.pem""#, "5:14 the file `gone.pem` can't be read: No such file or directory (os error 2)"),
+            (r#"ca = "text.pem""#, "5:14 `text.pem` holds no certificates that can be read"),
+            (r#"ca = "broken.pem""#, "5:14 `broken.pem` holds no certificates that can be read"),
+            (r#"ca = "one.key""#, "5:14 `one.key` holds no certificates that can be read"),
+            (r#"certificate = "one.pem""#, "5:23 `certificate` without `key` proves nothing to a backend"),
+            (r#"key = "one.key""#, "5:15 `key` without `certificate` proves nothing to a backend"),
+            (
+                r#"certificate = "one.pem", key = "two.key""#,
+                "5:40 the key in `two.key` is not that of the certificate in `one.pem`",
+            ),
+            (r#"certificate = "one.pem", key = "one.pem""#, "5:40 `one.pem` holds no private key that can be read"),
+            (r#"server_name = "a b""#, "5:23 no certificate can be verified for the name `a b`"),
+            (r#"server_name = "a_b.example.com""#, "5:23 no certificate can be verified for the name `a_b.example.com`"),
+        ] {
+            assert_eq!(tls(keys).expect_err(keys), [line.to_owned()]);
+        }
+        assert_eq!(
+            loaded("tls = { ca = \"one.pem\" }").expect_err("no TLS"),
+            ["4:14 there is no TLS to this backend".to_owned()]
+        );
+    }
+
+    #[test]
+    fn settings_that_differ_in_anything_have_another_fingerprint() {
+        let identity = |chain: u8, key: u8| ClientIdentity { chain: vec![vec![chain]], key: vec![key].into() };
+        let of = |server_name: Option<&str>, authorities: Option<Vec<Vec<u8>>>, identity| {
+            BackendTls { server_name: server_name.map(Into::into), authorities, identity }.fingerprint()
+        };
+        let all = [
+            of(None, None, None),
+            of(Some("a"), None, None),
+            of(None, Some(vec![b"a".to_vec()]), None),
+            of(None, Some(vec![b"a".to_vec(), b"b".to_vec()]), None),
+            of(None, Some(vec![b"ab".to_vec()]), None),
+            of(None, None, Some(identity(1, 1))),
+            of(None, None, Some(identity(1, 2))),
+            of(None, None, Some(identity(2, 1))),
+        ];
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+        assert_eq!(of(Some("a"), None, None), all[1]);
     }
 }

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::document::{Node, Value, parse_default};
+use super::json_schema;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, FromNode};
 use super::values::string;
@@ -13,6 +16,10 @@ use super::{Backend, BackendServer, Balance, Health, Scheme, backend_tls, raw};
 
 impl FromNode for raw::BackendServer {
     const TAKES: &'static str = "\"host:port\", or { address = \"host:port\", weight = 1 }";
+
+    fn schema() -> Json {
+        json_schema::either(json_schema::string(), raw::WeightedServer::schema())
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let Value::Table(table) = &node.value {

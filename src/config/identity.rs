@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use http::HeaderName;
+use serde_json::{Value as Json, json};
 
 use super::document::{Node, Table, Value};
+use super::json_schema;
 use super::report::{Finding, Report, Span};
 use super::schema::{FromNode, did_you_mean};
 use super::values::{refuse_word, string};
-use super::{Identity, raw};
+use super::{Assertion, Identity, raw};
 use crate::domain::IdentityTable;
 use crate::domain::template::{Template, TemplateError};
 
@@ -17,21 +19,24 @@ use crate::domain::template::{Template, TemplateError};
 pub(crate) struct IdentityWish(pub(crate) Arc<IdentityTable>);
 
 impl FromNode for IdentityWish {
-    const TAKES: &'static str = "\"x-auth\", \"none\" or a table such as { \"Remote-User\" = \"{username}\" }";
+    const TAKES: &'static str =
+        "\"x-auth\", \"oauth2-proxy\", \"authelia\", \"none\" or a table such as { \"Remote-User\" = \"{username}\" }";
+
+    fn schema() -> Json {
+        let template = json!({ "type": "string", "minLength": 1 });
+        json_schema::either(json_schema::words(&IdentityTable::PRESETS), json_schema::headers(template))
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let Value::Table(table) = &node.value {
             return Some(Self(Arc::new(headers(table, report))));
         }
         let (text, _) = string(node, Self::TAKES, report)?;
-        match text {
-            "x-auth" => Some(Self(Arc::new(IdentityTable::x_auth()))),
-            "none" => Some(Self(Arc::default())),
-            other => {
-                report.error(node.span, refuse_word(&node.name, other, &["x-auth", "none"], &["oauth2-proxy", "authelia"]));
-                None
-            }
+        let preset = IdentityTable::preset(text).map(|table| Self(Arc::new(table)));
+        if preset.is_none() {
+            report.error(node.span, refuse_word(&node.name, text, &IdentityTable::PRESETS, &[]));
         }
+        preset
     }
 }
 
@@ -138,8 +143,8 @@ pub(crate) fn fold(name: &str) -> String {
     plain.strip_prefix("http-").map(str::to_owned).unwrap_or(plain)
 }
 
-/// Checks `[identity]`.
-pub(crate) fn checked(raw: &raw::Identity, report: &mut Report) -> Identity {
+/// Checks `[identity]` of `gateway`.
+pub(crate) fn checked(raw: &raw::Identity, gateway: &raw::Gateway, report: &mut Report) -> Identity {
     let table = Arc::clone(&raw.headers.value.0);
     let mut keep = Vec::new();
     for name in &raw.keep_client_headers.value {
@@ -153,7 +158,58 @@ pub(crate) fn checked(raw: &raw::Identity, report: &mut Report) -> Identity {
             Ok(header) => keep.push(header.as_str().to_owned()),
         }
     }
-    Identity { headers: table, keep_client_headers: keep, forward_credential: raw.forward_credential.value }
+    let assertion = assertion(&raw.assertion.value, gateway, report);
+    let identity =
+        Identity { headers: table, keep_client_headers: keep, forward_credential: raw.forward_credential.value, assertion };
+    if let Some((name, finding)) = identity.assertion_clash(&identity.headers) {
+        let kept = raw.keep_client_headers.value.iter().find(|kept| fold(&kept.value) == fold(name));
+        report.error(kept.map_or(raw.assertion.value.header.span, |kept| kept.span), finding);
+    }
+    identity
+}
+
+/// The longest life of an assertion: nobody can revoke one.
+const ASSERTION_TTL: std::time::Duration = std::time::Duration::from_hours(1);
+
+fn assertion(raw: &raw::Assertion, gateway: &raw::Gateway, report: &mut Report) -> Assertion {
+    let (header, ttl) = (&raw.header, raw.ttl.value.0);
+    let name = emitted_name(&header.value).map_err(|finding| report.error(header.span, finding)).ok();
+    if raw.enabled.value {
+        if gateway.tokens.value.algorithm.value == raw::Algorithm::Hs256 {
+            let finding = Finding::new("an assertion is verified with a public key, and HS256 has none")
+                .also(gateway.tokens.value.algorithm.span, "the algorithm");
+            report.error(raw.enabled.span, finding.help("write tokens.algorithm = \"ES256\", or leave the assertion out"));
+        }
+        let api_key = &gateway.api_keys.value.header.value;
+        if fold(api_key) == fold(&header.value) {
+            let finding = Finding::new(format!("`{}` is where API keys come in", header.value));
+            report.error(header.span, finding.help("write header = \"X-Auth-Assertion\""));
+        }
+    }
+    if ttl.as_secs() == 0 || ttl > ASSERTION_TTL {
+        let finding = Finding::new("`identity.assertion.ttl` is from one second to one hour: nobody can revoke an assertion");
+        report.error(raw.ttl.span, finding.help("write ttl = \"60s\""));
+    }
+    let default = Assertion::default();
+    Assertion { enabled: raw.enabled.value, header: name.unwrap_or(default.header), ttl }
+}
+
+impl Identity {
+    /// The header that the assertion shares with `table` or with what clients may send, and what to say about it.
+    pub(crate) fn assertion_clash(&self, table: &IdentityTable) -> Option<(&str, Finding)> {
+        if !self.assertion.enabled {
+            return None;
+        }
+        let name = self.assertion.header.as_str();
+        if emits(table, name) {
+            let finding = Finding::new(format!("`{name}` is an identity header and the assertion's too"));
+            return Some((name, finding.help("give `identity.assertion.header` another name")));
+        }
+        self.keep_client_headers.iter().any(|kept| fold(kept) == fold(name)).then(|| {
+            let finding = Finding::new(format!("`{name}` holds the assertion: a client's own would be believed"));
+            (name, finding.help("leave it out of `keep_client_headers`"))
+        })
+    }
 }
 
 /// Whether `table` sets a header that a backend may take for `name`.

@@ -97,7 +97,7 @@ fn checked(raw: &raw::Gateway, file: PathBuf, folder: &Path, report: &mut Report
     }
     Config {
         file,
-        server: server::checked(&raw.server.value, report),
+        server: server::checked(&raw.server.value, folder, report),
         route_files: raw.routes.value.include.value.iter().map(|pattern| absolute_glob(folder, &pattern.value)).collect(),
         backends: backends::checked(&raw.backends.value, folder, report),
         auth: auth(&raw.auth.value, report),
@@ -111,7 +111,7 @@ fn checked(raw: &raw::Gateway, file: PathBuf, folder: &Path, report: &mut Report
         store_url: storage::store(&raw.store.value.url, folder, report),
         redis: raw.redis.value.as_ref().map(|redis| storage::redis(redis, report)),
         revocation: revocation(raw, report),
-        identity: identity::checked(&raw.identity.value, report),
+        identity: identity::checked(&raw.identity.value, raw, report),
         log: Log { json: raw.log.value.format.value == raw::LogFormat::Json, access: raw.log.value.access.value },
     }
 }

@@ -6,6 +6,8 @@ pub(crate) mod document;
 mod environment;
 pub(crate) mod identity;
 mod interpolate;
+pub(crate) mod json_schema;
+mod listeners;
 pub(crate) mod load;
 mod overrides;
 mod raw;
@@ -14,6 +16,7 @@ pub(crate) mod roles;
 pub(crate) mod schema;
 mod server;
 mod storage;
+mod tls;
 mod tokens;
 pub(crate) mod values;
 
@@ -23,13 +26,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 pub use backend_tls::{BackendTls, ClientIdentity};
 pub use environment::Environment;
 pub(crate) use environment::Variable;
+pub use json_schema::gateway_schema;
+pub use listeners::{ListenAddress, Listener};
 pub use load::{Loaded, load};
 pub use report::{Diagnostic, Report, Severity};
+pub use tls::{Certificate, Tls, TlsVersion};
 
 use crate::domain::{IdentityTable, Scope, ScopeSet, SecretString};
 
@@ -83,8 +90,8 @@ impl Config {
 /// `[server]`
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
+    /// Where it listens.
+    pub listen: Vec<Listener>,
     /// Health and metrics.
     pub admin_listen: SocketAddr,
     /// Token issuer, without a final slash.
@@ -97,6 +104,8 @@ pub struct Server {
     pub drain_delay: Duration,
     /// Then at most this until the end.
     pub drain_timeout: Duration,
+    /// `[server.tls]`
+    pub tls: Tls,
     /// `[server.limits]`
     pub limits: Limits,
 }
@@ -263,8 +272,25 @@ impl Tokens {
 pub enum Algorithm {
     /// ECDSA on P-256 (RFC 7518 §3.4).
     Es256,
+    /// Ed25519 (RFC 8037 §3.1).
+    EdDsa,
+    /// RSA with SHA-256, PKCS#1 v1.5 (RFC 7518 §3.3).
+    Rs256,
     /// HMAC with SHA-256 (RFC 7518 §3.2).
     Hs256,
+}
+
+impl Algorithm {
+    /// Its registered name: what `alg` says (RFC 7518 §3.1, RFC 8037 §5).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+            Self::Hs256 => "HS256",
+        }
+    }
 }
 
 /// `[api_keys]`
@@ -408,6 +434,26 @@ pub struct Identity {
     pub keep_client_headers: Vec<String>,
     /// Whether a consumed bearer token is passed on.
     pub forward_credential: bool,
+    /// `[identity].assertion`
+    pub assertion: Assertion,
+}
+
+/// `[identity].assertion`: a signed statement about the caller, for backends that verify one.
+#[derive(Clone, Debug)]
+pub struct Assertion {
+    /// Whether it is sent.
+    pub enabled: bool,
+    /// The header that it is sent in; clients' own are removed in any case.
+    pub header: HeaderName,
+    /// How long it lives.
+    pub ttl: Duration,
+}
+
+/// As where nothing is configured: not sent.
+impl Default for Assertion {
+    fn default() -> Self {
+        Self { enabled: false, header: HeaderName::from_static("x-auth-assertion"), ttl: Duration::from_mins(1) }
+    }
 }
 
 /// `[log]`

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 
 use super::Rate;
 use super::identity::IdentityWish;
+use super::listeners::Listen;
 use super::schema::{At, section};
-use super::server::Listen;
 use super::values::{Count, Later, LaterSection, Named, Required, Secret, Size, Version, Wait, words};
 use crate::domain::Scope;
 
@@ -71,8 +71,9 @@ section! {
 section! {
     /// `[server]`
     pub(crate) struct Server {
-        /// Addresses to listen on, as `"address:port"` or `{ address = "address:port" }`. The other keys of the table (`tls`,
-        /// `proxy_protocol`, `redirect_to_https`) and `"unix:…"` are not available yet.
+        /// Addresses to listen on: `"address:port"`, `"unix:/path"`, or a table `{ address = "[::]:443", tls = true,
+        /// proxy_protocol = false, redirect_to_https = false }`. `tls` takes the certificates of `[server.tls]`,
+        /// `proxy_protocol` asks for a PROXY header before all else, `redirect_to_https` sends every request to HTTPS.
         listen: Vec<At<Listen>> = r#"["127.0.0.1:8080"]"#,
         /// Health and metrics; never public.
         admin_listen: SocketAddr = r#""127.0.0.1:9901""#,
@@ -87,7 +88,7 @@ section! {
         /// Then: no new connections, exit when idle, at most this.
         drain_timeout: Duration = r#""30s""#,
         /// TLS.
-        _tls as "tls": Tls = "{}",
+        tls: Tls = "{}",
         /// What a request may be at most.
         limits: Limits = "{}",
     }
@@ -96,23 +97,33 @@ section! {
 section! {
     /// `[server.tls]`
     pub(crate) struct Tls {
-        /// Certificates, chosen by SNI.
-        _certificates as "certificates": LaterSection<Certificate, true> = "",
+        /// Certificates, chosen by SNI; the first where none fits.
+        certificates: Vec<At<Certificate>> = "[]",
         /// The oldest version that is spoken.
-        _min_version as "min_version": Later = r#""1.2""#,
-        /// A file with the authorities of client certificates, which are then required.
-        _client_ca as "client_ca": Later = r#""""#,
+        min_version: TlsVersion = r#""1.2""#,
+        /// A file with the authorities of client certificates, which are then required on every `tls` listener.
+        client_ca: String = r#""""#,
     }
 }
 
 section! {
     /// `[[server.tls.certificates]]`
     pub(crate) struct Certificate {
-        /// The chain, a PEM file.
-        _chain as "certificate": Option<String> = "",
-        /// The key, a PEM file.
-        _key as "key": Option<String> = "",
+        /// A PEM file: the certificate, then those that lead to its authority.
+        certificate: Required<String> = "",
+        /// A PEM file with its key: PKCS#8, PKCS#1 or SEC1.
+        key: Required<String> = "",
     }
+}
+
+words! {
+    /// `server.tls.min_version`
+    pub(crate) enum TlsVersion {
+        /// TLS 1.2, RFC 5246.
+        Tls12 = "1.2",
+        /// TLS 1.3, RFC 8446.
+        Tls13 = "1.3",
+    } later []
 }
 
 section! {
@@ -271,7 +282,7 @@ words! {
 section! {
     /// `[tokens]`
     pub(crate) struct Tokens {
-        /// What own tokens are signed with.
+        /// What own tokens are signed with, and what kind of key is made. After a change the keys of before go on verifying.
         algorithm: Algorithm = r#""ES256""#,
         /// The folder of the key files.
         keys: String = r#""keys/""#,
@@ -297,9 +308,13 @@ words! {
     pub(crate) enum Algorithm {
         /// ECDSA on P-256.
         Es256 = "ES256",
+        /// Ed25519.
+        EdDsa = "EdDSA",
+        /// RSA with SHA-256.
+        Rs256 = "RS256",
         /// HMAC with SHA-256.
         Hs256 = "HS256",
-    } later ["EdDSA", "RS256"]
+    } later []
 }
 
 section! {
@@ -514,27 +529,27 @@ words! {
 section! {
     /// `[identity]`
     pub(crate) struct Identity {
-        /// The headers that name the caller: `"x-auth"`, `"none"`, or a table such as `{ "Remote-User" = "{username}" }`;
-        /// `"oauth2-proxy"` and `"authelia"` are not available yet.
+        /// The headers that name the caller: `"x-auth"`, `"oauth2-proxy"`, `"authelia"`, `"none"`, or a table such as
+        /// `{ "Remote-User" = "{username}" }`.
         headers: IdentityWish = r#""x-auth""#,
         /// Names that are not stripped from clients' requests.
         keep_client_headers: Vec<At<String>> = "[]",
         /// Whether a consumed bearer token is passed on.
         forward_credential: bool = "false",
         /// A signed statement about the caller.
-        _assertion as "assertion": Assertion = "{}",
+        assertion: Assertion = "{}",
     }
 }
 
 section! {
     /// `[identity].assertion`
     pub(crate) struct Assertion {
-        /// Whether it is sent.
-        _enabled as "enabled": Later = "false",
-        /// Its header.
-        _header as "header": Later = r#""X-Auth-Assertion""#,
-        /// How long it lives.
-        _ttl as "ttl": Later = r#""60s""#,
+        /// Whether it is sent, to backends that verify it with the gateway's public keys.
+        enabled: bool = "false",
+        /// Its header; a client's own is removed, whether it is sent or not.
+        header: String = r#""X-Auth-Assertion""#,
+        /// How long it lives; it is sent again for half of that.
+        ttl: Wait = r#""60s""#,
     }
 }
 

@@ -1,7 +1,10 @@
 //! How a section is declared: each key once, with its type, its default and its reason. Reading, unknown keys, environment
 //! overrides and the reference all come from that one line.
 
+use serde_json::Value as Json;
+
 use super::document::{Node, Table, Value, may_be_secret, parse_default};
+use super::json_schema;
 use super::report::{Finding, Report, Span};
 
 /// A key that a section has.
@@ -12,33 +15,43 @@ pub(crate) struct Key {
     /// Its default in TOML; empty: absent.
     pub(crate) default: &'static str,
     /// What it is for.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))]
     pub(crate) about: &'static str,
     /// What stands behind it.
     pub(crate) shape: Shape,
-    /// What the reference says of its values.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))]
+    /// What the reference and the JSON Schema say of its values.
     pub(crate) values: Values,
 }
 
-/// What the reference says of the values of a key.
+/// What the reference and the JSON Schema say of the values of a key.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))]
 pub(crate) struct Values {
     /// What it takes, for messages.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))]
     pub(crate) takes: &'static str,
+    /// What it takes, as a JSON Schema.
+    pub(crate) schema: fn() -> Json,
     /// Whether it must be there.
     pub(crate) required: bool,
     /// Whether nothing but the default is taken yet.
     pub(crate) later: bool,
+    /// Whether it is a value, of which the default may be written.
+    pub(crate) default_only: bool,
     /// The words that are not taken yet.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the reference is made of it"))]
     pub(crate) later_words: &'static [&'static str],
 }
 
 impl Values {
     /// Of the keys of a type.
     pub(crate) const fn of<T: FromNode>() -> Self {
-        Self { takes: T::TAKES, required: T::REQUIRED, later: T::LATER || T::LATER_SECTION, later_words: T::LATER_WORDS }
+        Self {
+            takes: T::TAKES,
+            schema: T::schema,
+            required: T::REQUIRED,
+            later: T::LATER || T::LATER_SECTION,
+            default_only: T::LATER,
+            later_words: T::LATER_WORDS,
+        }
     }
 }
 
@@ -72,6 +85,11 @@ pub(crate) trait FromNode: Sized {
 
     /// Reads it; `None` when what is wrong was filed.
     fn read(node: &Node, report: &mut Report) -> Option<Self>;
+
+    /// What it takes, as a JSON Schema; `true` is anything, which no type of ours takes.
+    fn schema() -> Json {
+        if let Shape::Section(keys) = Self::SHAPE { json_schema::object(keys.iter()) } else { true.into() }
+    }
 
     /// Its value where the key is absent and has no default.
     fn absent() -> Option<Self> {

@@ -1,53 +1,20 @@
 //! `[server]`, checked.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::path::Path;
 
 use http::Uri;
 
-use super::document::{Node, Value};
-use super::report::{Finding, Report, Span};
-use super::schema::{At, FromNode, not_available, section};
-use super::values::{Later, Required, string};
-use super::{Limits, Server, raw};
+use super::report::{Finding, Report};
+use super::schema::At;
+use super::{Limits, ListenAddress, Server, listeners, raw, tls};
 
-/// An element of `listen`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Listen(SocketAddr);
-
-section! {
-    /// An element of `listen` as a table.
-    pub(crate) struct ListenTable {
-        /// Where.
-        address: Required<SocketAddr> = "",
-        /// Whether TLS is spoken.
-        _tls as "tls": Later = "false",
-        /// Whether the PROXY protocol comes first.
-        _proxy_protocol as "proxy_protocol": Later = "false",
-        /// Whether every request is sent to HTTPS.
-        _redirect_to_https as "redirect_to_https": Later = "false",
-    }
-}
-
-impl FromNode for Listen {
-    const TAKES: &'static str = "an address with a port such as \"127.0.0.1:8080\"";
-
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        if matches!(node.value, Value::Table(_)) {
-            return ListenTable::read(node, report)?.address.value.0.map(Self);
-        }
-        if string(node, Self::TAKES, report)?.0.starts_with("unix:") {
-            report.error(node.span, not_available(&format!("{} = \"unix:…\"", node.name), "\"127.0.0.1:8080\""));
-            return None;
-        }
-        SocketAddr::read(node, report).map(Self)
-    }
-}
-
-/// Checks `[server]`.
-pub(crate) fn checked(raw: &raw::Server, report: &mut Report) -> Server {
-    let listen = listen_addresses(&raw.listen, report);
+/// Checks `[server]`; `folder` is what paths are relative to.
+pub(crate) fn checked(raw: &raw::Server, folder: &Path, report: &mut Report) -> Server {
+    let public_url = public_url(&raw.public_url, report);
+    let listen = listeners::checked(raw, &public_url, folder, report);
     let admin = &raw.admin_listen;
-    if listen.contains(&admin.value) && admin.value.port() != 0 {
+    if admin.value.port() != 0 && listen.iter().any(|listener| listener.address == ListenAddress::Tcp(admin.value)) {
         report.error(
             admin.span,
             Finding::new("`server.admin_listen` is an address of `server.listen` too").help("take another port"),
@@ -80,11 +47,12 @@ pub(crate) fn checked(raw: &raw::Server, report: &mut Report) -> Server {
     Server {
         listen,
         admin_listen: admin.value,
-        public_url: public_url(&raw.public_url, report),
+        public_url,
         trusted_proxies: raw.trusted_proxies.value.iter().map(|net| net.value).collect(),
         threads,
         drain_delay: raw.drain_delay.value,
         drain_timeout: raw.drain_timeout.value,
+        tls: tls::checked(&raw.tls.value, folder, report),
         limits: Limits {
             request_line: limits.request_line.value.size(),
             header: limits.header.value.size(),
@@ -102,28 +70,6 @@ pub(crate) fn checked(raw: &raw::Server, report: &mut Report) -> Server {
 /// How many cores this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-fn listen_addresses(listen: &At<Vec<At<Listen>>>, report: &mut Report) -> Vec<SocketAddr> {
-    if listen.value.is_empty() {
-        report.error(listen.span, Finding::new("`server.listen` names no address").help("write [\"127.0.0.1:8080\"]"));
-    }
-    let mut addresses: Vec<(SocketAddr, Span)> = Vec::new();
-    for At { value: Listen(address), span, .. } in &listen.value {
-        let same = addresses.iter().find(|(other, _)| other == address && address.port() != 0);
-        if let Some((_, first)) = same {
-            report.error(*span, Finding::new(format!("`{address}` is listened on twice")).also(*first, "here already"));
-        }
-        if !address.ip().is_loopback() {
-            report.warning(
-                *span,
-                Finding::new(format!("`{address}` is plain HTTP beyond this machine: credentials could be read on the way"))
-                    .help("listen on 127.0.0.1 behind something that speaks TLS"),
-            );
-        }
-        addresses.push((*address, *span));
-    }
-    addresses.into_iter().map(|(address, _)| address).collect()
 }
 
 /// Scheme and authority, in lower case, without a final slash.

@@ -17,6 +17,8 @@ const LEEWAY: std::time::Duration = std::time::Duration::from_mins(10);
 pub(crate) fn checked(raw: &raw::Tokens, folder: &Path, report: &mut Report) -> Tokens {
     let algorithm = match raw.algorithm.value {
         raw::Algorithm::Es256 => Algorithm::Es256,
+        raw::Algorithm::EdDsa => Algorithm::EdDsa,
+        raw::Algorithm::Rs256 => Algorithm::Rs256,
         raw::Algorithm::Hs256 => Algorithm::Hs256,
     };
     let secret = &raw.secret;
@@ -29,10 +31,13 @@ pub(crate) fn checked(raw: &raw::Tokens, folder: &Path, report: &mut Report) -> 
             Finding::new("HS256 needs `tokens.secret`")
                 .help("write secret = \"${PORTCULLIS_JWT_SECRET}\" and set it to the output of `openssl rand -base64 48`"),
         ),
-        (Algorithm::Es256, true) => report.error(
+        (Algorithm::Es256 | Algorithm::EdDsa | Algorithm::Rs256, true) => report.error(
             secret.span,
-            Finding::new("`tokens.secret` is for HS256 only: ES256 signs with the files in `tokens.keys`")
-                .help("leave `secret` out, or write algorithm = \"HS256\""),
+            Finding::new(format!(
+                "`tokens.secret` is for HS256 only: {} signs with the files in `tokens.keys`",
+                algorithm.name()
+            ))
+            .help("leave `secret` out, or write algorithm = \"HS256\""),
         ),
         (Algorithm::Hs256, true) => {
             if let Some(wrong) = weakness(secret.value.value.expose_secret()) {
@@ -44,7 +49,7 @@ pub(crate) fn checked(raw: &raw::Tokens, folder: &Path, report: &mut Report) -> 
                 warn_of_literal("tokens.secret", &secret.value, secret.span, report);
             }
         }
-        (Algorithm::Es256, false) => {}
+        (Algorithm::Es256 | Algorithm::EdDsa | Algorithm::Rs256, false) => {}
     }
     if raw.keys.value.is_empty() {
         report.error(raw.keys.span, Finding::new("`tokens.keys` names no folder").help("write keys = \"keys/\""));

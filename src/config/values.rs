@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde_json::{Value as Json, json};
 
 use super::Rate;
 use super::document::{Node, Table, Value};
+use super::json_schema;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, FromNode, Shape, did_you_mean, not_available, quoted_list};
 use crate::domain::{Scope, SecretString};
@@ -69,6 +71,10 @@ pub(crate) fn parsed<T>(
 impl FromNode for bool {
     const TAKES: &'static str = "`true` or `false`";
 
+    fn schema() -> Json {
+        json!({ "type": "boolean" })
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let Value::Boolean(value) = node.value {
             return Some(value);
@@ -80,6 +86,10 @@ impl FromNode for bool {
 
 impl FromNode for String {
     const TAKES: &'static str = "a string";
+
+    fn schema() -> Json {
+        json_schema::string()
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         string(node, Self::TAKES, report).map(|(text, _)| text.to_owned())
@@ -97,6 +107,10 @@ pub(crate) struct Secret {
 
 impl FromNode for Secret {
     const TAKES: &'static str = "a string";
+
+    fn schema() -> Json {
+        json_schema::string()
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         report.hide_secret(node.span);
@@ -119,6 +133,10 @@ impl<const MIN: u32, const MAX: u32> Count<MIN, MAX> {
 impl<const MIN: u32, const MAX: u32> FromNode for Count<MIN, MAX> {
     const TAKES: &'static str = "a whole number";
 
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": MIN, "maximum": MAX })
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let Value::Integer(number) = node.value else {
             refuse(node, Self::TAKES, report);
@@ -139,6 +157,10 @@ pub(crate) struct Version;
 impl FromNode for Version {
     const TAKES: &'static str = "1";
 
+    fn schema() -> Json {
+        json!({ "const": 1 })
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if !matches!(node.value, Value::Integer(Some(1))) {
             report.error(node.span, Finding::new("this release reads version 1 of this file").help("write `version = 1`"));
@@ -149,6 +171,10 @@ impl FromNode for Version {
 
 impl FromNode for Duration {
     const TAKES: &'static str = "a duration such as \"15m\", \"7d\" or \"500ms\"";
+
+    fn schema() -> Json {
+        json_schema::text(&format!("0|{}", json_schema::DURATION))
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
@@ -170,6 +196,10 @@ pub(crate) struct Wait(pub(crate) Duration);
 
 impl FromNode for Wait {
     const TAKES: &'static str = Duration::TAKES;
+
+    fn schema() -> Json {
+        json_schema::text(json_schema::DURATION)
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let span = Duration::read(node, report)?;
@@ -195,6 +225,10 @@ impl<const MIN: u64, const MAX: u64> Size<MIN, MAX> {
 impl<const MIN: u64, const MAX: u64> FromNode for Size<MIN, MAX> {
     const TAKES: &'static str = "a size such as \"16KiB\" or \"256B\"";
 
+    fn schema() -> Json {
+        json_schema::text(json_schema::SIZE)
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
             let size: bytesize::ByteSize = text.parse().map_err(|error| {
@@ -211,6 +245,10 @@ impl<const MIN: u64, const MAX: u64> FromNode for Size<MIN, MAX> {
 
 impl FromNode for Rate {
     const TAKES: &'static str = "a rate such as \"5/1m\"";
+
+    fn schema() -> Json {
+        json_schema::text(&format!("{}{}", json_schema::RATE_COUNT, json_schema::DURATION))
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
@@ -229,6 +267,10 @@ impl FromNode for Rate {
 impl FromNode for IpNet {
     const TAKES: &'static str = "an address range such as \"10.0.0.0/8\"";
 
+    fn schema() -> Json {
+        json_schema::text(json_schema::NETWORK)
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
             let net = text.parse::<Self>().ok().or_else(|| text.parse::<IpAddr>().ok().map(Self::from));
@@ -242,6 +284,10 @@ impl FromNode for IpNet {
 
 impl FromNode for SocketAddr {
     const TAKES: &'static str = "an address with a port such as \"127.0.0.1:8080\"";
+
+    fn schema() -> Json {
+        json_schema::text(json_schema::SOCKET)
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
@@ -262,6 +308,10 @@ impl FromNode for SocketAddr {
 impl FromNode for Scope {
     const TAKES: &'static str = "a scope such as \"items:read\"";
 
+    fn schema() -> Json {
+        json_schema::text(json_schema::SCOPE)
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
             text.parse().map_err(|error| {
@@ -281,6 +331,10 @@ impl<T: FromNode> FromNode for Required<T> {
     const SHAPE: Shape = T::SHAPE;
     const REQUIRED: bool = true;
 
+    fn schema() -> Json {
+        T::schema()
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         T::read(node, report).map(|value| Self(Some(value)))
     }
@@ -298,6 +352,10 @@ impl<T: FromNode> FromNode for Option<T> {
     const TAKES: &'static str = T::TAKES;
     const SHAPE: Shape = T::SHAPE;
 
+    fn schema() -> Json {
+        T::schema()
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         T::read(node, report).map(Some)
     }
@@ -311,6 +369,10 @@ impl<T: FromNode> FromNode for Option<T> {
 impl<T: FromNode> FromNode for Vec<At<T>> {
     const TAKES: &'static str = "an array";
     const SHAPE: Shape = if let Shape::Section(keys) = T::SHAPE { Shape::Entries(keys) } else { Shape::Value };
+
+    fn schema() -> Json {
+        json_schema::array(T::schema())
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let Value::Array(items) = &node.value else {
@@ -347,6 +409,10 @@ pub(crate) struct Named<T> {
 impl<T: FromNode> FromNode for Vec<Named<T>> {
     const TAKES: &'static str = "a table";
     const SHAPE: Shape = Shape::Free(if let Shape::Section(keys) = T::SHAPE { keys } else { &[] });
+
+    fn schema() -> Json {
+        json_schema::named(T::schema())
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let entries = &table(node, Self::TAKES, report)?.entries;
@@ -387,6 +453,10 @@ impl<S: FromNode, const LIST: bool> FromNode for LaterSection<S, LIST> {
     const TAKES: &'static str = "its default only";
     const SHAPE: Shape = if let (Shape::Section(keys), true) = (S::SHAPE, LIST) { Shape::Entries(keys) } else { S::SHAPE };
     const LATER_SECTION: bool = true;
+
+    fn schema() -> Json {
+        if LIST { json!({ "type": "array", "maxItems": 0 }) } else { json_schema::nothing() }
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let (Value::Array(items), true) = (&node.value, LIST) {
@@ -436,6 +506,10 @@ macro_rules! words {
         impl $crate::config::schema::FromNode for $type {
             const TAKES: &'static str = concat!("one of" $(, " \"", $word, "\"")+);
             const LATER_WORDS: &'static [&'static str] = &[$($later),*];
+
+            fn schema() -> serde_json::Value {
+                $crate::config::json_schema::words(&[$($word),+])
+            }
 
             fn read(
                 node: &$crate::config::document::Node,

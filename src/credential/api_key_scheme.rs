@@ -13,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 
-use super::key_records::{Found, KeyRecords, Known};
-use super::{Accepted, ApiKey, Outcome, Presented, Scheme};
+use super::key_records::{Found, KeyRecords, Known, Name};
+use super::{Accepted, ApiKey, ImportedKey, Outcome, Presented, Scheme};
 use crate::config::Roles;
 use crate::domain::{ApiKeyRecord, Clock, Concern, CredentialKind, Hash256, Issuer, KeyId, Principal, Timestamp, User};
 use crate::problem::Refusal;
@@ -71,9 +71,16 @@ impl ApiKeyScheme {
     }
 
     async fn judge(&self, presented: &[u8], client: Option<IpAddr>) -> Result<Accepted, Refusal> {
-        let key = ApiKey::parse(presented).ok_or(Refusal::InvalidApiKey)?;
+        let (name, hash) = match ApiKey::parse(presented) {
+            Some(key) => (Name::Id(key.id().clone()), key.hash()),
+            // Somebody else's, perhaps; what could not have been imported is not asked for.
+            None => {
+                let hash = ImportedKey::parse(presented).map_err(|_| Refusal::InvalidApiKey)?.hash();
+                (Name::Hash(hash), hash)
+            }
+        };
         let outdated = |owner: &User| self.revocations.is_outdated(owner.id, owner.generation);
-        let found = self.records.find(key.id(), self.cache_ttl, outdated).await;
+        let found = self.records.find(&name, self.cache_ttl, outdated).await;
         let known = match found {
             Found::Known(known) => Some(known),
             Found::Nothing => None,
@@ -86,7 +93,7 @@ impl ApiKeyScheme {
         };
         // An unknown id costs the comparison too.
         let stored = known.as_ref().map_or_else(|| Hash256::from_bytes([0; 32]), |known| known.record.hash);
-        let is_right = key.hash().matches(&stored);
+        let is_right = hash.matches(&stored);
         let now = self.clock.now();
         match known {
             Some(known) if is_right && is_usable(&known.record, &known.owner, now) && known.networks.admit(client) => {

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Map, Value};
 
-use super::keys::KeyRing;
+use super::keys::{KeyRing, Verdict};
 use super::strict_json;
 
 /// Longer ones are refused unread.
@@ -22,30 +22,32 @@ pub(super) fn open(token: &str, keys: &KeyRing) -> Result<Map<String, Value>, &'
     let (Some(header), Some(payload), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return Err("The token does not have three parts.");
     };
-    let kid = judge_header(&object(header, "The token's header can't be read.")?, keys)?;
+    let (kid, alg) = judge_header(&object(header, "The token's header can't be read.")?, keys)?;
     // The signature's base64url is read as strictly as ours: another spelling of a good signature is a bad one.
     let message = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
-    match keys.verify(&kid, message.as_bytes(), signature) {
-        None => Err("The token is signed with an unknown key."),
-        Some(false) => Err("The token's signature does not verify."),
-        Some(true) => object(payload, "The token's claims can't be read."),
+    match keys.verify(&kid, &alg, message.as_bytes(), signature) {
+        Verdict::UnknownKey => Err("The token is signed with an unknown key."),
+        Verdict::OtherAlgorithm => Err("The token is signed with an algorithm that is not its key's."),
+        Verdict::Bad => Err("The token's signature does not verify."),
+        Verdict::Good => object(payload, "The token's claims can't be read."),
     }
 }
 
-/// What names the key, when nothing in the header speaks against the token.
-fn judge_header(header: &Map<String, Value>, keys: &KeyRing) -> Result<String, &'static str> {
+/// The `kid` that names the key and the `alg` that it has to be one for, when nothing in the header speaks against the token.
+fn judge_header(header: &Map<String, Value>, keys: &KeyRing) -> Result<(String, String), &'static str> {
     if FORBIDDEN.iter().any(|name| header.contains_key(*name)) {
         return Err("The token's header holds a parameter that is not accepted.");
     }
-    if header.get("alg").and_then(Value::as_str) != Some(keys.alg()) {
+    let Some(alg) = header.get("alg").and_then(Value::as_str).filter(|alg| keys.accepts(alg)) else {
         return Err("The token is signed with an algorithm that is not accepted.");
-    }
+    };
     // RFC 9068 §2.1, where the prefix may be left out (RFC 7515 §4.1.9).
     let typ = header.get("typ").and_then(Value::as_str).unwrap_or_default();
     if !typ.eq_ignore_ascii_case("at+jwt") && !typ.eq_ignore_ascii_case("application/at+jwt") {
         return Err("The token is not an access token: its typ is not at+jwt.");
     }
-    header.get("kid").and_then(Value::as_str).map(str::to_owned).ok_or("The token does not name its key.")
+    let kid = header.get("kid").and_then(Value::as_str).ok_or("The token does not name its key.")?;
+    Ok((kid.to_owned(), alg.to_owned()))
 }
 
 /// Reads one part: canonical base64url without padding, and JSON that can be read in one way only.

@@ -73,6 +73,9 @@ fn read(path: PathBuf) -> Result<KeyFile, KeyError> {
         (Some(block), true) if block.tag() == LABEL => {
             Ok(KeyFile { made, kid, pkcs8: Zeroizing::new(block.into_contents()), path })
         }
+        (Some(block), true) if ["PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE"].contains(&block.tag()) => {
+            Err(KeyError::bad(&path, "holds a public key only: copy the whole key file of the gateway that signs with it"))
+        }
         _ => Err(KeyError::bad(
             &path,
             "does not hold exactly one PKCS#8 key (BEGIN PRIVATE KEY); `openssl pkcs8 -topk8 -nocrypt` turns other forms into one",
@@ -96,7 +99,10 @@ pub(super) fn write(dir: &Path, now: Timestamp, kid: &str, pkcs8: &[u8]) -> Resu
         .create_new(true)
         .mode(0o600)
         .open(&unfinished)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            give_to_owner_of(dir, &file)?;
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all())
+        })
         .and_then(|()| fs::rename(&unfinished, &path))
         .and_then(|()| File::open(dir)?.sync_all());
     if let Err(error) = written {
@@ -105,6 +111,15 @@ pub(super) fn write(dir: &Path, now: Timestamp, kid: &str, pkcs8: &[u8]) -> Resu
         return Err(KeyError::io(&path, error));
     }
     Ok(path)
+}
+
+/// What root makes is for the gateway, which is not root: for whom the folder is.
+fn give_to_owner_of(dir: &Path, file: &File) -> io::Result<()> {
+    let owner = fs::metadata(dir)?;
+    if rustix::process::geteuid().is_root() && owner.uid() != 0 {
+        std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
 }
 
 fn parse_stamp(text: &str) -> Option<Timestamp> {

@@ -12,7 +12,7 @@ use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::domain::{ApiKeyRecord, Clock, KeyId, Timestamp, User};
+use crate::domain::{ApiKeyRecord, Clock, Hash256, KeyId, Timestamp, User};
 use crate::store::ApiKeys;
 
 /// How long a record is taken as it was read, without asking again.
@@ -23,6 +23,12 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const MAX_KNOWN: usize = 10_000;
 /// Questions that the store is asked at once. Who has a well-formed key can make up ids; nobody can make up more work than this.
 const MAX_ASKED: usize = 256;
+/// How many of them may be about hashes, which need no form: made-up strings leave room for keys.
+const MAX_ASKED_BY_HASH: usize = 32;
+/// Hashes that the store was found not to have; beyond, the oldest are asked for again.
+const MAX_UNKNOWN: usize = 10_000;
+/// For how long it is taken not to have them: a key that is imported has to work within a second.
+const STRANGE: Duration = Duration::from_millis(500);
 
 /// How often the log hears that the store does not answer.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -87,6 +93,15 @@ fn parse_network(text: &str) -> Option<IpNet> {
     }
 }
 
+/// What a key is found by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Name {
+    /// A key of ours: by what stands in it.
+    Id(KeyId),
+    /// A key of others: by the hash of all of it.
+    Hash(Hash256),
+}
+
 /// What can be said of an id.
 #[derive(Clone, Debug)]
 pub(super) enum Found {
@@ -110,14 +125,24 @@ pub(super) struct KeyRecords {
 struct Shared {
     store: Arc<dyn ApiKeys>,
     clock: Arc<dyn Clock>,
-    known: Cache<KeyId, Arc<Known>>,
+    known: Cache<Name, Arc<Known>>,
+    /// Hashes that the store does not have, and when it said so.
+    unknown: Cache<Hash256, Duration>,
     /// Questions under way; held for map operations only.
-    asked: Mutex<HashMap<KeyId, Answer>>,
+    asked: Mutex<HashMap<Name, Answer>>,
     /// When the log was last told that the store does not answer.
     complained_at: AtomicU64,
 }
 
 impl Shared {
+    /// Whether the store said a moment ago that there is no such key.
+    fn was_strange(&self, name: &Name, now: Duration) -> bool {
+        match name {
+            Name::Id(_) => false,
+            Name::Hash(hash) => self.unknown.get(hash).is_some_and(|at| now.saturating_sub(at) < STRANGE),
+        }
+    }
+
     /// Tells the log, but not once a call: anybody can cause calls.
     fn complain(&self, why: &dyn fmt::Display) {
         let now = millis(self.clock.monotonic()).saturating_add(1);
@@ -131,20 +156,29 @@ impl Shared {
 
 impl KeyRecords {
     pub(super) fn new(store: Arc<dyn ApiKeys>, clock: Arc<dyn Clock>, runtime: Handle) -> Self {
-        let shared =
-            Shared { store, clock, known: Cache::new(MAX_KNOWN), asked: Mutex::default(), complained_at: AtomicU64::new(0) };
+        let shared = Shared {
+            store,
+            clock,
+            known: Cache::new(MAX_KNOWN),
+            unknown: Cache::new(MAX_UNKNOWN),
+            asked: Mutex::default(),
+            complained_at: AtomicU64::new(0),
+        };
         Self { shared: Arc::new(shared), runtime }
     }
 
-    /// What is known of `id`, `ttl` old at most; a record whose owner `is_outdated` is as if it were not known.
-    pub(super) async fn find(&self, id: &KeyId, ttl: Duration, is_outdated: impl Fn(&User) -> bool) -> Found {
+    /// What is known of the key `name`, `ttl` old at most; a record whose owner `is_outdated` is as if it were not known.
+    pub(super) async fn find(&self, name: &Name, ttl: Duration, is_outdated: impl Fn(&User) -> bool) -> Found {
         let now = self.shared.clock.monotonic();
-        let known = self.shared.known.get(id).filter(|known| !is_outdated(&known.owner));
+        let known = self.shared.known.get(name).filter(|known| !is_outdated(&known.owner));
         let usable = known.filter(|known| now.saturating_sub(known.read_at) < ttl);
         if let Some(known) = usable.as_ref().filter(|known| known.may_do_without_asking(now)) {
             return Found::Known(known.clone());
         }
-        match (self.ask(id).await, usable) {
+        if self.shared.was_strange(name, now) {
+            return Found::Nothing;
+        }
+        match (self.ask(name).await, usable) {
             (Found::Unavailable, Some(known)) => {
                 known.tried_at.store(millis(now), Ordering::Relaxed);
                 Found::Known(known)
@@ -154,24 +188,25 @@ impl KeyRecords {
     }
 
     /// Asks the store, or waits for the answer to somebody else's question.
-    async fn ask(&self, id: &KeyId) -> Found {
-        let Some(mut answer) = self.question(id) else { return Found::Unavailable };
+    async fn ask(&self, name: &Name) -> Found {
+        let Some(mut answer) = self.question(name) else { return Found::Unavailable };
         // The sender goes away without an answer only if the task was stopped.
         let answered = answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
         answered.unwrap_or(Found::Unavailable)
     }
 
-    fn question(&self, id: &KeyId) -> Option<Answer> {
+    fn question(&self, name: &Name) -> Option<Answer> {
         let mut asked = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(answer) = asked.get(id) {
+        if let Some(answer) = asked.get(name) {
             return Some(answer.clone());
         }
-        if asked.len() >= MAX_ASKED {
+        let by_hash = |name: &&Name| matches!(name, Name::Hash(_));
+        if asked.len() >= MAX_ASKED || (by_hash(&name) && asked.keys().filter(by_hash).count() >= MAX_ASKED_BY_HASH) {
             return None;
         }
         let (sender, receiver) = watch::channel(None);
-        asked.insert(id.clone(), receiver.clone());
-        let question = Question { shared: self.shared.clone(), id: id.clone() };
+        asked.insert(name.clone(), receiver.clone());
+        let question = Question { shared: self.shared.clone(), name: name.clone() };
         // On the long-lived runtime: a store's connection must not die with the worker of one request.
         self.runtime.spawn(async move {
             let answer = question.put().await;
@@ -186,7 +221,7 @@ impl KeyRecords {
 /// One question; gone from the list when it is dropped, whatever happens.
 struct Question {
     shared: Arc<Shared>,
-    id: KeyId,
+    name: Name,
 }
 
 impl Question {
@@ -194,18 +229,27 @@ impl Question {
         let Shared { store, clock, known, .. } = &*self.shared;
         // The age counts from before the question: what changes while it is answered may be missed.
         let read_at = clock.monotonic();
-        match tokio::time::timeout(DEADLINE, store.key(&self.id)).await {
+        let answer = async {
+            match &self.name {
+                Name::Id(id) => store.key(id).await,
+                Name::Hash(hash) => store.key_by_hash(hash).await,
+            }
+        };
+        match tokio::time::timeout(DEADLINE, answer).await {
             Ok(Ok(Some((record, owner)))) => {
                 let new = Known::new(record, owner, read_at);
-                if let Some(old) = known.peek(&self.id) {
+                if let Some(old) = known.peek(&self.name) {
                     new.noted.fetch_max(old.noted.load(Ordering::Relaxed), Ordering::Relaxed);
                 }
                 let new = Arc::new(new);
-                known.insert(self.id.clone(), new.clone());
+                known.insert(self.name.clone(), new.clone());
                 Found::Known(new)
             }
             Ok(Ok(None)) => {
-                known.remove(&self.id);
+                known.remove(&self.name);
+                if let Name::Hash(hash) = &self.name {
+                    self.shared.unknown.insert(*hash, read_at);
+                }
                 Found::Nothing
             }
             Ok(Err(error)) => {
@@ -222,7 +266,7 @@ impl Question {
 
 impl Drop for Question {
     fn drop(&mut self) {
-        self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 

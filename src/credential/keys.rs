@@ -1,24 +1,29 @@
 //! What own tokens are signed and verified with (RFC 7518, RFC 7517).
 
+mod listing;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use jsonwebtoken::DecodingKey;
 use secrecy::ExposeSecret as _;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::claims::AccessClaims;
 use super::key_files;
+use super::key_pair::{KeyPair, Signer};
 use crate::config::{Algorithm, Tokens};
 use crate::domain::Timestamp;
 
+pub use listing::{KeyState, ListedKey};
+
+/// The `typ` of access tokens (RFC 9068 §2.1).
+pub const ACCESS_TOKEN: &str = "at+jwt";
 /// An HMAC key has at least as many bits as its hash (RFC 7518 §3.2).
 const MIN_SECRET: usize = 32;
 /// An HMAC secret has no public half that a thumbprint could be taken of, and its name must say nothing about it.
@@ -65,6 +70,13 @@ pub enum KeyError {
     /// A key could not be made.
     #[error("no key could be generated")]
     Generate,
+    /// What is to be made is no file.
+    #[error(
+        "HS256 signs with tokens.secret, not with a key file. To replace it, give every replica the new secret and restart or \
+         reload it: access tokens of before are refused from then on, and clients get new ones with their refresh tokens. A \
+         change without a refused token needs algorithm = \"ES256\""
+    )]
+    Shared,
 }
 
 impl KeyError {
@@ -80,20 +92,24 @@ impl KeyError {
 /// One key, ready for use.
 struct Key {
     kid: String,
-    /// The encoded header of what it signs.
-    header: String,
+    algorithm: Algorithm,
     /// From when on it signs.
     active: Timestamp,
-    signing: EncodingKey,
+    /// Its file and when that was made; a secret has none.
+    file: Option<(PathBuf, Timestamp)>,
+    signer: Signer,
     verifying: DecodingKey,
     /// Its public half as a JWK (RFC 7517); a secret has none.
     jwk: Option<Value>,
 }
 
 /// All keys: each verifies and is published, one signs.
+///
+/// A token's `alg` is that of the key that it names: what is accepted are the algorithms of the keys that are there.
 pub struct KeyRing {
+    /// What the operator wants tokens to be signed with.
     algorithm: Algorithm,
-    /// By file name, oldest first; never empty.
+    /// By file name, oldest first, a secret last; never empty.
     keys: Vec<Key>,
 }
 
@@ -108,43 +124,51 @@ impl fmt::Debug for KeyRing {
 impl KeyRing {
     /// One key that verifies, for tests with vectors of others.
     #[cfg(test)]
-    pub(super) fn of(algorithm: Algorithm, kid: &str, signing: EncodingKey, verifying: DecodingKey) -> Self {
+    pub(super) fn of(algorithm: Algorithm, kid: &str, verifying: DecodingKey) -> Self {
         let active = Timestamp::from_millis(i64::MIN);
-        let key = Key { kid: kid.to_owned(), header: String::new(), active, signing, verifying, jwk: None };
-        Self { algorithm, keys: vec![key] }
+        let signer = Signer::Nothing;
+        Self { algorithm, keys: vec![Key { kid: kid.to_owned(), algorithm, active, file: None, signer, verifying, jwk: None }] }
     }
 
     /// Reads the keys that `tokens` names; [`KeyError::None`] when there are none yet.
     pub fn load(tokens: &Tokens) -> Result<Self, KeyError> {
-        let keys = match tokens.algorithm {
-            Algorithm::Hs256 => vec![secret_key(tokens)?],
-            Algorithm::Es256 => key_files::read_all(&tokens.keys)?
-                .iter()
-                .map(|file| file_key(file, tokens.activate_after))
-                .collect::<Result<Vec<_>, _>>()?,
-        };
+        let mut keys = key_files::read_all(&tokens.keys)?
+            .into_iter()
+            .map(|file| file_key(file, tokens.activate_after))
+            .collect::<Result<Vec<_>, _>>()?;
+        if tokens.algorithm == Algorithm::Hs256 {
+            keys.push(secret_key(tokens)?);
+        }
         if keys.is_empty() { Err(KeyError::None(tokens.keys.clone())) } else { Ok(Self { algorithm: tokens.algorithm, keys }) }
     }
 
-    /// Makes a key for ES256 in `dir` (made too, where it is not there), and says in which file.
-    pub fn create(dir: &Path, now: Timestamp) -> Result<PathBuf, KeyError> {
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-            .map_err(|_| KeyError::Generate)?;
-        let (_, public) = public_half(pkcs8.as_ref()).ok_or(KeyError::Generate)?;
-        key_files::write(dir, now, &public.thumbprint(), pkcs8.as_ref())
+    /// Makes a key for `algorithm` in `dir` (made too, where it is not there), and says in which file.
+    pub fn create(algorithm: Algorithm, dir: &Path, now: Timestamp) -> Result<PathBuf, KeyError> {
+        if algorithm == Algorithm::Hs256 {
+            return Err(KeyError::Shared);
+        }
+        let pkcs8 = KeyPair::generate(algorithm).ok_or(KeyError::Generate)?;
+        let kid = KeyPair::read(&pkcs8).map_err(|_| KeyError::Generate)?.thumbprint();
+        key_files::write(dir, now, &kid, &pkcs8)
     }
 
-    /// Signs `claims` with the key that signs at `now`.
-    pub fn sign(&self, claims: &AccessClaims, now: Timestamp) -> Result<String, KeyError> {
+    /// Signs `claims` as a token of the type `typ` (RFC 7515 §4.1.9) with the key that signs at `now`.
+    pub fn sign(&self, typ: &str, claims: &impl Serialize, now: Timestamp) -> Result<String, KeyError> {
         let key = self.signing_key(now).ok_or(KeyError::Sign)?;
-        let claims = serde_json::to_vec(claims).map_err(|_| KeyError::Sign)?;
-        let mut token = key.header.clone();
+        let header = json!({ "typ": typ, "alg": key.algorithm.name(), "kid": key.kid });
+        let mut token = BASE64.encode(header.to_string());
         token.push('.');
-        BASE64.encode_string(claims, &mut token);
-        let signature = jsonwebtoken::crypto::sign(token.as_bytes(), &key.signing, self.jose()).map_err(|_| KeyError::Sign)?;
+        BASE64.encode_string(serde_json::to_vec(claims).map_err(|_| KeyError::Sign)?, &mut token);
+        let signature = key.signer.sign(token.as_bytes()).ok_or(KeyError::Sign)?;
         token.push('.');
-        token.push_str(&signature);
+        BASE64.encode_string(signature, &mut token);
         Ok(token)
+    }
+
+    /// Whether all keys are of other algorithms than the one that is wanted; one of them signs meanwhile.
+    #[must_use]
+    pub fn lacks_the_wanted(&self) -> bool {
+        self.keys.iter().all(|key| key.algorithm != self.algorithm)
     }
 
     /// The public keys as a JWK Set (RFC 7517 §5); empty for a secret.
@@ -154,30 +178,50 @@ impl KeyRing {
         json!({ "keys": keys })
     }
 
-    /// The only `alg` that tokens of ours have.
-    pub(super) fn alg(&self) -> &'static str {
-        match self.algorithm {
-            Algorithm::Es256 => "ES256",
-            Algorithm::Hs256 => "HS256",
+    /// Whether there is a key that tokens with this `alg` may be of.
+    pub(super) fn accepts(&self, alg: &str) -> bool {
+        self.keys.iter().any(|key| key.algorithm.name() == alg)
+    }
+
+    /// Judges `signature` (base64url) over `message` by the key that `kid` names, which has to be one for `alg`.
+    pub(super) fn verify(&self, kid: &str, alg: &str, message: &[u8], signature: &str) -> Verdict {
+        let Some(key) = self.keys.iter().find(|key| key.kid == kid) else { return Verdict::UnknownKey };
+        if key.algorithm.name() != alg {
+            return Verdict::OtherAlgorithm;
+        }
+        match jsonwebtoken::crypto::verify(signature, message, &key.verifying, jose(key.algorithm)) {
+            Ok(true) => Verdict::Good,
+            Ok(false) | Err(_) => Verdict::Bad,
         }
     }
 
-    /// Whether there is a key of that name, and if so whether `signature` (base64url) is its over `message`.
-    pub(super) fn verify(&self, kid: &str, message: &[u8], signature: &str) -> Option<bool> {
-        let key = self.keys.iter().find(|key| key.kid == kid)?;
-        Some(jsonwebtoken::crypto::verify(signature, message, &key.verifying, self.jose()).unwrap_or(false))
-    }
-
-    const fn jose(&self) -> jsonwebtoken::Algorithm {
-        match self.algorithm {
-            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
-            Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
-        }
-    }
-
-    /// The newest that every replica had the time to learn of; the oldest while all are new.
+    /// The newest of the wanted algorithm that every replica had the time to learn of; else, after a change of algorithm, the
+    /// newest such of any; the oldest while all are new.
     fn signing_key(&self, now: Timestamp) -> Option<&Key> {
-        self.keys.iter().rev().find(|key| key.active <= now).or_else(|| self.keys.first())
+        let active = || self.keys.iter().rev().filter(|key| key.active <= now);
+        active().find(|key| key.algorithm == self.algorithm).or_else(|| active().next()).or_else(|| self.keys.first())
+    }
+}
+
+/// What is to be said of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The key made it.
+    Good,
+    /// The key did not make it.
+    Bad,
+    /// There is no key of that name.
+    UnknownKey,
+    /// The key is one for another algorithm.
+    OtherAlgorithm,
+}
+
+const fn jose(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
     }
 }
 
@@ -188,56 +232,29 @@ fn secret_key(tokens: &Tokens) -> Result<Key, KeyError> {
     }
     Ok(Key {
         kid: SECRET_KID.to_owned(),
-        header: header("HS256", SECRET_KID),
+        algorithm: Algorithm::Hs256,
         active: Timestamp::from_millis(i64::MIN),
-        signing: EncodingKey::from_secret(secret),
+        file: None,
+        signer: Signer::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret))),
         verifying: DecodingKey::from_secret(secret),
         jwk: None,
     })
 }
 
-fn file_key(file: &key_files::KeyFile, activate_after: Duration) -> Result<Key, KeyError> {
-    let Some((signing, public)) = public_half(&file.pkcs8) else {
-        return Err(KeyError::bad(&file.path, "holds no PKCS#8 key on the curve P-256, which ES256 needs"));
-    };
-    let kid = public.thumbprint();
+fn file_key(file: key_files::KeyFile, activate_after: Duration) -> Result<Key, KeyError> {
+    let pair = KeyPair::read(&file.pkcs8).map_err(|what| KeyError::bad(&file.path, what))?;
+    let kid = pair.thumbprint();
     if kid != file.kid {
         return Err(KeyError::bad(&file.path, format!("is named after another key: its thumbprint (RFC 7638) is {kid}")));
     }
+    let verifying = pair.verifying().ok_or_else(|| KeyError::bad(&file.path, "is broken"))?;
     Ok(Key {
-        header: header("ES256", &kid),
+        algorithm: pair.algorithm,
         active: file.made.plus(activate_after),
-        signing,
-        verifying: DecodingKey::from_ec_components(&public.x, &public.y).map_err(|_| KeyError::bad(&file.path, "is broken"))?,
-        jwk: Some(json!({
-            "kty": "EC", "crv": "P-256", "x": public.x, "y": public.y, "use": "sig", "alg": "ES256", "kid": kid,
-        })),
+        jwk: Some(pair.jwk(&kid)),
+        signer: pair.signer,
+        file: Some((file.path, file.made)),
+        verifying,
         kid,
     })
-}
-
-/// The JOSE header of what a key signs, encoded (RFC 9068 §2.1).
-fn header(alg: &str, kid: &str) -> String {
-    BASE64.encode(json!({ "typ": "at+jwt", "alg": alg, "kid": kid }).to_string())
-}
-
-/// A point on P-256, base64url as in a JWK (RFC 7518 §6.2.1).
-struct Point {
-    x: String,
-    y: String,
-}
-
-impl Point {
-    /// RFC 7638 §3: the hash of the required members in order, without white space.
-    fn thumbprint(&self) -> String {
-        let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, self.x, self.y);
-        BASE64.encode(digest(&SHA256, members.as_bytes()))
-    }
-}
-
-fn public_half(pkcs8: &[u8]) -> Option<(EncodingKey, Point)> {
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).ok()?;
-    // SEC 1 §2.3.3, uncompressed: 04, x, y.
-    let (x, y) = pair.public_key().as_ref().strip_prefix(&[4])?.split_at_checked(32)?;
-    Some((EncodingKey::from_ec_der(pkcs8), Point { x: BASE64.encode(x), y: BASE64.encode(y) }))
 }

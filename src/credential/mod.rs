@@ -7,7 +7,9 @@ pub mod claims;
 mod compact;
 pub mod cookie;
 pub mod identify;
+mod imported_key;
 mod key_files;
+mod key_pair;
 mod key_records;
 pub mod keys;
 mod strict_json;
@@ -26,7 +28,8 @@ pub use api_key_scheme::ApiKeyScheme;
 pub use bearer::BearerScheme;
 pub use claims::AccessClaims;
 pub use identify::{Identity, identify};
-pub use keys::{KeyError, KeyRing};
+pub use imported_key::{ImportFault, ImportedKey};
+pub use keys::{ACCESS_TOKEN, KeyError, KeyRing};
 
 /// What of a request the schemes look at; gathered once.
 #[derive(Clone, Debug, Default)]

@@ -5,11 +5,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 
 use super::compact::object;
-use super::keys::KeyRing;
+use super::keys::{KeyRing, Verdict};
 use crate::config::Algorithm;
 
 #[derive(Deserialize)]
@@ -25,14 +25,14 @@ struct Group {
 }
 
 #[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    #[serde(default)]
-    k: String,
-    #[serde(default)]
-    x: String,
-    #[serde(default)]
-    y: String,
+#[serde(tag = "kty")]
+enum Jwk {
+    #[serde(rename = "oct")]
+    Secret { k: String },
+    #[serde(rename = "EC")]
+    Ec { x: String, y: String },
+    #[serde(rename = "RSA")]
+    Rsa { n: String, e: String },
 }
 
 #[derive(Deserialize)]
@@ -44,23 +44,23 @@ struct Vector {
     result: String,
 }
 
-fn ring(key: &Jwk) -> KeyRing {
-    let nothing = EncodingKey::from_secret(b"signs nothing");
-    if key.kty == "EC" {
-        let verifying = DecodingKey::from_ec_components(&key.x, &key.y).expect("a point");
-        return KeyRing::of(Algorithm::Es256, "k", nothing, verifying);
-    }
-    let secret = BASE64.decode(&key.k).expect("base64url");
-    KeyRing::of(Algorithm::Hs256, "k", nothing, DecodingKey::from_secret(&secret))
+/// The key, and the `alg` that it is for.
+fn ring(key: &Jwk) -> (KeyRing, &'static str) {
+    let (algorithm, verifying) = match key {
+        Jwk::Secret { k } => (Algorithm::Hs256, DecodingKey::from_secret(&BASE64.decode(k).expect("base64url"))),
+        Jwk::Ec { x, y } => (Algorithm::Es256, DecodingKey::from_ec_components(x, y).expect("a point")),
+        Jwk::Rsa { n, e } => (Algorithm::Rs256, DecodingKey::from_rsa_components(n, e).expect("numbers")),
+    };
+    (KeyRing::of(algorithm, "k", verifying), algorithm.name())
 }
 
-fn is_good(keys: &KeyRing, jws: &str) -> bool {
+fn is_good((keys, alg): &(KeyRing, &str), jws: &str) -> bool {
     let parts: Vec<&str> = jws.split('.').collect();
     let [header, payload, signature] = parts.as_slice() else { return false };
     let message = format!("{header}.{payload}");
-    object(header, "").is_ok_and(|header| header.get("alg").and_then(|alg| alg.as_str()) == Some(keys.alg()))
+    object(header, "").is_ok_and(|header| header.get("alg").and_then(|alg| alg.as_str()) == Some(alg))
         && BASE64.decode(payload).is_ok()
-        && keys.verify("k", message.as_bytes(), signature) == Some(true)
+        && keys.verify("k", alg, message.as_bytes(), signature) == Verdict::Good
 }
 
 /// Vectors whose result does not fit their bytes, and what it has to be: 367 and 370 are 357, which is valid, byte for byte; in
@@ -80,5 +80,5 @@ fn signatures_are_judged_as_wycheproof_says() {
             judged += 1;
         }
     }
-    assert_eq!(judged, 79);
+    assert_eq!(judged, 312);
 }

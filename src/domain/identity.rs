@@ -10,6 +10,9 @@ pub struct IdentityTable {
 }
 
 impl IdentityTable {
+    /// The words for tables that are made already.
+    pub const PRESETS: [&'static str; 4] = ["x-auth", "oauth2-proxy", "authelia", "none"];
+
     /// The `x-auth` preset.
     #[must_use]
     pub fn x_auth() -> Self {
@@ -25,6 +28,45 @@ impl IdentityTable {
             ("x-auth-session", "{session}"),
             ("x-auth-key", "{key}"),
         ];
-        Self { headers: headers.map(|(name, template)| (HeaderName::from_static(name), template.to_owned())).into() }
+        Self::of(&headers)
+    }
+
+    /// The `oauth2-proxy` preset: what that proxy passes to upstreams with `--pass-user-headers`.
+    #[must_use]
+    pub fn oauth2_proxy() -> Self {
+        Self::of(&[
+            ("x-forwarded-user", "{subject}"),
+            ("x-forwarded-preferred-username", "{username}"),
+            ("x-forwarded-email", "{email}"),
+            ("x-forwarded-groups", "{roles}"),
+        ])
+    }
+
+    /// The `authelia` preset.
+    #[must_use]
+    pub fn authelia() -> Self {
+        Self::of(&[
+            ("remote-user", "{username}"),
+            ("remote-name", "{name}"),
+            ("remote-email", "{email}"),
+            ("remote-groups", "{roles}"),
+        ])
+    }
+
+    /// The preset that a word names; `none` is the empty table.
+    #[must_use]
+    pub fn preset(name: &str) -> Option<Self> {
+        Some(match name {
+            "x-auth" => Self::x_auth(),
+            "oauth2-proxy" => Self::oauth2_proxy(),
+            "authelia" => Self::authelia(),
+            "none" => Self::default(),
+            _ => return None,
+        })
+    }
+
+    fn of(headers: &[(&'static str, &str)]) -> Self {
+        let headers = headers.iter().map(|(name, template)| (HeaderName::from_static(name), (*template).to_owned()));
+        Self { headers: headers.collect() }
     }
 }

@@ -131,11 +131,18 @@ impl Part {
     }
 }
 
-/// The member at `path`, through objects.
+/// The member at `path`, through objects. A name may hold dots itself: `a.b` is the member `a.b`, or else `b` of `a`.
 #[must_use]
 pub fn lookup<'a>(members: &'a Map<String, Value>, path: &[String]) -> Option<&'a Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(members.get(first)?, |value, name| value.as_object()?.get(name))
+    if let [name] = path {
+        return members.get(name);
+    }
+    members.get(&path.join(".")).or_else(|| {
+        (1..path.len()).rev().find_map(|length| {
+            let (name, rest) = path.split_at(length);
+            lookup(members.get(&name.join("."))?.as_object()?, rest)
+        })
+    })
 }
 
 /// The text of a string, a number or a boolean.
@@ -236,6 +243,15 @@ mod tests {
         ] {
             assert_eq!(render(template, &alice).as_deref(), expected, "{template}");
         }
+    }
+
+    #[test]
+    fn a_name_may_hold_dots_itself() {
+        let members = |value: Value| value.as_object().cloned().expect("an object");
+        let claims = members(json!({"https://x.example/org": {"id.no": 1}, "a.b": 2, "a": {"b": 3, "c": 4}}));
+        let found = |path: &str| lookup(&claims, &path.split('.').map(str::to_owned).collect::<Vec<_>>()).cloned();
+        assert_eq!(found("https://x.example/org.id.no"), Some(json!(1)));
+        assert_eq!((found("a.b"), found("a.c"), found("a.d")), (Some(json!(2)), Some(json!(4)), None));
     }
 
     #[test]

@@ -11,10 +11,17 @@ use std::path::{Path, PathBuf};
 
 use super::{Conflict, Place, RouteSpec, RouteTable};
 use crate::config::document::{self, Surroundings};
+use crate::config::json_schema;
 use crate::config::load::{Draft, absolute_glob, draft};
 use crate::config::report::{Finding, Report, Span};
 use crate::config::schema::{At, refuse_unknown};
 use crate::config::{Config, Environment};
+
+/// The JSON Schema of a route file.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    json_schema::titled("A route file", "Portcullis: who may call what.", json_schema::object(raw::File::KEYS.iter()))
+}
 
 /// gateway.toml and its route files, all good.
 #[derive(Debug)]

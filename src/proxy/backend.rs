@@ -37,7 +37,7 @@ pub(crate) struct Pool {
 
 #[derive(Debug)]
 struct Server {
-    server: BackendServer,
+    at: BackendServer,
     fixed: Option<SocketAddr>,
     resolved: ArcSwapOption<Resolved>,
     /// Which of several addresses answers: `localhost` may be IPv6 first, and its server IPv4 only.
@@ -71,7 +71,7 @@ impl Backends {
 impl Pool {
     fn of(backend: &Backend) -> Self {
         let servers = backend.servers.iter().map(|server| Server {
-            server: server.clone(),
+            at: server.clone(),
             fixed: server.address.parse().ok(),
             resolved: ArcSwapOption::empty(),
             preferred: AtomicUsize::new(0),
@@ -99,7 +99,7 @@ impl Pool {
     /// The server whose turn `turn` is, and its address; `None` when its name does not resolve in time.
     pub(crate) async fn address(&self, turn: usize, within: Duration) -> Option<(&BackendServer, SocketAddr)> {
         let server = self.server(turn)?;
-        Some((&server.server, server.address(within).await?))
+        Some((&server.at, server.address(within).await?))
     }
 
     /// The address of the server whose turn `turn` is did not answer: the next of its addresses is asked from now on.
@@ -137,7 +137,7 @@ impl Server {
         {
             return self.pick(&known.addresses);
         }
-        let found = timeout(within, lookup_host(self.server.address.as_str())).await;
+        let found = timeout(within, lookup_host(self.at.address.as_str())).await;
         let addresses: Vec<_> = found.ok().and_then(Result::ok).into_iter().flatten().collect();
         if addresses.is_empty() {
             // The resolver is away: where it was is the best guess.

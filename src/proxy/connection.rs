@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use http::{Method, StatusCode};
 use pingora_core::apps::HttpServerApp;
-use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::HttpProxy;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use super::Gateway;
+use super::arrival::{Arrived, Negotiated};
 use super::framing::Fault;
-use super::line::{Line, Peer};
+use super::line::Line;
 use super::live::Shared;
 use super::refuse::problem;
 use super::wire::{Next, Wire};
@@ -26,11 +27,24 @@ use crate::telemetry::{self, AccessRecord};
 pub(crate) async fn run(
     proxy: Arc<HttpProxy<Gateway>>,
     shared: Arc<Shared>,
-    stream: Stream,
-    peer: Peer,
+    Arrived { stream, peer, negotiated }: Arrived,
+    closing: watch::Receiver<bool>,
+) {
+    match negotiated {
+        Negotiated::Http2 => http2::run(proxy, shared, stream, BytesMut::new(), peer, closing).await,
+        Negotiated::Http1 => http1(proxy, shared, Wire::new(stream, peer), closing).await,
+        Negotiated::Nothing => http1(proxy, shared, Wire::undecided(stream, peer), closing).await,
+    }
+}
+
+/// Requests one after the other.
+async fn http1(
+    proxy: Arc<HttpProxy<Gateway>>,
+    shared: Arc<Shared>,
+    wire: Wire,
     mut closing: watch::Receiver<bool>,
 ) {
-    let mut wire = Box::new(Wire::new(stream, peer));
+    let mut wire = Box::new(wire);
     loop {
         let config = Arc::clone(&shared.live.load().config);
         if !begins(&mut wire, &config.server.limits, &mut closing).await {
@@ -40,6 +54,7 @@ pub(crate) async fn run(
         match wire.next(&config.server.limits).await {
             Next::Request => {}
             Next::Http2 => {
+                let peer = wire.peer();
                 let (stream, read) = wire.into_parts();
                 return http2::run(proxy, shared, stream, read, peer, closing).await;
             }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use pingora_proxy::Session;
 
 use super::facts::Facts;
@@ -28,6 +29,8 @@ pub(crate) struct Ctx {
     pub(crate) facts: Option<Facts>,
     /// Without one nothing reaches a backend.
     pub(crate) permit: Option<Permit>,
+    /// What is signed about the caller, and its header.
+    pub(crate) assertion: Option<(HeaderName, HeaderValue)>,
     pub(crate) stale_cookie: bool,
     pub(crate) route: Option<Arc<str>>,
     pub(crate) credential: Option<CredentialKind>,
@@ -58,6 +61,7 @@ impl Ctx {
             origin: None,
             facts: None,
             permit: None,
+            assertion: None,
             stale_cookie: false,
             route: None,
             credential: None,

@@ -72,7 +72,9 @@ impl Gateway {
         }
         let permit = decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await;
         ctx.facts = Some(facts);
-        ctx.permit = Some(permit?);
+        let permit = permit?;
+        ctx.assertion = ctx.live.assertion(&permit)?;
+        ctx.permit = Some(permit);
         ctx.decision = "allow";
         Ok(true)
     }
@@ -98,7 +100,7 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         session.set_write_timeout(Some(CLIENT_WRITES));
         session.set_ignore_info_resp(true);
-        if self.shared.is_draining() {
+        if self.shared.is_leaving() {
             session.set_keepalive(None);
         }
         match self.judge(session, ctx).await {
@@ -192,7 +194,7 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() {
             return Ok(());
         }
-        if session.is_process_shutting_down() || self.shared.is_draining() {
+        if session.is_process_shutting_down() || self.shared.is_leaving() {
             session.set_keepalive(None);
         }
         // The version is each connection's own (RFC 9112 §2.3): a backend's HTTP/1.0 is not ours.

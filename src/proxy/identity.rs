@@ -9,21 +9,9 @@ use crate::config;
 use crate::domain::{IdentityTable, Principal, Template, TemplateError};
 use crate::policy::{Permit, RouteTable};
 
-/// What the presets other than `x-auth` set.
-const PRESETS: [&str; 12] = [
-    "x-forwarded-user",
-    "x-forwarded-preferred-username",
-    "x-forwarded-email",
-    "x-forwarded-groups",
-    "x-auth-request-user",
-    "x-auth-request-email",
-    "x-auth-request-groups",
-    "x-auth-request-preferred-username",
-    "remote-user",
-    "remote-name",
-    "remote-email",
-    "remote-groups",
-];
+/// What the `oauth2-proxy` preset answers `auth_request` with, beside what it sets.
+const AUTH_REQUEST_HEADERS: [&str; 4] =
+    ["x-auth-request-user", "x-auth-request-email", "x-auth-request-groups", "x-auth-request-preferred-username"];
 
 /// Where a signed assertion goes, unless it is configured otherwise.
 const ASSERTION: &str = "x-auth-assertion";
@@ -107,8 +95,10 @@ impl StripSet {
         for table in tables {
             fixed.extend(table.headers.iter().map(|(name, _)| fold(name.as_str().as_bytes())));
         }
-        set.extend(PRESETS.iter().chain(&[ASSERTION]).map(|name| fold(name.as_bytes())));
-        set.extend(IdentityTable::x_auth().headers.iter().map(|(name, _)| fold(name.as_str().as_bytes())));
+        set.extend(AUTH_REQUEST_HEADERS.iter().chain(&[ASSERTION]).map(|name| fold(name.as_bytes())));
+        for preset in IdentityTable::PRESETS.iter().filter_map(|name| IdentityTable::preset(name)) {
+            set.extend(preset.headers.iter().map(|(name, _)| fold(name.as_str().as_bytes())));
+        }
         if let Some(name) = keep.iter().find(|name| fixed.contains(without_http(&fold(name.as_bytes())))) {
             return Err(IdentityError::Kept(name.clone()));
         }
@@ -117,6 +107,13 @@ impl StripSet {
         let initials = set.iter().filter_map(|name| name.first()).fold(initial(b'x') | initial(b'h'), |all, &c| all | initial(c));
         let kept = keep.iter().map(|name| name.to_ascii_lowercase().into_bytes().into()).collect();
         Ok(Self { names: set, kept, initials })
+    }
+
+    /// Removes `name` too, unless it is kept.
+    fn add(&mut self, name: &str) {
+        let folded = fold(name.as_bytes());
+        self.initials |= folded.first().map_or(0, |&first| initial(first));
+        self.names.insert(folded);
     }
 
     /// Whether a client's header of this name is removed.
@@ -223,7 +220,9 @@ impl Identity {
             emitters.push(emitter);
         }
         let tables = known.iter().map(|(table, _)| table.as_ref()).chain([config.headers.as_ref()]);
-        Ok(Self { strip: StripSet::build(tables, &config.keep_client_headers, also)?, emitters })
+        let mut strip = StripSet::build(tables, &config.keep_client_headers, also)?;
+        strip.add(config.assertion.header.as_str());
+        Ok(Self { strip, emitters })
     }
 
     /// Whether a client's header of this name is removed.

@@ -2,7 +2,7 @@
 //! goes beside it, from the task that serves it to [`Ctx`](super::context::Ctx).
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -23,12 +23,24 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// Whether the connection is encrypted.
     pub(crate) tls: bool,
+    /// Whether it came to a listener that sends every request to HTTPS.
+    pub(crate) redirect: bool,
 }
 
 impl Peer {
     /// Somebody who speaks in the clear.
     pub(crate) fn plain(address: SocketAddr) -> Self {
-        Self { address: address.ip().to_canonical(), tls: false }
+        Self::at(address.ip())
+    }
+
+    /// Somebody on this machine, by a Unix socket.
+    pub(crate) const fn local() -> Self {
+        Self::at(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// Somebody at `address` who speaks in the clear.
+    pub(crate) const fn at(address: IpAddr) -> Self {
+        Self { address: address.to_canonical(), tls: false, redirect: false }
     }
 }
 

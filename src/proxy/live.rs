@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use http::{HeaderName, HeaderValue};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::assertion::Assertions;
 use super::backend::Backends;
 use super::bridge::Router;
 use super::facts::Facts;
 use super::identity::{Identity, IdentityError};
 use super::target::Authority;
+use super::tls;
 use crate::config::Config;
-use crate::credential::Scheme;
+use crate::credential::{KeyRing, Scheme};
 use crate::domain::{Clock, Entropy};
 use crate::endpoints::is_own;
-use crate::policy::{Found, RouteTable};
+use crate::policy::{Found, Permit, RouteTable};
+use crate::problem::Refusal;
 use crate::revocation::Revocations;
 use crate::telemetry::metrics::Metrics;
 
@@ -33,6 +37,9 @@ pub struct Live {
     pub router: Router,
     pub(crate) backends: Backends,
     pub(crate) identity: Identity,
+    /// How TLS is spoken; absent without certificates.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    assertions: Option<Assertions>,
     public_host: Option<String>,
 }
 
@@ -51,7 +58,20 @@ impl Live {
         let identity = Identity::build(&table, &config.identity, &[config.api_keys.header.as_str()])?;
         let authority = config.server.public_url.split("//").nth(1).and_then(|rest| rest.split('/').next());
         let public_host = authority.and_then(|text| Authority::parse(text.as_bytes())).map(|authority| authority.host);
-        Ok(Self { config, table, schemes, router, backends, identity, public_host })
+        let tls = tls::server_config(&config.server.tls);
+        Ok(Self { config, table, schemes, router, backends, identity, tls, assertions: None, public_host })
+    }
+
+    /// The same, which signs with `keys` what `identity.assertion` wants to be said of callers.
+    #[must_use]
+    pub fn asserting(mut self, keys: Arc<KeyRing>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        self.assertions = Assertions::new(&self.config, keys, clock, entropy);
+        self
+    }
+
+    /// The signed statement about the caller, where one is wanted and somebody calls.
+    pub(crate) fn assertion(&self, permit: &Permit) -> Result<Option<(HeaderName, HeaderValue)>, Refusal> {
+        self.assertions.as_ref().map_or(Ok(None), |assertions| assertions.of(permit))
     }
 
     /// Whether a request is for the gateway itself: below its prefix on every host, for its well-known documents on its
@@ -90,6 +110,9 @@ pub struct Shared {
     /// Whether the store answers, for `/readyz` to report (it never decides there).
     pub store_is_up: Box<dyn Fn() -> bool + Send + Sync>,
     draining: AtomicBool,
+    /// Whether a connection that is answered is to come back elsewhere.
+    leaving: AtomicBool,
+    left: watch::Sender<bool>,
     connections: AtomicUsize,
     turned_away: AtomicU64,
     idle: Notify,
@@ -115,6 +138,8 @@ impl Shared {
             metrics,
             store_is_up: Box::new(|| true),
             draining: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            left: watch::Sender::new(false),
             connections: AtomicUsize::new(0),
             turned_away: AtomicU64::new(0),
             idle: Notify::new(),
@@ -141,8 +166,28 @@ impl Shared {
         self.turned_away.load(Ordering::Relaxed)
     }
 
+    /// The end is announced: not ready from now on.
     pub(crate) fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.start_leaving();
+    }
+
+    /// From now on connections end with their next answer, as another process takes those that come.
+    pub(crate) fn start_leaving(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.left.send_replace(true);
+    }
+
+    /// Whether connections end with their next answer.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Waits until they do.
+    #[expect(dead_code, reason = "for connections that carry many requests at once")]
+    pub(crate) async fn until_leaving(&self) {
+        // The sender is here: it is not gone.
+        let _ = self.left.subscribe().wait_for(|leaving| *leaving).await;
     }
 
     /// A place for one connection, unless there are `limit` already.

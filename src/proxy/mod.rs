@@ -1,6 +1,8 @@
 //! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
+mod arrival;
+mod assertion;
 mod backend;
 mod bridge;
 mod chunked;
@@ -16,12 +18,14 @@ mod grpc;
 mod http2;
 pub mod identity;
 mod line;
+mod listener;
 pub mod live;
 mod patience;
 mod refuse;
 mod request_id;
 pub mod serve;
 pub mod target;
+mod tls;
 mod upstream;
 mod wire;
 

@@ -6,21 +6,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::protocols::l4::stream::Stream;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::line::Peer;
+use super::listener::{self, Bound};
 use super::live::Shared;
-use super::{Gateway, admin, connection};
-
-/// Connections that the kernel holds until they are accepted.
-const BACKLOG: u32 = 4096;
+use super::{Gateway, admin, arrival, connection};
+use crate::config::{ListenAddress, Listener};
 
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +25,7 @@ pub enum ServeError {
     #[error("cannot listen on {address}: {source}")]
     Bind {
         /// Which.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why.
         source: io::Error,
     },
@@ -40,7 +36,7 @@ pub enum ServeError {
 
 /// A running proxy. Dropping it ends it at once; [`Running::drain`] ends it well.
 pub struct Running {
-    addresses: Vec<SocketAddr>,
+    listeners: Vec<Listener>,
     admin: SocketAddr,
     shared: Arc<Shared>,
     closing: watch::Sender<bool>,
@@ -51,7 +47,7 @@ pub struct Running {
 ///
 /// # Errors
 /// When an address can't be bound: nothing is left running then.
-pub fn start(shared: &Arc<Shared>, listen: &[SocketAddr], admin: SocketAddr, threads: usize) -> Result<Running, ServeError> {
+pub fn start(shared: &Arc<Shared>, listen: &[Listener], admin: SocketAddr, threads: usize) -> Result<Running, ServeError> {
     raise_descriptors();
     let runtime = Builder::new_multi_thread()
         .worker_threads(threads.max(1))
@@ -61,31 +57,41 @@ pub fn start(shared: &Arc<Shared>, listen: &[SocketAddr], admin: SocketAddr, thr
         .map_err(ServeError::Threads)?;
     let (closing, closed) = watch::channel(false);
     // From here on an error ends the threads by dropping it.
-    let mut running = Running { addresses: Vec::new(), admin, shared: Arc::clone(shared), closing, runtime: Some(runtime) };
+    let mut running = Running { listeners: Vec::new(), admin, shared: Arc::clone(shared), closing, runtime: Some(runtime) };
     running.listen(listen, threads, &closed)?;
     Ok(running)
 }
 
 impl Running {
-    fn listen(&mut self, listen: &[SocketAddr], threads: usize, closed: &watch::Receiver<bool>) -> Result<(), ServeError> {
+    fn listen(&mut self, listen: &[Listener], threads: usize, closed: &watch::Receiver<bool>) -> Result<(), ServeError> {
         let Some(runtime) = &self.runtime else { return Ok(()) };
         let _entered = runtime.enter();
-        let listeners = listen.iter().map(|&address| bind(address)).collect::<Result<Vec<_>, _>>()?;
-        let (admin_listener, admin) = bind(self.admin)?;
+        let listeners = listen.iter().map(listener::bind).collect::<Result<Vec<_>, _>>()?;
+        let (admin_listener, admin) = listener::bind_tcp(self.admin)?;
         self.admin = admin;
         let proxy = Arc::new(proxy(Arc::clone(&self.shared), threads));
-        for (listener, address) in listeners {
-            self.addresses.push(address);
+        for listener in listeners {
+            self.listeners.push(listener.config.clone());
             runtime.spawn(accept(listener, Arc::clone(&self.shared), Arc::clone(&proxy), closed.clone()));
         }
         runtime.spawn(admin::serve(admin_listener, Arc::clone(&self.shared)));
         Ok(())
     }
 
-    /// Where it listens, with the ports that it got.
+    /// Its listeners, with the ports that they got.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// The addresses of those that are reached by TCP.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let tcp = |listener: &Listener| match listener.address {
+            ListenAddress::Tcp(address) => Some(address),
+            ListenAddress::Unix(_) => None,
+        };
+        self.listeners.iter().filter_map(tcp).collect()
     }
 
     /// Where health and metrics are.
@@ -115,7 +121,7 @@ impl Drop for Running {
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("addresses", &self.addresses).field("admin", &self.admin).finish_non_exhaustive()
+        f.debug_struct("Running").field("listeners", &self.listeners).field("admin", &self.admin).finish_non_exhaustive()
     }
 }
 
@@ -126,19 +132,6 @@ fn raise_descriptors() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum.or(Some(1 << 20)), maximum });
 }
 
-/// A listener, and the address that it got.
-fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let bind = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
-        let bound = listener.local_addr()?;
-        Ok((listener, bound))
-    };
-    bind().map_err(|source| ServeError::Bind { address, source })
-}
-
 /// pingora, with what of its server is not in use turned off.
 fn proxy(shared: Arc<Shared>, threads: usize) -> HttpProxy<Gateway> {
     let conf = ServerConf { threads: threads.max(1), upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
@@ -147,30 +140,27 @@ fn proxy(shared: Arc<Shared>, threads: usize) -> HttpProxy<Gateway> {
     proxy
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, proxy: Arc<HttpProxy<Gateway>>, mut closing: watch::Receiver<bool>) {
+async fn accept(listener: Bound, shared: Arc<Shared>, proxy: Arc<HttpProxy<Gateway>>, mut closing: watch::Receiver<bool>) {
+    let listener = Arc::new(listener);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = closing.wait_for(|closing| *closing) => return,
         };
-        let Ok((socket, peer)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // Out of descriptors, mostly: give connections time to end.
             sleep(Duration::from_millis(50)).await;
             continue;
         };
         let limit = shared.live.load().config.server.limits.connections;
+        // From here on it has a place, whatever it takes until it speaks HTTP.
         let Some(slot) = shared.admit(limit) else { continue };
-        // Answers are written whole; waiting for more to fill a segment only delays them.
-        let _ = socket.set_nodelay(true);
-        let connection = connection::run(
-            Arc::clone(&proxy),
-            Arc::clone(&shared),
-            Box::new(Stream::from(socket)),
-            Peer::plain(peer),
-            closing.clone(),
-        );
+        let (listener, shared, proxy, closing) =
+            (Arc::clone(&listener), Arc::clone(&shared), Arc::clone(&proxy), closing.clone());
         tokio::spawn(async move {
-            connection.await;
+            if let Some(arrived) = arrival::of(stream, peer, &listener.config, &shared).await {
+                connection::run(proxy, shared, arrived, closing).await;
+            }
             drop(slot);
         });
     }

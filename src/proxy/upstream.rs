@@ -70,7 +70,7 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
         }
         HostRewrite::Name(name) => request.insert_header(HOST, name.clone())?,
     }
-    for (name, value) in origin.headers().into_iter().chain(ctx.live.identity.emit(permit)) {
+    for (name, value) in origin.headers().into_iter().chain(ctx.live.identity.emit(permit)).chain(ctx.assertion.clone()) {
         request.insert_header(name, value)?;
     }
     request.insert_header(REQUEST_ID, ctx.request_id.as_str())?;

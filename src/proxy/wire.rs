@@ -77,8 +77,8 @@ pub(crate) struct Wire {
     patience: Arc<Patience>,
     alarm: Option<Pin<Box<Sleep>>>,
     farewell: Option<farewell::Farewell>,
-    /// Nothing was read of it yet: it may turn out to be HTTP/2.
-    fresh: bool,
+    /// Nobody has said so far that it is HTTP/1: it may turn out to be HTTP/2.
+    undecided: bool,
 }
 
 impl Wire {
@@ -96,13 +96,18 @@ impl Wire {
             patience: Arc::new(Patience::new()),
             alarm: None,
             farewell: None,
-            fresh: true,
+            undecided: false,
         }
     }
 
     /// The wire in a stream that pingora gives back.
     pub(crate) fn from_stream(stream: Stream) -> Option<Box<Self>> {
         stream.into_any().downcast().ok()
+    }
+
+    /// Takes a connection over whose client may begin by speaking HTTP/2, with prior knowledge.
+    pub(crate) fn undecided(stream: Stream, peer: Peer) -> Self {
+        Self { undecided: true, ..Self::new(stream, peer) }
     }
 
     /// The connection, and what of it was read.
@@ -163,12 +168,12 @@ impl Wire {
 
     async fn read_head(&mut self, reader: &mut HeadReader, limits: &Limits) -> Result<Read, Fault> {
         loop {
-            if self.fresh && self.inbox.starts_with(PREFACE) {
+            if self.undecided && self.inbox.starts_with(PREFACE) {
                 return Ok(Read::Preface);
             }
             // What can still become the preface of HTTP/2 is no request yet; all else is one for good.
-            self.fresh = self.fresh && PREFACE.starts_with(&self.inbox);
-            if !self.fresh
+            self.undecided = self.undecided && PREFACE.starts_with(&self.inbox);
+            if !self.undecided
                 && let Some((head, length)) = reader.advance(&self.inbox, limits)?
             {
                 self.inbox.advance(length);

@@ -185,10 +185,12 @@ pub trait Sessions: Send + Sync {
 /// API keys.
 #[async_trait]
 pub trait ApiKeys: Send + Sync {
-    /// Adds a key.
+    /// Adds a key; [`StoreError::Taken`] when there is one of that id or hash.
     async fn create_key(&self, key: &ApiKeyRecord) -> StoreResult<()>;
     /// The key of that id and its owner as he is now.
     async fn key(&self, id: &KeyId) -> StoreResult<Option<(ApiKeyRecord, User)>>;
+    /// The key of that hash and its owner as he is now.
+    async fn key_by_hash(&self, hash: &Hash256) -> StoreResult<Option<(ApiKeyRecord, User)>>;
     /// Keys, of one owner or of all, newest first.
     async fn keys(&self, owner: Option<UserId>) -> StoreResult<Vec<ApiKeyRecord>>;
     /// Revokes a key; [`StoreError::NotFound`] when there is none.

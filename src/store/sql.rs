@@ -101,6 +101,13 @@ pub(super) const INSERT_KEY: &str = "INSERT INTO api_keys (id, hash, owner, name
      expires_at, used_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 pub(super) const KEY: &str =
     concat!("SELECT ", key_columns!(), ", ", user_columns!(), " FROM api_keys k JOIN users u ON u.id = k.owner WHERE k.id = $1");
+pub(super) const KEY_BY_HASH: &str = concat!(
+    "SELECT ",
+    key_columns!(),
+    ", ",
+    user_columns!(),
+    " FROM api_keys k JOIN users u ON u.id = k.owner WHERE k.hash = $1"
+);
 pub(super) const KEYS: &str = concat!("SELECT ", key_columns!(), " FROM api_keys k ORDER BY k.created_at DESC, k.id DESC");
 pub(super) const KEYS_OF_OWNER: &str =
     concat!("SELECT ", key_columns!(), " FROM api_keys k WHERE k.owner = $1 ORDER BY k.created_at DESC, k.id DESC");

@@ -20,6 +20,7 @@ mod lifecycle;
 mod logins;
 mod observing;
 mod outage;
+mod pasted;
 #[path = "../support/ports.rs"]
 mod ports;
 mod readme;

@@ -55,7 +55,7 @@ impl Gate {
         let config = Arc::new(config);
         let now = Timestamp::from_secs(1_800_000_000);
         let clock = Arc::new(ManualClock::at(now));
-        KeyRing::create(&config.tokens.keys, now.minus(Duration::from_hours(1))).expect("a key");
+        KeyRing::create(config.tokens.algorithm, &config.tokens.keys, now.minus(Duration::from_hours(1))).expect("a key");
         let keys = Arc::new(KeyRing::load(&config.tokens).expect("keys"));
         let real = store::open(&config.store_url).await.expect("a store");
         let store = Arc::new(Flaky { real, down: AtomicBool::new(false) });
@@ -231,13 +231,14 @@ fn config(folder: &std::path::Path) -> Config {
     Config {
         file: folder.join("gateway.toml"),
         server: config::Server {
-            listen: vec!["127.0.0.1:8080".parse().expect("an address")],
+            listen: Vec::new(),
             admin_listen: "127.0.0.1:9901".parse().expect("an address"),
             public_url: "http://127.0.0.1:8080".to_owned(),
             trusted_proxies: Vec::new(),
             threads: 1,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            tls: config::Tls::default(),
             limits: config::Limits {
                 request_line: 8192,
                 header: 16384,
@@ -292,6 +293,7 @@ fn config(folder: &std::path::Path) -> Config {
             headers: Arc::new(IdentityTable::x_auth()),
             keep_client_headers: Vec::new(),
             forward_credential: false,
+            assertion: config::Assertion::default(),
         },
         log: config::Log { json: false, access: true },
     }

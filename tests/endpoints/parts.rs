@@ -169,6 +169,9 @@ impl ApiKeys for Flaky {
     async fn key(&self, id: &KeyId) -> StoreResult<Option<(ApiKeyRecord, User)>> {
         self.real()?.key(id).await
     }
+    async fn key_by_hash(&self, hash: &Hash256) -> StoreResult<Option<(ApiKeyRecord, User)>> {
+        self.real()?.key_by_hash(hash).await
+    }
     async fn keys(&self, owner: Option<UserId>) -> StoreResult<Vec<ApiKeyRecord>> {
         self.real()?.keys(owner).await
     }

@@ -58,7 +58,7 @@ impl Gateway {
             Metrics::install(),
         ));
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let running = start(&shared, &[any], any, 2).unwrap();
+        let running = start(&shared, &[any.into()], any, 2).unwrap();
         Self { shared, running, revocations }
     }
 
@@ -310,6 +310,7 @@ pub(crate) fn config() -> Config {
             threads: 2,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            tls: config::Tls::default(),
             limits: Limits {
                 request_line: 8 << 10,
                 header: 16 << 10,
@@ -365,6 +366,7 @@ pub(crate) fn config() -> Config {
             headers: Arc::new(IdentityTable::x_auth()),
             keep_client_headers: Vec::new(),
             forward_credential: false,
+            assertion: config::Assertion::default(),
         },
         log: config::Log { json: false, access: false },
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::check;
 use super::{Admin, AdminError, AdminResult};
-use crate::credential::ApiKey;
-use crate::domain::{ApiKeyRecord, AuditKind, KeyId, Scope, ScopeSet, User};
+use crate::credential::{ApiKey, ImportedKey};
+use crate::domain::{ApiKeyRecord, AuditKind, Hash256, KeyId, Scope, ScopeSet, User};
 
 /// A key to be made.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,28 @@ pub struct CreatedKey {
 impl Admin {
     /// Makes a key, which never holds more than its owner.
     pub async fn create_key(&self, new: NewKey) -> AdminResult<CreatedKey> {
+        let key = ApiKey::generate(&*self.entropy);
+        let record = self.add_key(new, key.id().clone(), key.hash(), "key").await?;
+        Ok(CreatedKey { key, record })
+    }
+
+    /// Takes a key over that another system made. It is kept as its hash; a key can be taken over once, and not after it was revoked.
+    pub async fn import_key(&self, new: NewKey, key: &ImportedKey) -> AdminResult<ApiKeyRecord> {
+        if let Some((there, owner)) = self.store.key_by_hash(&key.hash()).await? {
+            let state = if there.revoked_at.is_some() { ", and revoked: give the client a new one" } else { "" };
+            return Err(AdminError::Taken(format!(
+                "this key is there already: {} (`{}` of {}){state}",
+                there.id, there.name, owner.username
+            )));
+        }
+        let id = KeyId::generate(&*self.entropy);
+        match self.add_key(new, id, key.hash(), "imported key").await {
+            Err(AdminError::Taken(_)) => Err(AdminError::Taken("this key is there already".to_owned())),
+            other => other,
+        }
+    }
+
+    async fn add_key(&self, new: NewKey, id: KeyId, hash: Hash256, what: &str) -> AdminResult<ApiKeyRecord> {
         let owner = self.user(&new.owner).await?;
         if owner.disabled {
             return Err(AdminError::Invalid(format!(
@@ -50,10 +72,9 @@ impl Admin {
         let allowed_cidrs = check::cidrs(&new.allow)?;
         let scopes = self.scopes_for(&owner, new.scopes)?;
         let now = self.clock.now();
-        let key = ApiKey::generate(&*self.entropy);
         let record = ApiKeyRecord {
-            id: key.id().clone(),
-            hash: key.hash(),
+            id,
+            hash,
             owner: owner.id,
             name: new.name,
             scopes,
@@ -64,9 +85,9 @@ impl Admin {
             revoked_at: None,
         };
         self.store.create_key(&record).await?;
-        let detail = format!("key `{}` of {}", record.name, owner.username);
+        let detail = format!("{what} `{}` of {}", record.name, owner.username);
         self.done(AuditKind::KeyCreated, record.id.to_string(), detail, Vec::new()).await;
-        Ok(CreatedKey { key, record })
+        Ok(record)
     }
 
     /// Keys, of one owner or of all, newest first.

@@ -4,15 +4,19 @@ use serde_json::{Value, json};
 
 use super::super::Failure;
 use super::super::args::{Format, Key, KeyCreate};
-use super::super::output::{json, list, put};
+use super::super::output::{json, list, put, tell};
+use super::super::password;
 use super::user::scopes;
 use super::{name_of, with_admin};
 use crate::accounts::admin::NewKey;
+use crate::credential::ImportedKey;
 use crate::domain::ApiKeyRecord;
+use crate::domain::secret::ExposeSecret as _;
 
 pub(super) fn run(command: Key) -> Result<(), Failure> {
     match command {
         Key::Create(args) => create(args),
+        Key::Import(args) => import(args),
         Key::List(args) => with_admin(&args.config, async |admin| {
             let mut keys = Vec::new();
             for key in admin.keys(None).await? {
@@ -36,7 +40,9 @@ pub(super) fn run(command: Key) -> Result<(), Failure> {
         Key::Revoke(args) => {
             let id = args.id.parse().map_err(|_| {
                 // A whole key may have been pasted: it is not repeated.
-                Failure::wrong("that is no key id: it is the 26 characters behind `ptc_`, and `portcullis key list` shows it")
+                Failure::wrong(
+                    "that is no key id: it is the 26 characters behind `ptc_`, or what `key import` printed; `portcullis key list` shows it",
+                )
             })?;
             with_admin(&args.config, async |admin| {
                 admin.revoke_key(&id).await?;
@@ -46,14 +52,38 @@ pub(super) fn run(command: Key) -> Result<(), Failure> {
     }
 }
 
-fn create(args: KeyCreate) -> Result<(), Failure> {
-    let new = NewKey {
-        owner: args.owner,
-        name: args.name,
+fn wanted(args: &KeyCreate) -> Result<NewKey, Failure> {
+    Ok(NewKey {
+        owner: args.owner.clone(),
+        name: args.name.clone(),
         scopes: args.scopes.as_deref().map(scopes).transpose()?,
         expires_in: args.expires_in,
-        allow: args.allow,
-    };
+        allow: args.allow.clone(),
+    })
+}
+
+fn import(args: KeyCreate) -> Result<(), Failure> {
+    let new = wanted(&args)?;
+    let key = ImportedKey::parse(password::secret("The key: ", "key")?.expose_secret().as_bytes()).map_err(Failure::wrong)?;
+    if key.is_weak() {
+        tell(
+            "warning: this key holds less than random keys do, and only a hash protects it: replace it with `portcullis key create`\n",
+        );
+    }
+    with_admin(&args.config, async |admin| {
+        let record = admin.import_key(new, &key).await?;
+        match args.format.format {
+            Format::Text => put(&format!("{}\n", record.id)),
+            Format::Json => {
+                let owner = name_of(admin, record.owner).await?;
+                json(&shown(&record, owner.as_deref()))
+            }
+        }
+    })
+}
+
+fn create(args: KeyCreate) -> Result<(), Failure> {
+    let new = wanted(&args)?;
     with_admin(&args.config, async |admin| {
         let created = admin.create_key(new).await?;
         match args.format.format {

@@ -3,6 +3,7 @@
 
 mod key;
 mod session;
+mod signing_key;
 mod user;
 
 use std::path::Path;
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::Failure;
-use super::args::{ConfigArg, Key, Session, User};
+use super::args::{ConfigArg, Key, Session, SigningKey, User};
 use super::output::tell;
 use crate::accounts::admin::{Admin, AdminError, Publisher, StoreOnly};
 use crate::config::{self, Config, Environment};
@@ -40,6 +41,11 @@ pub(super) fn key(command: Key) -> Result<(), Failure> {
 /// `session …`
 pub(super) fn session(command: Session) -> Result<(), Failure> {
     session::run(command)
+}
+
+/// `signing-key …`
+pub(super) fn signing_key(command: &SigningKey) -> Result<(), Failure> {
+    signing_key::run(command)
 }
 
 /// The configuration at `path`, or all that is wrong with it, on stderr.

@@ -141,7 +141,8 @@ pub(super) fn scopes(text: &str) -> Result<ScopeSet, Failure> {
     })
 }
 
-/// `k=v` each; an empty value removes, one in brackets or braces is JSON, and anything else is text.
+/// `k=v` each: text; a name given several times is a list of texts, an empty value removes, and one in brackets or braces is
+/// JSON.
 fn attributes(pairs: &[String]) -> Result<Map<String, Value>, Failure> {
     let mut attributes = Map::new();
     for pair in pairs {
@@ -155,7 +156,16 @@ fn attributes(pairs: &[String]) -> Result<Map<String, Value>, Failure> {
             json if json.starts_with(['[', '{']) => serde_json::from_str(json).map_err(|_| usage("is no JSON behind its ="))?,
             text => text.into(),
         };
-        attributes.insert(name.to_owned(), value);
+        let both = match (attributes.remove(name), value) {
+            (None, value) => value,
+            (Some(first @ Value::String(_)), second @ Value::String(_)) => Value::Array(vec![first, second]),
+            (Some(Value::Array(mut all)), more @ Value::String(_)) => {
+                all.push(more);
+                Value::Array(all)
+            }
+            (Some(_), _) => return Err(usage("is there twice: only texts make a list together")),
+        };
+        attributes.insert(name.to_owned(), both);
     }
     Ok(attributes)
 }
@@ -171,6 +181,11 @@ mod tests {
             Value::Object(attributes(&pairs).expect("attributes")),
             json!({ "a": "1", "b": "x=y", "c": ["p", "q"], "d": null })
         );
+        let twice = ["t=a", "u=x", "t=b", "t=c"].map(str::to_owned);
+        assert_eq!(Value::Object(attributes(&twice).expect("attributes")), json!({ "t": ["a", "b", "c"], "u": "x" }));
+        for mixed in [["t=a", "t="], ["t=", "t=a"], ["t={}", "t=a"], ["t=a", "t=[1]"]] {
+            assert_eq!(attributes(&mixed.map(str::to_owned)).expect_err("none").exit, Exit::Usage, "{mixed:?}");
+        }
         for pair in ["a", "=b", "", "a=[1"] {
             assert_eq!(attributes(&[pair.to_owned()]).expect_err("none").exit, Exit::Usage, "{pair}");
         }

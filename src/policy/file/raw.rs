@@ -1,8 +1,11 @@
 //! A route file as it is written: every key with its type, its default and what it is for.
 
+use serde_json::{Value as Json, json};
+
 use crate::config::Rate;
 use crate::config::document::{Entry, Node, Table, Value};
 use crate::config::identity::IdentityWish;
+use crate::config::json_schema;
 use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, FromNode, Key, Shape, did_you_mean, refuse_unknown, section};
 use crate::config::values::{Later, LaterSection, Named, Required, Secret, Size, Version, Wait, table, words};
@@ -146,6 +149,10 @@ impl FromNode for TestCaller {
     const TAKES: &'static str = "\"anonymous\" or a table";
     const SHAPE: Shape = Shape::Section(TestPrincipal::KEYS);
 
+    fn schema() -> Json {
+        json_schema::either(json_schema::words(&["anonymous"]), json_schema::object(TestPrincipal::KEYS.iter()))
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if matches!(node.value, Value::Table(_)) {
             TestPrincipal::read(node, report)?;
@@ -178,6 +185,10 @@ pub(crate) struct RouteCors;
 impl FromNode for RouteCors {
     const TAKES: &'static str = "a table, or \"backend\"";
     const LATER_SECTION: bool = true;
+
+    fn schema() -> Json {
+        json_schema::nothing()
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let Value::Table(table) = &node.value {
@@ -243,6 +254,10 @@ impl FromNode for Route {
     const TAKES: &'static str = "a table";
     const SHAPE: Shape = Shape::Section(Own::KEYS);
 
+    fn schema() -> Json {
+        json_schema::object(Own::KEYS.iter().chain(Common::KEYS))
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let table = table(node, Self::TAKES, report)?;
         let keys: Vec<&Key> = Own::KEYS.iter().chain(Common::KEYS).collect();
@@ -281,6 +296,10 @@ pub(crate) struct Oddity(pub(crate) AllowInPath);
 impl FromNode for Oddity {
     const TAKES: &'static str = "a word such as \"encoded_slash\"";
 
+    fn schema() -> Json {
+        json_schema::words(&AllowInPath::NAMES.map(|(name, _)| name))
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         crate::config::values::parsed(node, Self::TAKES, report, |text| {
             let names = AllowInPath::NAMES.map(|(name, _)| name);
@@ -297,6 +316,17 @@ pub(crate) struct Wheres(pub(crate) Vec<At<(ConditionSubject, ConditionValue)>>)
 impl FromNode for Wheres {
     const TAKES: &'static str = "a table such as { \"attributes.tenant\" = \"{tenant}\" }";
     const SHAPE: Shape = Shape::Free(&[]);
+
+    fn schema() -> Json {
+        let scalar = json!({ "type": ["string", "number", "boolean"] });
+        let either = json_schema::either(scalar.clone(), json!({ "type": "object" }));
+        json!({
+            "type": "object",
+            "properties": { "subject": scalar, "username": scalar, "claims": { "type": "object" }, "attributes": { "type": "object" } },
+            "patternProperties": { r"^(?:claims|attributes)\..": either },
+            "additionalProperties": false,
+        })
+    }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let mut all = Vec::new();

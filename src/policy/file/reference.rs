@@ -22,6 +22,38 @@ fn the_reference_of_every_key_is_what_the_code_declares() {
     assert!(tables == declared, "docs/configuration.md is old: INSTA_UPDATE=always cargo test --lib reference");
 }
 
+/// Compares a schema that is committed with the one that is made; editors of this repository's files use the former.
+#[test]
+fn the_schemas_are_what_the_code_declares() {
+    for (name, made) in [("gateway", crate::config::gateway_schema()), ("routes", super::schema())] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schema/{name}.json"));
+        if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(&path, format!("{made:#}\n")).expect("written");
+            continue;
+        }
+        let written = std::fs::read_to_string(&path).expect("the schema");
+        let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+        assert!(written == made, "docs/schema/{name}.json is old: INSTA_UPDATE=always cargo test --lib reference");
+    }
+}
+
+#[test]
+fn every_key_says_in_the_schema_what_it_takes() {
+    fn look(keys: &[Key], before: &str) {
+        for key in keys.iter().filter(|key| !key.values.later) {
+            let name = format!("{before}{}", key.name);
+            assert!((key.values.schema)() != true, "`{name}`: give its type a `fn schema()` beside its `fn read()`");
+            if let Shape::Section(below) | Shape::Entries(below) | Shape::Free(below) = key.shape {
+                look(below, &format!("{name}."));
+            }
+        }
+    }
+    look(keys(), "");
+    look(raw::File::KEYS, "");
+    look(raw::Common::KEYS, "route.");
+}
+
 fn reference() -> String {
     let mut text = "\n## gateway.toml\n".to_owned();
     rows(keys(), &mut text);

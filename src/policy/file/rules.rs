@@ -145,7 +145,9 @@ pub(super) fn request_headers(
         let lower = name.value.to_ascii_lowercase();
         if lower == "host" {
             report.error(name.span, Finding::new("`Host` has a key of its own").help("write host = \"backend\", or a name"));
-        } else if [identity, &config.identity.headers, &IdentityTable::x_auth()].iter().any(|table| emits(table, &lower)) {
+        } else if [identity, &config.identity.headers, &IdentityTable::x_auth()].iter().any(|table| emits(table, &lower))
+            || fold(&lower) == fold(config.identity.assertion.header.as_str())
+        {
             let finding = Finding::new(format!("`{}` tells who is calling: it comes from the credential alone", name.value));
             report.error(name.span, finding.help("set it with `identity`, or take another name"));
         } else if ["x-request-id", "forwarded", "x-real-ip"].contains(&lower.as_str())
@@ -218,6 +220,11 @@ pub(super) fn kept_headers(wish: &At<Option<IdentityWish>>, config: &Config, rep
                 Finding::new(format!("`{kept}` is in `identity.keep_client_headers`: a client's own would be believed"));
             report.error(wish.span, finding.help("take it out there, or set another header here"));
         }
+    }
+    let assertion = &config.identity.assertion;
+    if assertion.enabled && emits(&wish_table.0, assertion.header.as_str()) {
+        let finding = Finding::new(format!("`{}` is the header of the assertion", assertion.header));
+        report.error(wish.span, finding.help("set another header here, or move `identity.assertion.header`"));
     }
 }
 

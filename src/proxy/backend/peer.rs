@@ -34,9 +34,9 @@ impl Wiring {
             Scheme::Http => (1, None),
             Scheme::H2c => (2, None),
             Scheme::Https(tls) => {
-                let [a, b, c, d, e, f, g, h, ..] = tls.fingerprint();
                 // Nowhere near the two above.
-                (u64::from_be_bytes([a, b, c, d, e, f, g, h]) | 1 << 63, Some(tls))
+                let part = tls.fingerprint().first_chunk().map_or(0, |part| u64::from_be_bytes(*part));
+                (part | 1 << 63, Some(tls))
             }
         };
         // The configuration has read all of them: what can't be read would end the thread here.

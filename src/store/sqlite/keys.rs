@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Sqlite, log, reading, writing};
-use crate::domain::{ApiKeyRecord, Entry, KeyId, Revoked, Timestamp, User, UserId};
+use crate::domain::{ApiKeyRecord, Entry, Hash256, KeyId, Revoked, Timestamp, User, UserId};
 use crate::store::{ApiKeys, StoreError, StoreResult, rows, sql};
 
 #[async_trait]
@@ -32,6 +32,15 @@ impl ApiKeys for Sqlite {
     async fn key(&self, id: &KeyId) -> StoreResult<Option<(ApiKeyRecord, User)>> {
         reading(async {
             let row = sqlx::query(sql::KEY).bind(id.as_str()).fetch_optional(&self.readers().await?).await?;
+            row.map(|row| Ok((rows::key(&row)?, rows::user(&row)?))).transpose()
+        })
+        .await
+    }
+
+    async fn key_by_hash(&self, hash: &Hash256) -> StoreResult<Option<(ApiKeyRecord, User)>> {
+        reading(async {
+            let query = sqlx::query(sql::KEY_BY_HASH).bind(hash.as_bytes().as_slice());
+            let row = query.fetch_optional(&self.readers().await?).await?;
             row.map(|row| Ok((rows::key(&row)?, rows::user(&row)?))).transpose()
         })
         .await

@@ -1,0 +1,43 @@
+//! From an accepted connection to one that speaks HTTP: what comes before it, within one deadline.
+
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::l4;
+use tokio::time::timeout;
+
+use super::line::Peer;
+use super::live::Shared;
+use super::tls;
+use crate::config::Listener;
+
+/// A connection that is to speak HTTP.
+pub(crate) struct Arrived {
+    /// What it says.
+    pub(crate) stream: Stream,
+    /// Who it is.
+    pub(crate) peer: Peer,
+    /// What was agreed on.
+    pub(crate) negotiated: Negotiated,
+}
+
+/// Which HTTP both sides agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Negotiated {
+    /// HTTP/2, by ALPN (RFC 7301).
+    Http2,
+    /// HTTP/1.1, by ALPN.
+    Http1,
+    /// Nothing: there was no ALPN, or no TLS.
+    Nothing,
+}
+
+/// Makes one of what `listener` accepted; `None`: it is no such thing, and closed.
+pub(crate) async fn of(stream: l4::stream::Stream, peer: Peer, listener: &Listener, shared: &Shared) -> Option<Arrived> {
+    let peer = Peer { redirect: listener.redirect_to_https, tls: listener.tls, ..peer };
+    if !listener.tls {
+        return Some(Arrived { stream: Box::new(stream), peer, negotiated: Negotiated::Nothing });
+    }
+    let live = shared.live.load_full();
+    let deadline = live.config.server.limits.header_timeout;
+    let (stream, negotiated) = timeout(deadline, tls::accept(stream, live.tls.clone()?)).await.ok()??;
+    Some(Arrived { stream, peer, negotiated })
+}
