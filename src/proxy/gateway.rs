@@ -153,7 +153,8 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_request_filter(&self, session: &mut Session, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
         upstream::nominated(&session.req_header().headers, request);
-        upstream::request(ctx, request)
+        upstream::request(ctx, request)?;
+        upstream::trailers(session.req_header(), request)
     }
 
     async fn request_body_filter(

@@ -41,12 +41,7 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
         None => permit.upstream_path().to_owned(),
     };
     request.set_raw_path(path.as_bytes())?;
-    let takes_trailers = request.version == Version::HTTP_2 && request.headers.get_all(TE).iter().any(|te| te == "trailers");
     strip(ctx, request);
-    if takes_trailers {
-        // Servers of gRPC look for it: trailers come through to this client.
-        request.insert_header(TE, "trailers")?;
-    }
     if permit.principal().is_some_and(|caller| caller.method == CredentialKind::Bearer) && !spec.forward_credential {
         request.remove_header(&AUTHORIZATION);
     }
@@ -79,6 +74,15 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
             Some(value) => request.insert_header(rule.name.clone(), value.clone())?,
             None => drop(request.remove_header(&rule.name)),
         }
+    }
+    Ok(())
+}
+
+/// Tells a server of HTTP/2 that trailers come through, where they do: those of gRPC take no call without.
+pub(crate) fn trailers(client: &RequestHeader, request: &mut RequestHeader) -> Result<()> {
+    let takes = |client: &RequestHeader| client.headers.get_all(TE).iter().any(|te| te == "trailers");
+    if client.version == Version::HTTP_2 && request.version == Version::HTTP_2 && takes(client) {
+        request.insert_header(TE, "trailers")?;
     }
     Ok(())
 }
