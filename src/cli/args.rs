@@ -31,6 +31,8 @@ pub enum Command {
     Check(Check),
     /// Print the resolved route table.
     Routes(Routes),
+    /// Run the policy tests: the `[[test]]` entries of the route files.
+    Test(Test),
     /// Manage accounts.
     #[command(subcommand)]
     User(User),
@@ -130,6 +132,19 @@ pub struct Check {
 #[derive(Args, Debug)]
 #[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
 pub struct Routes {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+/// `test`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Test {
+    /// Only tests with this in their request, name, route or file.
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
     #[command(flatten)]
     pub config: ConfigArg,
     #[command(flatten)]

@@ -15,6 +15,8 @@ mod output;
 mod password;
 pub mod routes;
 mod run;
+pub mod test;
+mod trace;
 
 use crate::config::Environment;
 use args::{Cli, Command};
@@ -82,7 +84,8 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<(), Failure> {
-    let colors = std::io::stdout().is_terminal();
+    // https://no-color.org: set to anything, it says no.
+    let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match command {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::demo(&args),
@@ -94,6 +97,10 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Routes(args) => {
             let format = args.format.format.into();
             report(&routes::routes(&args.config.config, format, colors, &Environment::of_process()))
+        }
+        Command::Test(args) => {
+            let (format, filter) = (args.format.format.into(), args.filter.as_deref());
+            report(&test::test(&args.config.config, filter, format, colors, &Environment::of_process()))
         }
         Command::User(command) => manage::user(command),
         Command::Key(command) => manage::key(command),

@@ -148,6 +148,16 @@ impl Report {
         self.file(Severity::Error, span, Finding { message: message.into(), help, related });
     }
 
+    /// One more finding as it would be shown on a terminal, without being filed.
+    pub(crate) fn show_error(&self, span: Span, finding: Finding, colors: bool) -> String {
+        let renderer = if colors { Renderer::styled() } else { Renderer::plain() };
+        let (line, column) = self.position(span);
+        let Finding { message, help, related } = finding;
+        let file = self.name_of(span);
+        let shown = Diagnostic { severity: Severity::Error, file, line, column, message, help, span, related };
+        self.picture(&renderer, &shown) + "\n"
+    }
+
     /// Every finding as it is shown on a terminal: errors, then warnings, each with its line.
     #[must_use]
     pub fn render(&self, colors: bool) -> String {
@@ -281,6 +291,11 @@ impl Report {
             let Finding { message, help, related } = finding;
             self.findings.push(Diagnostic { severity, file: self.name_of(span), line, column, message, help, span, related });
         }
+    }
+
+    /// From a place to the end of its line.
+    pub(crate) fn span_at(&self, place: (&str, u32, u32)) -> Span {
+        self.find(place)
     }
 
     fn find(&self, (file, line, column): (&str, u32, u32)) -> Span {

@@ -49,9 +49,15 @@ impl Roles {
     /// for admins `portcullis:admin`. Logins, refreshes and API keys get what is cut out of this.
     #[must_use]
     pub fn held_by(&self, user: &User) -> ScopeSet {
-        let own = [Some(Scope::ACCOUNT), self.grants(&user.roles, "admin").then_some(Scope::ADMIN)];
+        user.scopes.union(&self.login_scopes(&user.roles))
+    }
+
+    /// What a login with `roles` holds, beside the user's own scopes.
+    #[must_use]
+    pub fn login_scopes(&self, roles: &[String]) -> ScopeSet {
+        let own = [Some(Scope::ACCOUNT), self.grants(roles, "admin").then_some(Scope::ADMIN)];
         let own: ScopeSet = own.into_iter().flatten().filter_map(|name| name.parse().ok()).collect();
-        user.scopes.union(&self.scopes_of(&user.roles)).union(&own)
+        self.scopes_of(roles).union(&own)
     }
 }
 

@@ -237,7 +237,6 @@ otlp_endpoint = ""
         ("[auth]\npassword_grant = \"off\"", "auth.password_grant"),
         ("[auth]\naliases = { \"/token\" = \"/auth/login\" }", "auth.aliases"),
         ("[auth]\ncompat = [\"authelia\"]", "auth.compat"),
-        ("[tokens]\nalgorithm = \"EdDSA\"", "tokens.algorithm"),
         ("[[issuers]]\nname = \"x\"", "issuers"),
         ("[[oidc]]\nname = \"x\"", "oidc"),
         ("[mail]\nsmtp = \"smtp://x\"", "mail"),

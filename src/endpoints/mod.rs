@@ -17,12 +17,14 @@ use std::sync::{Arc, OnceLock};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
 
+pub use crate::policy::own::is_own;
 pub use caller::caller;
 
 use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::CredentialKind;
+use crate::policy::own::JWKS;
 use crate::revocation::Revocations;
 
 /// What the endpoints work with; made anew by a reload.
@@ -83,9 +85,6 @@ impl Noted {
     }
 }
 
-/// Where the JWKS is, on every host and whatever the prefix (RFC 8615).
-const JWKS: &str = "/.well-known/jwks.json";
-
 /// The table of contents: each endpoint below the prefix.
 fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 4] {
     [
@@ -110,13 +109,6 @@ pub fn router(state: Arc<EndpointState>) -> Router {
 /// The paths of the endpoints below the prefix. `tests/endpoints` knocks on each.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     endpoints().into_iter().map(|(path, _)| path)
-}
-
-/// Whether the canonical `path` belongs to the gateway itself, so that no route is asked.
-#[must_use]
-pub fn is_own(config: &Config, path: &str) -> bool {
-    let below = path.strip_prefix(config.auth.prefix.as_str());
-    path == JWKS || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A path in which axum finds no parameters.

@@ -1,6 +1,8 @@
 //! The route files: from TOML to checked [`RouteSpec`]s, with the diagnostics of `config`.
 
+mod cases;
 mod raw;
+mod raw_test;
 #[cfg(test)]
 mod reference;
 mod rules;
@@ -9,7 +11,9 @@ mod spec;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Conflict, Place, RouteSpec, RouteTable};
+pub use cases::usual_scopes;
+
+use super::{Conflict, Place, PolicyTest, RouteSpec, RouteTable, Ruling};
 use crate::config::document::{self, Surroundings};
 use crate::config::json_schema;
 use crate::config::load::{Draft, absolute_glob, draft};
@@ -30,15 +34,29 @@ pub struct Everything {
     pub config: Config,
     /// The routes of all files, in order.
     pub table: RouteTable,
+    /// The policy tests of all files, in order.
+    pub tests: Vec<PolicyTest>,
     /// The warnings.
     pub report: Report,
 }
 
-/// Reads and checks gateway.toml at `path` and every route file it includes, and makes the table: all good, or every error
-/// there is.
+/// Reads and checks gateway.toml at `path` and every route file it includes, makes the table, and runs the policy tests: all
+/// good, or every error there is.
 pub fn load(path: &Path, env: &Environment) -> Result<Everything, Report> {
+    let mut everything = load_untested(path, env)?;
+    for test in &everything.tests {
+        let ruling = test.judge(&everything.config, &everything.table);
+        if let Some(finding) = cases::failure(test, &ruling, &everything.table, &everything.report) {
+            everything.report.error(cases::blamed(test, &ruling), finding);
+        }
+    }
+    if everything.report.is_good() { Ok(everything) } else { Err(everything.report) }
+}
+
+/// The same, but for the policy tests, which are read and not run: for whoever wants to know why they fail.
+pub fn load_untested(path: &Path, env: &Environment) -> Result<Everything, Report> {
     let mut draft = draft(path, env)?;
-    let specs = routes(path, &mut draft, env);
+    let (specs, tests) = routes(path, &mut draft, env);
     // A tie between two routes is reported beside what else is wrong.
     let table = RouteTable::build(specs, draft.config.roles.clone());
     if let Err(conflicts) = &table {
@@ -47,8 +65,17 @@ pub fn load(path: &Path, env: &Environment) -> Result<Everything, Report> {
         }
     }
     match table {
-        Ok(table) if draft.report.is_good() => Ok(Everything { config: draft.config, table, report: draft.report }),
+        Ok(table) if draft.report.is_good() => Ok(Everything { config: draft.config, table, tests, report: draft.report }),
         _ => Err(draft.report),
+    }
+}
+
+impl Everything {
+    /// A failed test as it is shown on a terminal: its place, what it expects, what came, and why. Nothing where it passes.
+    #[must_use]
+    pub fn failure(&self, test: &PolicyTest, ruling: &Ruling, colors: bool) -> Option<String> {
+        let finding = cases::failure(test, ruling, &self.table, &self.report)?;
+        Some(self.report.show_error(cases::blamed(test, ruling), finding, colors))
     }
 }
 
@@ -67,24 +94,28 @@ fn file_conflict(conflict: &Conflict, report: &mut Report) {
     report.error_at(at(conflict.place()), message, help, conflict.other().map(|other| (at(other), "the other one")));
 }
 
-/// The routes of every file that gateway.toml includes.
-fn routes(path: &Path, draft: &mut Draft, env: &Environment) -> Vec<RouteSpec> {
+/// The routes and the tests of every file that gateway.toml includes.
+fn routes(path: &Path, draft: &mut Draft, env: &Environment) -> (Vec<RouteSpec>, Vec<PolicyTest>) {
     let shown_folder = path.strip_prefix(".").unwrap_or(path).parent().unwrap_or_else(|| Path::new("")).to_owned();
     let folder = draft.config.file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let mut files = BTreeSet::new();
     let mut specs = spec::Specs::default();
+    let mut tests = Vec::new();
     for pattern in std::mem::take(&mut draft.include.value) {
         for file in matching(&pattern, &folder, draft) {
             if files.insert(file.clone()) {
                 let shown = file.strip_prefix(&folder).map_or_else(|_| file.clone(), |below| shown_folder.join(below));
-                read(&file, &shown, pattern.span, draft, env, &mut specs);
+                tests.extend(read(&file, &shown, pattern.span, draft, env, &mut specs));
             }
         }
     }
     if specs.is_empty() && !files.is_empty() && draft.report.is_good() {
         draft.report.warning(draft.include.span, Finding::new("there is no route: every call is answered 404"));
     }
-    specs.done()
+    // A test may name a route of any file.
+    let names = specs.names();
+    let tests = tests.iter().filter_map(|test| cases::checked(test, &names, draft)).collect();
+    (specs.done(), tests)
 }
 
 /// The files that `pattern` names, in order.
@@ -117,11 +148,22 @@ fn matching(pattern: &At<String>, folder: &Path, draft: &mut Draft) -> Vec<PathB
     files
 }
 
-fn read(file: &Path, shown: &Path, include: Span, draft: &mut Draft, env: &Environment, specs: &mut spec::Specs) {
+/// Adds a file's routes to `specs`, and gives its tests.
+fn read(
+    file: &Path,
+    shown: &Path,
+    include: Span,
+    draft: &mut Draft,
+    env: &Environment,
+    specs: &mut spec::Specs,
+) -> Vec<At<raw_test::Test>> {
     let shown = shown.display().to_string();
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
-        Err(error) => return draft.report.error(include, format!("the route file `{shown}` can't be read: {error}")),
+        Err(error) => {
+            draft.report.error(include, format!("the route file `{shown}` can't be read: {error}"));
+            return Vec::new();
+        }
     };
     let source = draft.report.add_source(&shown, text.clone());
     let folder = file.parent().unwrap_or_else(|| Path::new(""));
@@ -131,6 +173,7 @@ fn read(file: &Path, shown: &Path, include: Span, draft: &mut Draft, env: &Envir
     for route in &file.route.value {
         specs.add(&route.value, &file.defaults.value, draft);
     }
+    file.test.value
 }
 
 #[cfg(test)]

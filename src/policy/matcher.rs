@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::pattern::Segment;
@@ -78,8 +79,23 @@ impl Tree {
 
     /// The routes of the most specific pattern that matches; those that [suit](Key::suits) of them are meant.
     pub(super) fn find(&self, key: &Key<'_>) -> Option<&[Arc<Route>]> {
+        match self.walk(key, &mut ControlFlow::Break) {
+            ControlFlow::Break(routes) => Some(routes),
+            ControlFlow::Continue(()) => None,
+        }
+    }
+
+    /// Shows `visit` the routes of each pattern that matches, the most specific first, until it has seen enough.
+    pub(super) fn walk<'t, B>(
+        &'t self,
+        key: &Key<'_>,
+        visit: &mut impl FnMut(&'t [Arc<Route>]) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         // Every path starts with a slash: behind it stands the first segment.
-        self.root.find(Some(key.folded.strip_prefix('/')?), key)
+        match key.folded.strip_prefix('/') {
+            Some(first) => self.root.walk(Some(first), key, visit),
+            None => ControlFlow::Continue(()),
+        }
     }
 }
 
@@ -87,20 +103,36 @@ impl Node {
     /// `rest` is what is left of the path behind a slash; nothing where the path ended.
     ///
     /// Each node is visited once at most: a path leads to it in one way only.
-    fn find(&self, rest: Option<&str>, key: &Key<'_>) -> Option<&[Arc<Route>]> {
-        let Some(rest) = rest else { return some_suits(&self.here, key).or_else(|| some_suits(&self.rest, key)) };
+    fn walk<'t, B>(
+        &'t self,
+        rest: Option<&str>,
+        key: &Key<'_>,
+        visit: &mut impl FnMut(&'t [Arc<Route>]) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let Some(rest) = rest else {
+            offer(&self.here, key, visit)?;
+            return offer(&self.rest, key, visit);
+        };
         let (segment, behind) = match rest.split_once('/') {
             Some((segment, behind)) => (segment, Some(behind)),
             None => (rest, None),
         };
-        let literal = || self.literals.get(segment).and_then(|node| node.find(behind, key));
-        let param = || self.param.as_ref().filter(|_| !segment.is_empty()).and_then(|node| node.find(behind, key));
-        literal().or_else(param).or_else(|| some_suits(&self.rest, key))
+        if let Some(node) = self.literals.get(segment) {
+            node.walk(behind, key, visit)?;
+        }
+        if let Some(node) = self.param.as_ref().filter(|_| !segment.is_empty()) {
+            node.walk(behind, key, visit)?;
+        }
+        offer(&self.rest, key, visit)
     }
 }
 
-fn some_suits<'t>(routes: &'t [Arc<Route>], key: &Key<'_>) -> Option<&'t [Arc<Route>]> {
-    routes.iter().any(|route| key.suits(route)).then_some(routes)
+fn offer<'t, B>(
+    routes: &'t [Arc<Route>],
+    key: &Key<'_>,
+    visit: &mut impl FnMut(&'t [Arc<Route>]) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    if routes.iter().any(|route| key.suits(route)) { visit(routes) } else { ControlFlow::Continue(()) }
 }
 
 fn add(routes: &mut Vec<Arc<Route>>, route: &Arc<Route>, ties: &mut Vec<Arc<Route>>) {

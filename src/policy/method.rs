@@ -103,3 +103,12 @@ impl Methods {
         }
     }
 }
+
+impl Methods {
+    /// For people: `GET, HEAD`.
+    pub(super) fn listed(&self) -> String {
+        let mut all = BTreeSet::new();
+        self.list(&mut all);
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    }
+}

@@ -6,6 +6,7 @@ use crate::config::Roles;
 use crate::domain::{CanonicalPath, Principal, Scope};
 use crate::problem::Refusal;
 
+use super::ask::Ask;
 use super::method::Methods;
 use super::pattern::{Params, Pattern, PatternError};
 use super::rewrite::{Rewrite, RewriteError};
@@ -109,18 +110,31 @@ impl Route {
     }
 
     fn judge(&self, caller: &Principal, params: &Params) -> Result<(), Refusal> {
+        match self.asks().find(|ask| !self.meets(*ask, caller, params)) {
+            None => Ok(()),
+            Some(Ask::Scope(_) | Ask::AnyScope(_)) => Err(Refusal::InsufficientScope(self.asked.clone().unwrap_or_default())),
+            Some(Ask::Role(_)) => Err(Refusal::Forbidden("This call needs a role that the caller does not have.")),
+            Some(Ask::Where(_)) => Err(Refusal::Forbidden("A condition of this route is not met.")),
+        }
+    }
+
+    /// What it asks of a caller, in the order in which it is judged: the first that is not met is why a caller is refused.
+    pub fn asks(&self) -> impl Iterator<Item = Ask<'_>> {
         let spec = &self.spec;
-        let holds = |scope: &Scope| caller.scopes.covers(scope);
-        if !spec.scopes.iter().all(holds) || !(spec.any_scopes.is_empty() || spec.any_scopes.iter().any(holds)) {
-            return Err(Refusal::InsufficientScope(self.asked.clone().unwrap_or_default()));
+        let any = (!spec.any_scopes.is_empty()).then_some(Ask::AnyScope(&spec.any_scopes));
+        let role = (!spec.roles.is_empty()).then_some(Ask::Role(&spec.roles));
+        spec.scopes.iter().map(Ask::Scope).chain(any).chain(role).chain(spec.conditions.iter().map(Ask::Where))
+    }
+
+    /// Whether `caller` meets what this route asks.
+    #[must_use]
+    pub fn meets(&self, ask: Ask<'_>, caller: &Principal, params: &Params) -> bool {
+        match ask {
+            Ask::Scope(scope) => caller.scopes.covers(scope),
+            Ask::AnyScope(scopes) => scopes.iter().any(|scope| caller.scopes.covers(scope)),
+            Ask::Role(roles) => roles.iter().any(|role| self.roles.grants(&caller.roles, role)),
+            Ask::Where(condition) => condition.holds(caller, params),
         }
-        if !(spec.roles.is_empty() || spec.roles.iter().any(|role| self.roles.grants(&caller.roles, role))) {
-            return Err(Refusal::Forbidden("This call needs a role that the caller does not have."));
-        }
-        if !spec.conditions.iter().all(|condition| condition.holds(caller, params)) {
-            return Err(Refusal::Forbidden("A condition of this route is not met."));
-        }
-        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::Method;
@@ -229,6 +230,18 @@ impl RouteTable {
         let mut allow = BTreeSet::new();
         suiting().for_each(|route| route.methods().list(&mut allow));
         Found::MethodNotAllowed { allow: allow.into_iter().collect::<Vec<_>>().join(", ") }
+    }
+
+    /// Every route that host and path lead to, the most specific pattern first: what [`Self::find`] would see if it went on.
+    pub(super) fn candidates<'t>(&'t self, host: Option<&'t str>, key: &Key<'_>) -> Vec<&'t [Arc<Route>]> {
+        let mut all = Vec::new();
+        for tree in self.trees(host) {
+            let _ = tree.walk(key, &mut |routes| {
+                all.push(routes);
+                ControlFlow::<()>::Continue(())
+            });
+        }
+        all
     }
 
     /// The trees that a host's requests are looked up in, the most specific first.

@@ -14,13 +14,11 @@ use super::backend::Backends;
 use super::bridge::Router;
 use super::facts::Facts;
 use super::identity::{Identity, IdentityError};
-use super::target::Authority;
 use super::tls;
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::{Clock, Entropy};
-use crate::endpoints::is_own;
-use crate::policy::{Found, Permit, RouteTable};
+use crate::policy::{Permit, RouteTable, own};
 use crate::problem::Refusal;
 use crate::revocation::Revocations;
 use crate::telemetry::metrics::Metrics;
@@ -56,8 +54,7 @@ impl Live {
     ) -> Result<Self, IdentityError> {
         let backends = Backends::of(&table);
         let identity = Identity::build(&table, &config.identity, &[config.api_keys.header.as_str()])?;
-        let authority = config.server.public_url.split("//").nth(1).and_then(|rest| rest.split('/').next());
-        let public_host = authority.and_then(|text| Authority::parse(text.as_bytes())).map(|authority| authority.host);
+        let public_host = own::public_host(&config);
         let tls = tls::server_config(&config.server.tls);
         Ok(Self { config, table, schemes, router, backends, identity, tls, assertions: None, public_host })
     }
@@ -74,16 +71,9 @@ impl Live {
         self.assertions.as_ref().map_or(Ok(None), |assertions| assertions.of(permit))
     }
 
-    /// Whether a request is for the gateway itself: below its prefix on every host, for its well-known documents on its
-    /// own, and on others where no route has them.
+    /// Whether a request is for the gateway itself.
     pub(crate) fn is_own(&self, facts: &Facts) -> bool {
-        let (path, host) = (&facts.target.path, facts.target.host.as_deref());
-        let below_prefix = || path.as_str().starts_with(self.config.auth.prefix.as_str());
-        is_own(&self.config, path.as_str())
-            && (below_prefix()
-                || host.is_none()
-                || host == self.public_host.as_deref()
-                || matches!(self.table.find(host, path, &facts.method), Found::None))
+        own::answers(&self.config, self.public_host.as_deref(), &self.table, &facts.target, &facts.method)
     }
 }
 

@@ -24,11 +24,11 @@ mod patience;
 mod refuse;
 mod request_id;
 pub mod serve;
-pub mod target;
 mod tls;
 mod upstream;
 mod wire;
 
+pub use crate::policy::target;
 pub(crate) use gateway::Gateway;
 pub use live::{Live, Shared};
 pub use serve::{Running, ServeError, start};

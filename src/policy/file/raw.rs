@@ -2,13 +2,14 @@
 
 use serde_json::{Value as Json, json};
 
+use super::raw_test::Test;
 use crate::config::Rate;
 use crate::config::document::{Entry, Node, Table, Value};
 use crate::config::identity::IdentityWish;
 use crate::config::json_schema;
 use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, FromNode, Key, Shape, did_you_mean, refuse_unknown, section};
-use crate::config::values::{Later, LaterSection, Named, Required, Secret, Size, Version, Wait, table, words};
+use crate::config::values::{Later, Named, Required, Secret, Size, Version, Wait, table, words};
 use crate::domain::{CredentialKind, Scope};
 use crate::policy::{AllowInPath, AuthMode, Case, ConditionSubject, ConditionValue, TrailingSlash};
 
@@ -22,7 +23,7 @@ section! {
         /// The routes.
         route: Vec<At<Route>> = "[]",
         /// Policy tests.
-        _test as "test": LaterSection<Test, true> = "",
+        test: Vec<At<Test>> = "[]",
     }
 }
 
@@ -92,72 +93,6 @@ section! {
         _stream_expiry as "stream_expiry": Later = r#""session""#,
         /// CORS: as `[cors]` of gateway.toml, or `"backend"`.
         _cors as "cors": RouteCors = "",
-    }
-}
-
-section! {
-    /// `[[test]]`
-    pub(crate) struct Test {
-        /// Method and URL.
-        _request as "request": Option<String> = "",
-        /// Who calls.
-        _as as "as": Option<TestCaller> = "",
-        /// What comes of it.
-        _expect as "expect": Option<AnyValue> = "",
-        /// Which route must match.
-        _route as "route": Option<String> = "",
-    }
-}
-
-section! {
-    /// `as` of a `[[test]]`.
-    pub(crate) struct TestPrincipal {
-        /// Its scopes.
-        _scopes as "scopes": Option<AnyValue> = "",
-        /// Its roles.
-        _roles as "roles": Option<AnyValue> = "",
-        /// Its attributes.
-        _attributes as "attributes": Option<AnyValue> = "",
-        /// Its credential.
-        _credential as "credential": Option<AnyValue> = "",
-        /// Its username.
-        _username as "username": Option<AnyValue> = "",
-        /// Its subject.
-        _subject as "subject": Option<AnyValue> = "",
-        /// Its claims.
-        _claims as "claims": Option<AnyValue> = "",
-    }
-}
-
-/// Anything: what belongs to a feature that is not built yet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AnyValue;
-
-impl FromNode for AnyValue {
-    const TAKES: &'static str = "a value";
-
-    fn read(_: &Node, _: &mut Report) -> Option<Self> {
-        Some(Self)
-    }
-}
-
-/// `as`: a word or a table.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TestCaller;
-
-impl FromNode for TestCaller {
-    const TAKES: &'static str = "\"anonymous\" or a table";
-    const SHAPE: Shape = Shape::Section(TestPrincipal::KEYS);
-
-    fn schema() -> Json {
-        json_schema::either(json_schema::words(&["anonymous"]), json_schema::object(TestPrincipal::KEYS.iter()))
-    }
-
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        if matches!(node.value, Value::Table(_)) {
-            TestPrincipal::read(node, report)?;
-        }
-        Some(Self)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::raw;
+use super::raw_test::{Someone, Test};
 use crate::config::keys;
 use crate::config::schema::{Key, Shape};
 
@@ -69,12 +70,10 @@ fn reference() -> String {
         &mut text,
     );
     rows(raw::Common::KEYS, &mut text);
-    for key in raw::File::KEYS.iter().filter(|key| key.values.later) {
-        heading(&format!("[[{}]]", key.name), key.about, true, &mut text);
-        if let Shape::Entries(below) = key.shape {
-            rows(below, &mut text);
-        }
-    }
+    heading("[[test]]", "A policy test, run by `check`, `test`, at the start and at each reload:", false, &mut text);
+    rows(Test::KEYS, &mut text);
+    heading("[[test]].as", "\"anonymous\", or who calls:", false, &mut text);
+    rows(Someone::KEYS, &mut text);
     text
 }
 

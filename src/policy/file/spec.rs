@@ -1,6 +1,6 @@
 //! From a raw route to a [`RouteSpec`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use http::Method;
@@ -27,6 +27,11 @@ impl Specs {
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty()
+    }
+
+    /// The names of all, of those with errors too.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        self.names.keys().map(String::as_str).collect()
     }
 
     /// All of them.

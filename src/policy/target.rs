@@ -6,8 +6,9 @@ use std::net::Ipv6Addr;
 use http::{Method, Version};
 
 use crate::domain::CanonicalPath;
-use crate::policy::method::{USUAL, is_never_taken};
 use crate::problem::Refusal;
+
+use super::method::{USUAL, is_never_taken};
 
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
