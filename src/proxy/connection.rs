@@ -38,12 +38,7 @@ pub(crate) async fn run(
 }
 
 /// Requests one after the other.
-async fn http1(
-    proxy: Arc<HttpProxy<Gateway>>,
-    shared: Arc<Shared>,
-    wire: Wire,
-    mut closing: watch::Receiver<bool>,
-) {
+async fn http1(proxy: Arc<HttpProxy<Gateway>>, shared: Arc<Shared>, wire: Wire, mut closing: watch::Receiver<bool>) {
     let mut wire = Box::new(wire);
     loop {
         let config = Arc::clone(&shared.live.load().config);

@@ -15,6 +15,7 @@ mod credentials;
 mod demo;
 mod echo;
 mod gateway;
+mod http2;
 mod identity;
 mod lifecycle;
 mod logins;

@@ -41,6 +41,7 @@ impl Head {
         let too_large = !fits(&parts, &target, limits);
         let (length, fault) = match fields(&parts.headers) {
             _ if too_large => (None, Some(Fault::TooLarge)),
+            _ if !has_scheme(&parts) => (None, Some(Fault::Malformed("the scheme is neither http nor https"))),
             Ok(length) => (length, None),
             Err(fault) => (None, Some(fault)),
         };
@@ -66,6 +67,12 @@ impl Head {
         }
         Self { line, header: parts.into(), length }
     }
+}
+
+/// Whether the scheme is one of ours; which of them is the client's affair, who may not know what is before us. The engine
+/// keeps it beside an authority only.
+fn has_scheme(parts: &request::Parts) -> bool {
+    parts.method == Method::CONNECT || parts.uri.authority().is_none() || matches!(parts.uri.scheme_str(), Some("http" | "https"))
 }
 
 /// Whether a head is within the limits; fields are counted as HTTP/1 would write them.
