@@ -91,7 +91,7 @@ async fn grpc_passes_in_every_kind_of_call_and_refusals_have_its_codes() {
     assert!(line("path=/t.Open/Slow").is_some_and(|line| line.contains("status=499")), "{log}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_logs_in_and_calls_and_is_refused_over_http_2() {
     let backend = echo().await;
     let gateway =

@@ -179,7 +179,7 @@ fn begin(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, shared:
     let (mut exchange, rest) = Exchange::new(header, Arc::clone(&line), body, respond, Arc::clone(&outcome));
     let serving = serving.clone();
     tokio::spawn(async move {
-        if length.is_some_and(|length| length > 0) && !exchange.is_body_done() && !exchange.look_ahead(MOMENT).await {
+        if length.is_some() && !exchange.is_body_done() && !exchange.look_ahead(MOMENT).await {
             line.set_fault(Fault::Malformed("the body is not of the length that was announced"));
         }
         let session = ServerSession::new_custom(Box::new(exchange));
