@@ -4,26 +4,38 @@
 //! What is made from the configuration is in `live`, swapped whole by a reload; what outlives reloads is in `parts`.
 
 mod chores;
+mod handover;
+mod inspect;
 mod live;
 mod parts;
 mod sample;
+mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::config::{Config, Environment, Listener, Report};
 use crate::credential::KeyError;
 use crate::proxy::identity::IdentityError;
 use crate::proxy::live::Shared;
 use crate::proxy::serve::{self, Running, ServeError};
+use crate::revocation::Revocations as _;
 use crate::store::StoreError;
+use handover::{Offer, Taken};
+pub use inspect::{Answer, InspectError, inspect};
 pub use live::Loaded;
 use parts::Parts;
 pub use sample::{Sample, start as start_sample};
+pub use watch::Watch;
+
+/// How long a gateway that takes another's place has to become ready.
+const READY: Duration = Duration::from_secs(30);
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -40,6 +52,8 @@ pub enum StartError {
     Redis(String),
     /// An address can't be listened on.
     Serve(ServeError),
+    /// The gateway that runs can't be replaced.
+    Upgrade(String),
     /// The machine gives no threads or signals.
     System(io::Error),
 }
@@ -48,6 +62,17 @@ impl From<Report> for StartError {
     fn from(report: Report) -> Self {
         Self::Config(report)
     }
+}
+
+/// What a gateway that starts has to do with others on the same configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Succession {
+    /// Nothing.
+    Alone,
+    /// It can be replaced by a later one.
+    Replaceable,
+    /// It takes the place of the one that runs, if there is one, and can be replaced itself.
+    Replaces,
 }
 
 /// A running gateway.
@@ -59,6 +84,9 @@ pub struct Gateway {
     parts: Arc<Parts>,
     shared: Arc<Shared>,
     running: Running,
+    /// Where another process can ask for the listeners, and who has taken them.
+    _open: Option<handover::Open>,
+    taken: Mutex<mpsc::Receiver<u32>>,
     /// Locked by the one who waits for them.
     // Last, so that what lives on it ends before it does.
     runtime: Runtime,
@@ -87,7 +115,12 @@ impl Signals {
 
 impl Gateway {
     /// Binds the addresses and serves `everything`, which was loaded from `file`. Logging has been started by the caller.
-    pub fn start(file: &Path, environment: &Environment, everything: Loaded) -> Result<(Self, Signals), StartError> {
+    pub fn start(
+        file: &Path,
+        environment: &Environment,
+        everything: Loaded,
+        succession: Succession,
+    ) -> Result<(Self, Signals), StartError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("stores")
@@ -111,11 +144,29 @@ impl Gateway {
             move || parts.store_is_up()
         });
         let shared = Arc::new(shared);
+        let predecessor = match succession {
+            Succession::Replaces => predecessor(&config, environment, &parts)?,
+            Succession::Alone | Succession::Replaceable => None,
+        };
+        let (inherited, told) = predecessor.map(Taken::split).unzip();
         let server = &config.server;
-        let running = serve::start(&shared, &server.listen, server.admin_listen, server.threads).map_err(StartError::Serve)?;
+        let running = serve::start(&shared, &server.listen, server.admin_listen, server.threads, inherited.unwrap_or_default())
+            .map_err(StartError::Serve)?;
+        let offer = (succession != Succession::Alone).then(|| Offer::new(&config, environment, told.is_some())).flatten();
+        if let Some(told) = told {
+            // Both serve now: if the old one is gone without a word, so be it.
+            if let Err(error) = handover::go(&told) {
+                tracing::warn!("the gateway that ran before did not say that it ends: {error}");
+            }
+            tracing::info!("took the listeners over from the gateway that ran before");
+        }
+        let (tell, taken) = mpsc::channel(1);
+        let open = offer.and_then(|offer| offer.open(running.lendable(), tell));
         chores::start(&runtime, &parts, &shared);
         let (file, environment) = (file.to_owned(), environment.clone());
-        Ok((Self { file, environment, started: config, parts, shared, running, runtime }, signals))
+        let gateway =
+            Self { file, environment, started: config, parts, shared, running, _open: open, taken: Mutex::new(taken), runtime };
+        Ok((gateway, signals))
     }
 
     /// Its listeners, with the ports that they got.
@@ -150,21 +201,38 @@ impl Gateway {
         }
     }
 
-    /// Serves until SIGTERM or SIGINT, reloads at SIGHUP, and drains at the end.
-    pub fn until_told_to_end(&self, mut signals: Signals) {
+    /// Serves until SIGTERM, SIGINT or a process that takes its place; reloads at SIGHUP and at what `watch` sees, and drains
+    /// at the end.
+    pub fn until_told_to_end(&self, mut signals: Signals, watch: Option<Watch>) {
+        // One change waiting is enough: what comes meanwhile is read with it.
+        let (changed, mut news) = mpsc::channel(1);
+        let watching = watch.map(|watch| watch.start(changed)).transpose();
+        if let Err(error) = &watching {
+            tracing::error!(%error, "changed files can't be watched: send SIGHUP after a change");
+        }
         self.runtime.block_on(async {
-            loop {
+            let mut taken = self.taken.lock().await;
+            let successor = loop {
                 tokio::select! {
                     // Files are read where that may block.
                     Some(()) = signals.hangup.recv() => tokio::task::block_in_place(|| self.reload()),
-                    Some(()) = signals.terminate.recv() => break,
-                    Some(()) = signals.interrupt.recv() => break,
+                    Some(()) = news.recv() => tokio::task::block_in_place(|| self.reload()),
+                    Some(()) = signals.terminate.recv() => break None,
+                    Some(()) = signals.interrupt.recv() => break None,
+                    Some(process) = taken.recv() => break Some(process),
                 }
-            }
+            };
             let server = self.shared.live.load().config.server.clone();
-            tracing::info!("draining: not ready from now on, at most {:?} to go", server.drain_delay + server.drain_timeout);
+            let ending = async {
+                if let Some(process) = successor {
+                    tracing::info!("process {process} serves from now on; this one ends with its last connection");
+                    return self.running.retire(server.drain_timeout).await;
+                }
+                tracing::info!("draining: not ready from now on, at most {:?} to go", server.drain_delay + server.drain_timeout);
+                self.running.drain(server.drain_delay, server.drain_timeout).await
+            };
             tokio::select! {
-                idle = self.running.drain(server.drain_delay, server.drain_timeout) => {
+                idle = ending => {
                     if !idle {
                         tracing::warn!("connections that were still open after {:?} are cut", server.drain_timeout);
                     }
@@ -175,6 +243,23 @@ impl Gateway {
             chores::finish(&self.parts).await;
         });
     }
+}
+
+/// The gateway that runs on this configuration, ready to be replaced: this one is ready too by then.
+fn predecessor(config: &Config, environment: &Environment, parts: &Parts) -> Result<Option<Taken>, StartError> {
+    let began = parts.clock.monotonic();
+    while !parts.revocations.is_ready() {
+        if parts.clock.monotonic().saturating_sub(began) > READY {
+            let why = format!("what is revoked could not be learnt within {READY:?}: is the store reachable?");
+            return Err(StartError::Upgrade(why));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let taken = Taken::ask(config, environment).map_err(|error| StartError::Upgrade(error.to_string()))?;
+    if taken.is_none() {
+        tracing::warn!("no gateway runs on this configuration: nothing is taken over, this is a plain start");
+    }
+    Ok(taken)
 }
 
 /// Logs the warnings about a configuration that counts from now on.
@@ -198,6 +283,7 @@ pub fn told(error: &StartError) -> String {
         StartError::Keys(error) => error.to_string(),
         StartError::Identity(error) => error.to_string(),
         StartError::Redis(error) => format!("redis.url: {error}"),
+        StartError::Upgrade(error) => format!("--upgrade: {error}; the gateway that runs goes on as before"),
         StartError::Serve(error) => format!("{error}; [server].listen and [server].admin_listen name the addresses"),
         StartError::System(error) => error.to_string(),
     }

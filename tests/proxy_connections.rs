@@ -191,7 +191,8 @@ async fn the_end_does_not_wait_for_ever() {
 async fn an_address_in_use_is_an_error_and_no_panic() {
     let (_backend, gateway) = world().await;
     let any = "127.0.0.1:0".parse().unwrap();
-    let error = portcullis::proxy::start(&gateway.shared, &[gateway.address().into()], any, 1).unwrap_err();
+    let error = portcullis::proxy::start(&gateway.shared, &[gateway.address().into()], any, 1, std::collections::HashMap::new())
+        .unwrap_err();
     assert!(error.to_string().contains(&gateway.address().to_string()), "{error}");
 }
 

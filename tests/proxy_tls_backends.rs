@@ -221,3 +221,68 @@ async fn a_silent_http2_backend_is_given_up_and_its_connection_serves_others() {
     assert_eq!((answer.status, answer.code().as_str()), (504, "gateway_timeout"));
     assert_eq!(gateway.send(GET).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_backend_that_stalls_in_its_answer_is_cut_off() {
+    let server = Server::clear().await;
+    let backend = Backend { read_timeout: Duration::from_millis(200), ..h2c(server.address) };
+    let gateway = Gateway::start(open(backend));
+    let mut client = gateway.connect().await;
+    client.write("GET /open/stalls HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.until("on 0").await;
+    let rest = client.rest().await;
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "the answer must not look whole");
+    assert_eq!(gateway.send(GET).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_at_once_share_connections_to_an_http2_backend() {
+    let server = Server::clear().await;
+    let gateway = Arc::new(Gateway::start(open(h2c(server.address))));
+    assert_eq!(gateway.send(GET).await.status, 200);
+    let calls: Vec<_> = (0..100)
+        .map(|_| {
+            let gateway = Arc::clone(&gateway);
+            tokio::spawn(async move { gateway.send(GET).await.status })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), 200);
+    }
+    assert!(server.connections() < 100, "{}", server.connections());
+}
+
+/// An HTTP/2 server that refuses the first stream, and answers the others with their bodies.
+async fn refusing_once() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut refused = false;
+        while let Ok((socket, _)) = listener.accept().await {
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                if !std::mem::replace(&mut refused, true) {
+                    respond.send_reset(h2::Reason::REFUSED_STREAM);
+                    continue;
+                }
+                tokio::spawn(async move {
+                    let mut body = request.into_body();
+                    let mut all = Vec::new();
+                    while let Some(Ok(data)) = body.data().await {
+                        all.extend_from_slice(&data);
+                    }
+                    let mut send = respond.send_response(http::Response::new(()), false).unwrap();
+                    send.send_data(all.into(), true).unwrap();
+                });
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_says_it_did_nothing_of_is_sent_again_whatever_its_method() {
+    let gateway = Gateway::start(open(h2c(refusing_once().await)));
+    let answer = gateway.send("POST /open/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde").await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "abcde"));
+}

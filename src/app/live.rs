@@ -7,7 +7,8 @@ use super::StartError;
 use super::parts::Parts;
 use crate::accounts::{self, Accounts};
 use crate::config::{Config, Environment, Report};
-use crate::credential::{BearerScheme, KeyRing, Scheme};
+use crate::credential::{BearerScheme, KeyError, KeyRing, Scheme};
+use crate::domain::Clock;
 use crate::endpoints::{self, EndpointState};
 use crate::policy::{self, RouteTable};
 use crate::proxy::live::Live;
@@ -32,23 +33,14 @@ pub(super) fn load(file: &Path, environment: &Environment) -> Result<Loaded, Rep
 /// Puts together what a request needs.
 pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError> {
     let Loaded { config, table, .. } = loaded;
-    let tokens = &config.tokens;
-    let keys = Arc::new(KeyRing::load(tokens).map_err(StartError::Keys)?);
+    let (keys, bearer) = bearer(&config, &parts.clock).map_err(StartError::Keys)?;
     if keys.lacks_the_wanted() {
         tracing::warn!(
             "{} holds no key for {}: tokens are signed with a key of before until `portcullis signing-key rotate` makes one",
-            tokens.keys.display(),
-            tokens.algorithm.name()
+            config.tokens.keys.display(),
+            config.tokens.algorithm.name()
         );
     }
-    let bearer = BearerScheme::new(
-        keys.clone(),
-        config.server.public_url.clone(),
-        tokens.audience.clone(),
-        tokens.leeway,
-        tokens.access_ttl,
-        parts.clock.clone(),
-    );
     let api_keys = parts.api_keys(&config);
     let schemes: Vec<Arc<dyn Scheme>> = vec![Arc::new(bearer), api_keys];
     let accounts = Accounts::new(accounts::Parts {
@@ -71,4 +63,19 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
     }));
     let live = Live::new(config, table, schemes, router).map_err(StartError::Identity)?;
     Ok(live.asserting(keys, parts.clock.clone(), parts.entropy.clone()))
+}
+
+/// What judges bearer tokens, and the keys it does it with.
+pub(super) fn bearer(config: &Config, clock: &Arc<dyn Clock>) -> Result<(Arc<KeyRing>, BearerScheme), KeyError> {
+    let tokens = &config.tokens;
+    let keys = Arc::new(KeyRing::load(tokens)?);
+    let bearer = BearerScheme::new(
+        keys.clone(),
+        config.server.public_url.clone(),
+        tokens.audience.clone(),
+        tokens.leeway,
+        tokens.access_ttl,
+        clock.clone(),
+    );
+    Ok((keys, bearer))
 }

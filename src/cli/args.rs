@@ -23,6 +23,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway.
     Run(Run),
+    /// Ask the running gateway whether it is ready: 0 if so, 1 if not, 3 if none answers.
+    Ready(Ready),
     /// Try it: gateway, sample backend, a user and an API key in one process that leaves nothing behind.
     Demo(Demo),
     /// Write gateway.toml, routes/, signing keys and the first admin into a folder; never overwrites.
@@ -31,8 +33,16 @@ pub enum Command {
     Check(Check),
     /// Print the resolved route table.
     Routes(Routes),
+    /// Say what would become of a request, step by step, and why; nothing is sent.
+    Explain(Explain),
     /// Run the policy tests: the `[[test]]` entries of the route files.
     Test(Test),
+    /// Print the JSON Schema of gateway.toml or of route files: editors complete and check by it.
+    Schema(Schema),
+    /// Print the completion script of a shell.
+    Completions(Completions),
+    /// Print the manual page: `portcullis man | man -l -`.
+    Man(Man),
     /// Manage accounts.
     #[command(subcommand)]
     User(User),
@@ -88,6 +98,20 @@ pub struct FormatArg {
 pub struct Run {
     #[command(flatten)]
     pub config: ConfigArg,
+    /// Take the listeners over from the gateway that runs on this configuration, without a failed request.
+    #[arg(long)]
+    pub upgrade: bool,
+    /// Reload when gateway.toml, a route file, a signing key or another file that they name has changed.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `ready`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Ready {
+    #[command(flatten)]
+    pub config: ConfigArg,
 }
 
 /// `demo`
@@ -138,6 +162,84 @@ pub struct Routes {
     pub format: FormatArg,
 }
 
+/// `explain`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Explain {
+    /// The method.
+    #[arg(value_name = "METHOD")]
+    pub method: String,
+    /// The URL, or a path: then only routes of any host match, but for a `--header 'Host: …'`.
+    #[arg(value_name = "URL")]
+    pub url: String,
+    #[command(flatten)]
+    pub config: ConfigArg,
+    #[command(flatten)]
+    pub format: FormatArg,
+    /// Suppose a caller whose credential holds these scopes, separated by spaces [default: all that the roles give].
+    #[arg(long, value_name = "A B")]
+    pub scopes: Option<String>,
+    /// Suppose a caller with these roles, comma-separated.
+    #[arg(long, value_name = "A,B")]
+    pub roles: Option<String>,
+    /// Suppose a caller with this attribute; may be given several times.
+    #[arg(long = "attribute", value_name = "K=V")]
+    pub attributes: Vec<String>,
+    /// Suppose a token with this claim; may be given several times.
+    #[arg(long = "claim", value_name = "K=V")]
+    pub claims: Vec<String>,
+    /// Suppose a caller with this subject: the id of an account.
+    #[arg(long, value_name = "ID")]
+    pub subject: Option<String>,
+    /// Suppose a caller with this username.
+    #[arg(long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// Suppose that the caller comes with a credential of this kind [default: bearer].
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub credential: Option<CredentialArg>,
+    /// Suppose nobody: no credential, which is so without any of these options too.
+    #[arg(
+        long,
+        conflicts_with_all = ["scopes", "roles", "attributes", "claims", "subject", "username", "credential", "token"]
+    )]
+    pub anonymous: bool,
+    /// Come with this bearer token and have it judged; `-` reads it from the first line of stdin.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        conflicts_with_all = ["scopes", "roles", "attributes", "claims", "subject", "username", "credential"]
+    )]
+    pub token: Option<String>,
+    /// Come with this header field, as in curl; may be given several times.
+    #[arg(long = "header", short = 'H', value_name = "K: V")]
+    pub headers: Vec<String>,
+    /// Who connects.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub client: std::net::IpAddr,
+}
+
+/// The kinds of credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum CredentialArg {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// An API key.
+    ApiKey,
+    /// The session cookie.
+    Session,
+}
+
+impl From<CredentialArg> for crate::domain::CredentialKind {
+    fn from(kind: CredentialArg) -> Self {
+        match kind {
+            CredentialArg::Bearer => Self::Bearer,
+            CredentialArg::ApiKey => Self::ApiKey,
+            CredentialArg::Session => Self::Session,
+        }
+    }
+}
+
 /// `test`
 #[derive(Args, Debug)]
 #[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
@@ -149,6 +251,53 @@ pub struct Test {
     pub config: ConfigArg,
     #[command(flatten)]
     pub format: FormatArg,
+}
+
+/// `-c` of commands that need no configuration.
+#[derive(Args, Clone, Debug)]
+pub struct UnreadConfigArg {
+    /// Taken as by every command, and not read.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `schema`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Schema {
+    #[command(flatten)]
+    pub config: UnreadConfigArg,
+    /// Which file's.
+    #[arg(value_enum, value_name = "FILE")]
+    pub file: SchemaOf,
+}
+
+/// The files that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// gateway.toml
+    Gateway,
+    /// routes/*.toml
+    Routes,
+}
+
+/// `completions`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Completions {
+    #[command(flatten)]
+    pub config: UnreadConfigArg,
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Man {
+    #[command(flatten)]
+    pub config: UnreadConfigArg,
 }
 
 /// `user …`
@@ -288,7 +437,7 @@ pub struct UserSetAttribute {
     pub config: ConfigArg,
     /// Username or e-mail address.
     pub name: String,
-    /// tenant=a1 sets a text, groups=a groups=b a list, tenant= removes; '["a", "b"]' and '{"x": 1}' are JSON.
+    /// tenant=a1 sets a text, groups=a groups=b a list, tenant= removes; what begins with a bracket or brace is JSON.
     #[arg(value_name = "K=V", required = true)]
     pub attributes: Vec<String>,
 }

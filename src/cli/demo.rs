@@ -8,7 +8,7 @@ use super::args::Demo;
 use super::output::{put, tell};
 use super::{Failure, manage, run};
 use crate::accounts::admin::{Admin, NewKey, NewUser};
-use crate::app;
+use crate::app::{self, Succession};
 use crate::domain::entropy::random_text;
 use crate::domain::{ScopeSet, SystemEntropy};
 
@@ -35,7 +35,7 @@ pub(super) fn demo(args: &Demo) -> Result<(), Failure> {
     write(folder.path(), listen, backend.address())
         .map_err(|error| Failure::could_not(format!("{}: {error}", folder.path().display())))?;
     let made = manage::with_admin_of(manage::load(&file)?, make)?;
-    run::serve(&file, |gateway| {
+    run::serve(&file, Succession::Alone, false, |gateway| {
         let url = gateway.listeners().first().map_or_else(|| format!("http://{listen}"), ToString::to_string);
         put(&shown(&url, &made))
     })

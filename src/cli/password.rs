@@ -20,6 +20,11 @@ pub(super) fn new(rules: &Passwords, username: &str, stdin: bool) -> Result<Secr
     Ok(password)
 }
 
+/// A secret that was given as an argument, or `-` for the first line of stdin.
+pub(super) fn line_or(given: &str) -> Result<SecretString, Failure> {
+    if given == "-" { first_line(io::stdin().lock()) } else { Ok(given.into()) }
+}
+
 /// Whether somebody sits there who can be asked.
 pub(super) fn can_prompt() -> bool {
     io::stdin().is_terminal()

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use super::args::Run;
 use super::{Exit, Failure};
-use crate::app::{self, Gateway, StartError};
+use crate::app::{self, Gateway, StartError, Succession, Watch};
 use crate::config::Environment;
 use crate::telemetry;
 
 /// Runs the gateway until it is told to stop.
 pub(super) fn run(args: &Run) -> Result<(), Failure> {
-    serve(&args.config.config, |gateway| {
+    let succession = if args.upgrade { Succession::Replaces } else { Succession::Replaceable };
+    serve(&args.config.config, succession, args.watch, |gateway| {
         for listener in gateway.listeners() {
             tracing::info!("listening on {listener}");
         }
@@ -19,14 +20,20 @@ pub(super) fn run(args: &Run) -> Result<(), Failure> {
 }
 
 /// Starts a gateway on the configuration at `file`, calls `started`, and serves until the end.
-pub(super) fn serve(file: &Path, started: impl FnOnce(&Gateway) -> Result<(), Failure>) -> Result<(), Failure> {
+pub(super) fn serve(
+    file: &Path,
+    succession: Succession,
+    watch: bool,
+    started: impl FnOnce(&Gateway) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let environment = Environment::of_process();
+    let watch = watch.then(|| Watch::of(file, &environment));
     let loaded = app::load(file, &environment).map_err(|report| failure(&StartError::Config(report)))?;
     let _log = telemetry::init(&loaded.config.log);
     app::warn(&loaded.report);
-    let (gateway, signals) = Gateway::start(file, &environment, loaded).map_err(|error| failure(&error))?;
+    let (gateway, signals) = Gateway::start(file, &environment, loaded, succession).map_err(|error| failure(&error))?;
     started(&gateway)?;
-    gateway.until_told_to_end(signals);
+    gateway.until_told_to_end(signals, watch);
     Ok(())
 }
 
@@ -36,7 +43,7 @@ fn failure(error: &StartError) -> Failure {
         StartError::Config(_) | StartError::Store(_) | StartError::Keys(_) | StartError::Identity(_) | StartError::Redis(_) => {
             Exit::Wrong
         }
-        StartError::Serve(_) | StartError::System(_) => Exit::CouldNot,
+        StartError::Serve(_) | StartError::Upgrade(_) | StartError::System(_) => Exit::CouldNot,
     };
     Failure { exit, message: app::told(error) }
 }

@@ -19,6 +19,7 @@ mod storage;
 mod tls;
 mod tokens;
 pub(crate) mod values;
+pub(crate) mod watched;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

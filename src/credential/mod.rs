@@ -27,6 +27,7 @@ pub use api_key::ApiKey;
 pub use api_key_scheme::ApiKeyScheme;
 pub use bearer::BearerScheme;
 pub use claims::AccessClaims;
+pub use compact::peek;
 pub use identify::{Identity, identify};
 pub use imported_key::{ImportFault, ImportedKey};
 pub use keys::{ACCESS_TOKEN, KeyError, KeyRing};

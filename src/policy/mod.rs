@@ -1,6 +1,7 @@
 //! Floor 2: which route a request takes, what that route asks, and the one function that lets a request pass.
 
 mod ask;
+pub mod blame;
 pub mod condition;
 pub mod file;
 mod matcher;

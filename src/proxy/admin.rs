@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use pingora_core::protocols::l4::stream::Stream;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::line::Peer;
-use super::live::Shared;
+use super::backend::Pool;
+use super::listener::Bound;
+use super::live::{Live, Shared};
 use super::wire::{Next, Wire};
 
 /// Connections at once.
@@ -21,16 +20,16 @@ const CONNECTIONS: usize = 64;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Serves until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: Arc<Bound>, shared: Arc<Shared>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok((socket, peer)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             sleep(Duration::from_millis(50)).await;
             continue;
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let shared = Arc::clone(&shared);
-        let mut wire = Wire::new(Box::new(Stream::from(socket)), Peer::plain(peer));
+        let mut wire = Wire::new(Box::new(stream), peer);
         tokio::spawn(async move {
             let _ = timeout(DEADLINE, one(&mut wire, &shared)).await;
             drop(place);
@@ -105,15 +104,26 @@ fn readiness(shared: &Shared) -> Reply {
     let revocations = shared.revocations.is_ready();
     let draining = shared.is_draining();
     let ready = revocations && !draining;
-    let backends: serde_json::Map<_, _> =
-        live.backends.states().map(|(name, works)| (name.to_owned(), json!(if works { "ok" } else { "failing" }))).collect();
+    let state = |pool: &Arc<Pool>| (pool.backend.name.clone(), json!(if pool.works() { "ok" } else { "failing" }));
+    let backends: serde_json::Map<_, _> = live.backends.pools().map(state).collect();
     let body = json!({
         "status": if ready { "ready" } else { "not ready" },
         // There is no state without both.
         "checks": { "config": "ok", "keys": "ok", "revocations": word(revocations, "stale"), "draining": draining },
-        "reported": { "store": word((shared.store_is_up)(), "unreachable"), "backends": backends, "connections": shared.connections() },
+        "reported": { "store": word((shared.store_is_up)(), "unreachable"), "backends": backends, "unhealthy": unhealthy(&live), "connections": shared.connections() },
     });
     Reply { status: if ready { 200 } else { 503 }, kind: "application/json", body: format!("{body}\n") }
+}
+
+/// The servers whose health checks fail, as `backend address`.
+fn unhealthy(live: &Live) -> Vec<String> {
+    let checked = live.backends.pools().filter(|pool| pool.backend.health.is_some());
+    let named = |pool: &Arc<Pool>| {
+        let targets = pool.targets();
+        let bad = targets.iter().filter(|target| !target.state.is_healthy());
+        bad.map(|target| format!("{} {}", pool.backend.name, target.address)).collect::<Vec<_>>()
+    };
+    checked.flat_map(named).collect()
 }
 
 const fn word(good: bool, otherwise: &'static str) -> &'static str {

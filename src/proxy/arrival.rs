@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::line::Peer;
 use super::live::Shared;
-use super::tls;
+use super::{announced, tls};
 use crate::config::Listener;
 
 /// A connection that is to speak HTTP.
@@ -32,12 +32,30 @@ pub(crate) enum Negotiated {
 
 /// Makes one of what `listener` accepted; `None`: it is no such thing, and closed.
 pub(crate) async fn of(stream: l4::stream::Stream, peer: Peer, listener: &Listener, shared: &Shared) -> Option<Arrived> {
-    let peer = Peer { redirect: listener.redirect_to_https, tls: listener.tls, ..peer };
-    if !listener.tls {
-        return Some(Arrived { stream: Box::new(stream), peer, negotiated: Negotiated::Nothing });
-    }
     let live = shared.live.load_full();
     let deadline = live.config.server.limits.header_timeout;
-    let (stream, negotiated) = timeout(deadline, tls::accept(stream, live.tls.clone()?)).await.ok()??;
-    Some(Arrived { stream, peer, negotiated })
+    let refused = |reason: &'static str| {
+        shared.metrics.refused(reason);
+        tracing::debug!(peer = %peer.address, listener = %listener.address, reason, "a connection is closed before it speaks HTTP");
+    };
+    let arriving = async {
+        let mut stream = stream;
+        let mut peer = Peer { redirect: listener.redirect_to_https, tls: listener.tls, ..peer };
+        if listener.proxy_protocol {
+            if !announced::may_say(peer.address, &live.config.server.trusted_proxies) {
+                return Err("untrusted_proxy");
+            }
+            match announced::client(&mut stream).await {
+                Some(client) => peer.address = client.unwrap_or(peer.address),
+                None => return Err("proxy_protocol"),
+            }
+        }
+        if !listener.tls {
+            return Ok(Arrived { stream: Box::new(stream), peer, negotiated: Negotiated::Nothing });
+        }
+        let config = live.tls.clone().ok_or("tls")?;
+        let (stream, negotiated) = tls::accept(stream, config).await.ok_or("tls")?;
+        Ok(Arrived { stream, peer, negotiated })
+    };
+    timeout(deadline, arriving).await.unwrap_or(Err("too_slow")).map_err(refused).ok()
 }

@@ -11,6 +11,7 @@ use super::facts::Facts;
 use super::forwarded::Origin;
 use super::line::Line;
 use super::live::{Live, Shared};
+use super::trip::Trip;
 use crate::domain::CredentialKind;
 use crate::policy::Permit;
 use crate::problem::Refusal;
@@ -41,11 +42,8 @@ pub(crate) struct Ctx {
     /// A refusal found while the body streamed.
     pub(crate) late: Option<Refusal>,
     pub(crate) body_seen: u64,
-    pub(crate) turn: Option<usize>,
-    /// Servers that could not be reached.
-    pub(crate) attempts: usize,
-    /// Addresses of the server at hand that could not be reached.
-    pub(crate) addresses: usize,
+    /// Its way to a server.
+    pub(crate) trip: Trip,
     pub(crate) server: Option<String>,
     pub(crate) sent_at: Option<Duration>,
     pub(crate) upstream: Option<Duration>,
@@ -70,9 +68,7 @@ impl Ctx {
             reason: None,
             late: None,
             body_seen: 0,
-            turn: None,
-            attempts: 0,
-            addresses: 0,
+            trip: Trip::default(),
             server: None,
             sent_at: None,
             upstream: None,

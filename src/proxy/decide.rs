@@ -6,13 +6,34 @@ use http::header::{CONTENT_LENGTH, EXPECT, UPGRADE};
 use http::{HeaderMap, Version};
 
 use super::context::Ctx;
-use super::facts::Facts;
+use super::facts::{self, Facts};
+use super::framing::Fault;
 use super::live::Shared;
+use super::refuse::REQUEST_ID;
+use super::request_id;
 use crate::credential::{Accepted, Identity, Presented, identify};
 use crate::domain::{CredentialKind, Principal};
 use crate::policy::{AuthMode, Matched, Permit};
 use crate::problem::Refusal;
 use crate::revocation::Standing;
+
+/// Who and what: the origin is known even where the target is refused.
+pub(crate) fn read(headers: &HeaderMap, version: Version, ctx: &mut Ctx, shared: &Shared) -> Result<Facts, Refusal> {
+    let line = ctx.line.clone().ok_or(unavailable("The connection is gone."))?;
+    let facts = Facts::read(&line, &ctx.live.config);
+    let origin = facts::origin(&line, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
+    let sent = headers.get(REQUEST_ID).map(http::HeaderValue::as_bytes);
+    ctx.request_id =
+        request_id::kept(sent, origin.trusted).unwrap_or_else(|| request_id::fresh(&*shared.clock, &*shared.entropy));
+    ctx.origin = Some(origin);
+    match line.fault() {
+        Some(Fault::TooLarge) => return Err(Refusal::HeadersTooLarge),
+        Some(_) => return Err(Refusal::InvalidRequest("It is no request.")),
+        None => {}
+    }
+    expectation(headers, version)?;
+    facts
+}
 
 /// Decides. What it learns on its way stays in `ctx`, for the log.
 pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {

@@ -118,7 +118,7 @@ impl Origin {
 }
 
 /// Whether a network holds an address, an IPv4-mapped network too.
-fn holds(net: &IpNet, address: IpAddr) -> bool {
+pub(crate) fn holds(net: &IpNet, address: IpAddr) -> bool {
     net.contains(&address)
         || match (net, address) {
             (IpNet::V6(net), IpAddr::V4(address)) => net.prefix_len() >= 96 && net.contains(&address.to_ipv6_mapped()),

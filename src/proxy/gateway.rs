@@ -10,22 +10,19 @@ use http::header::{TRANSFER_ENCODING, UPGRADE};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_error::ErrorType::{
-    ConnectError, ConnectionClosed, H2Downgrade, H2Error, InternalError, InvalidH2, InvalidHTTPHeader, ReadError, WriteError,
-};
-use pingora_error::{Error, ErrorSource, Result};
+use pingora_error::ErrorType::{ConnectError, InternalError, InvalidHTTPHeader};
+use pingora_error::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use super::attempts::{Standing, destination};
 use super::backend::Pool;
 use super::context::Ctx;
-use super::facts::{self, Facts};
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use super::framing::Fault;
 use super::live::Shared;
-use super::refuse::{REQUEST_ID, invite_body, malformed, refuse};
-use super::{bridge, decide, request_id, upstream};
-use crate::config::Backend;
+use super::refuse::{invite_body, malformed, refuse};
+use super::{bridge, decide, redirect, upstream};
 use crate::policy::Permit;
 use crate::problem::Refusal;
 
@@ -34,7 +31,7 @@ const CLIENT_WRITES: Duration = Duration::from_mins(1);
 
 /// The proxy: no state but what is shared.
 pub(crate) struct Gateway {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Gateway {
@@ -42,28 +39,15 @@ impl Gateway {
         Self { shared }
     }
 
-    /// Who and what: the origin is known even where the target is refused.
-    fn read(&self, session: &Session, ctx: &mut Ctx) -> Result<Facts, Refusal> {
-        let line = ctx.line.clone().ok_or(decide::unavailable("The connection is gone."))?;
-        let facts = Facts::read(&line, &ctx.live.config);
-        let headers = &session.req_header().headers;
-        let origin = facts::origin(&line, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
-        let sent = headers.get(REQUEST_ID).map(http::HeaderValue::as_bytes);
-        ctx.request_id = request_id::kept(sent, origin.trusted)
-            .unwrap_or_else(|| request_id::fresh(&*self.shared.clock, &*self.shared.entropy));
-        ctx.origin = Some(origin);
-        match line.fault() {
-            Some(Fault::TooLarge) => return Err(Refusal::HeadersTooLarge),
-            Some(_) => return Err(Refusal::InvalidRequest("It is no request.")),
-            None => {}
-        }
-        decide::expectation(headers, session.req_header().version)?;
-        facts
-    }
-
     /// Own endpoints are answered here; of all others, true means that there is a permit now.
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
-        let facts = self.read(session, ctx)?;
+        let head = session.req_header();
+        let facts = decide::read(&head.headers, head.version, ctx, &self.shared)?;
+        if ctx.line.as_ref().is_some_and(|line| line.peer.redirect) {
+            let written = redirect::to_https(session, &facts, ctx).await;
+            ctx.facts = Some(facts);
+            return written.map(|()| false).or(Ok(false));
+        }
         if ctx.live.is_own(&facts) {
             let response = bridge::ask(session, &facts, ctx, &self.shared).await;
             ctx.facts = Some(facts);
@@ -80,11 +64,9 @@ impl Gateway {
     }
 }
 
-/// The backend of a permit, and its servers.
-fn destination(ctx: &Ctx) -> Option<(Arc<Backend>, &Pool, &Permit)> {
-    let permit = ctx.permit.as_ref()?;
-    let backend = permit.route().spec().backend.as_ref()?;
-    Some((Arc::clone(backend), ctx.live.backends.pool(backend)?, permit))
+/// How long a permit's backend may take until the response's header.
+fn until_headers(pool: &Pool, permit: &Permit) -> Duration {
+    permit.route().spec().timeout.unwrap_or(pool.backend.timeout)
 }
 
 #[async_trait]
@@ -121,32 +103,33 @@ impl ProxyHttp for Gateway {
         Ok(false)
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        let Some((backend, pool, permit)) = destination(ctx) else {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        let Some((pool, permit)) = destination(ctx) else {
             return Error::e_explain(InternalError, "nothing reaches a backend without a permit");
         };
-        let until_headers = permit.route().spec().timeout.unwrap_or(backend.timeout);
-        let turn = ctx.turn.unwrap_or_else(|| pool.turn());
-        let found = pool.address(turn, backend.connect_timeout).await;
-        let (server, address) = found.ok_or_else(|| Error::explain(ConnectError, "its name does not resolve").into_up())?;
-        let peer = pool.peer(&backend, server, address, until_headers);
-        let server = server.address.clone();
-        (ctx.turn, ctx.server, ctx.body_seen) = (Some(turn), Some(server), 0);
+        let (until_headers, lot) = (until_headers(&pool, permit), self.lot(&pool.backend, permit, ctx));
+        let idempotent = session.req_header().method.is_idempotent();
+        let found = ctx.trip.next(&pool, idempotent, lot, self.shared.clock.monotonic()).await;
+        let target = found.ok_or_else(|| Error::explain(ConnectError, "its name does not resolve").into_up())?;
+        (ctx.server, ctx.body_seen) = (Some(target.server.address.clone()), 0);
         ctx.sent_at = Some(self.shared.clock.monotonic());
-        Ok(Box::new(peer))
+        Ok(Box::new(pool.peer(&target, until_headers)))
     }
 
     async fn connected_to_upstream(
         &self,
         _session: &mut Session,
-        _reused: bool,
+        reused: bool,
         _peer: &HttpPeer,
         _fd: std::os::unix::io::RawFd,
         _digest: Option<&Digest>,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        if let (Some(line), Some((backend, _, permit))) = (&ctx.line, destination(ctx)) {
-            line.patience.set(permit.route().spec().timeout.unwrap_or(backend.timeout));
+        if let (false, Some(target)) = (reused, ctx.trip.target()) {
+            target.state.answered();
+        }
+        if let (Some(line), Some((pool, permit))) = (&ctx.line, destination(ctx)) {
+            line.patience.set(until_headers(&pool, permit));
         }
         Ok(())
     }
@@ -183,10 +166,10 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         ctx.upstream = ctx.sent_at.map(|sent| self.shared.clock.monotonic().saturating_sub(sent));
-        if let (Some(line), Some((backend, pool, _))) = (&ctx.line, destination(ctx)) {
-            line.patience.set(backend.read_timeout);
+        if let (Some(line), Some((pool, _))) = (&ctx.line, destination(ctx)) {
+            line.patience.set(pool.backend.read_timeout);
             pool.note(true);
-            self.shared.metrics.backend(&backend.name, "answered");
+            self.shared.metrics.backend(&pool.backend.name, "answered");
         }
         Ok(())
     }
@@ -221,28 +204,24 @@ impl ProxyHttp for Gateway {
     }
 
     fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Ctx, mut error: Box<Error>) -> Box<Error> {
-        error.set_retry(self.try_elsewhere(session.req_header().method.is_idempotent(), ctx));
+        error.set_retry(self.unreachable(&error, session.req_header().method.is_idempotent(), ctx));
         error
     }
 
-    /// A connection that was kept may have been closed meanwhile: what may be repeated, and is still at hand, goes again.
+    /// A connection that was kept may have been closed meanwhile, or a server may have died: what may be repeated, and is
+    /// still at hand, goes again.
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        _ctx: &mut Ctx,
+        ctx: &mut Ctx,
         reused: bool,
     ) -> Box<Error> {
         let unanswered = session.response_written().is_none_or(|response| response.status.is_informational());
-        let at_hand = !session.as_ref().retry_buffer_truncated();
-        let repeatable = session.req_header().method.is_idempotent();
-        let closed = matches!(error.etype(), ReadError | WriteError | ConnectionClosed | H2Error)
-            && *error.esource() == ErrorSource::Upstream;
-        // The server has said that it did not look at it (RFC 9113 §8.7), or that it takes HTTP/1.1 only: pingora sees to that.
-        let untouched =
-            failure::is_untouched(&error) || (matches!(error.etype(), H2Downgrade | InvalidH2) && error.retry() && repeatable);
-        error.set_retry(unanswered && at_hand && (untouched || (reused && repeatable && closed)));
+        let repeatable = unanswered && !session.as_ref().retry_buffer_truncated();
+        let standing = Standing { idempotent: session.req_header().method.is_idempotent(), reused, repeatable };
+        error.set_retry(self.broken(&error, standing, ctx));
         error
     }
 
@@ -271,42 +250,5 @@ impl ProxyHttp for Gateway {
 
     fn suppress_proxy_warn_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error, _context: ProxyWarnLogContext) -> bool {
         true
-    }
-}
-
-impl Gateway {
-    /// A server can't be reached: another of its addresses is asked, and for calls that may be repeated another server.
-    fn try_elsewhere(&self, idempotent: bool, ctx: &mut Ctx) -> bool {
-        let (addresses, attempts) = (ctx.addresses + 1, ctx.attempts + 1);
-        let Some((backend, pool, _)) = destination(ctx) else { return false };
-        let turn = ctx.turn.unwrap_or(0);
-        if addresses < pool.shun(turn) {
-            ctx.addresses = addresses;
-            return true;
-        }
-        self.shared.metrics.backend(&backend.name, "unreachable");
-        pool.note(false);
-        let again = idempotent && attempts <= usize::try_from(backend.retries).unwrap_or(0) && attempts < pool.len();
-        (ctx.turn, ctx.addresses, ctx.attempts) = (Some(turn.wrapping_add(1)), 0, attempts);
-        again
-    }
-
-    /// Whether it was the backend's doing goes to log and metrics.
-    fn note(&self, failure: &Failure, error: &Error, ctx: &mut Ctx) {
-        let outcome = match failure {
-            Failure::Refused(Refusal::GatewayTimeout) => "silent",
-            Failure::Refused(Refusal::BadGateway) => "broken",
-            Failure::Refused(_) | Failure::Malformed => return,
-            Failure::ClientLeft => {
-                ctx.reason.get_or_insert("client_left");
-                return;
-            }
-        };
-        let Some((backend, pool, _)) = destination(ctx) else { return };
-        pool.note(false);
-        self.shared.metrics.backend(&backend.name, outcome);
-        let (id, server, cause) = (&ctx.request_id, ctx.server.as_deref(), failure::cause(error));
-        let error = error.etype().as_str();
-        tracing::warn!(request_id = %id, backend = %backend.name, server, outcome, error, cause, "a backend failed");
     }
 }

@@ -106,6 +106,7 @@ pub struct Shared {
     connections: AtomicUsize,
     turned_away: AtomicU64,
     idle: Notify,
+    reloaded: Notify,
 }
 
 impl Shared {
@@ -133,12 +134,21 @@ impl Shared {
             connections: AtomicUsize::new(0),
             turned_away: AtomicU64::new(0),
             idle: Notify::new(),
+            reloaded: Notify::new(),
         }
     }
 
-    /// Reloads: requests that begin from now on see `live`, those under way keep what they have.
-    pub fn replace(&self, live: Live) {
+    /// Reloads: requests that begin from now on see `live`, those under way keep what they have. What is known of servers
+    /// that stay is kept.
+    pub fn replace(&self, mut live: Live) {
+        live.backends.inherit(&self.live.load().backends);
         self.live.store(Arc::new(live));
+        self.reloaded.notify_one();
+    }
+
+    /// Waits for the next reload, or one that nobody waited for.
+    pub(crate) async fn reloaded(&self) {
+        self.reloaded.notified().await;
     }
 
     /// Whether the end was announced: not ready any more.

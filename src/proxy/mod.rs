@@ -1,14 +1,17 @@
 //! Floor 4: requests on their way to a backend and back. `Gateway` is pingora's side of it, phase by phase.
 
 mod admin;
+mod announced;
 mod arrival;
 mod assertion;
+mod attempts;
 mod backend;
 mod bridge;
 mod chunked;
 mod connection;
 mod context;
 mod decide;
+pub mod explain;
 mod facts;
 mod failure;
 pub mod forwarded;
@@ -18,13 +21,15 @@ mod grpc;
 mod http2;
 pub mod identity;
 mod line;
-mod listener;
+pub(crate) mod listener;
 pub mod live;
 mod patience;
+mod redirect;
 mod refuse;
 mod request_id;
 pub mod serve;
 mod tls;
+mod trip;
 mod upstream;
 mod wire;
 

@@ -60,6 +60,12 @@ pub(crate) async fn malformed(session: &mut Session, ctx: &mut Ctx) -> Result<()
     send(session, &ctx.request_id, bare, None).await
 }
 
+/// Answers with what is no refusal.
+pub(crate) async fn answer(session: &mut Session, ctx: &mut Ctx, answer: Answer) -> Result<()> {
+    drain(session).await;
+    send(session, &ctx.request_id, answer, None).await
+}
+
 async fn send(session: &mut Session, id: &str, answer: Answer, cookie: Option<HeaderValue>) -> Result<()> {
     let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 4))?;
     for (name, value) in answer.headers {
@@ -140,6 +146,6 @@ pub(crate) fn problem(refusal: &Refusal, config: &Config, id: &str, head_only: b
     bytes
 }
 
-fn context<'a>(config: &'a Config, request_id: &'a str) -> Context<'a> {
+pub(super) fn context<'a>(config: &'a Config, request_id: &'a str) -> Context<'a> {
     Context { realm: &config.auth.realm, api_key_header: &config.api_keys.header, request_id }
 }

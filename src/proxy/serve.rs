@@ -1,9 +1,11 @@
 //! The proxy's life: listeners that are bound before anything claims to be ready, and an end that loses no request.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pingora_core::server::configuration::ServerConf;
@@ -11,12 +13,17 @@ use pingora_proxy::HttpProxy;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use super::backend::health;
 use super::listener::{self, Bound};
 use super::live::Shared;
 use super::{Gateway, admin, arrival, connection};
 use crate::config::{ListenAddress, Listener};
+
+/// How long requests have that had begun when all others were done.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -39,15 +46,83 @@ pub struct Running {
     listeners: Vec<Listener>,
     admin: SocketAddr,
     shared: Arc<Shared>,
+    /// No more connections are taken.
+    stopping: watch::Sender<bool>,
+    /// No more connections on the admin listener either.
+    gone: watch::Sender<bool>,
+    /// Connections end, but for the requests under way.
     closing: watch::Sender<bool>,
+    lendable: Lendable,
     runtime: Option<Runtime>,
+    health: AbortHandle,
 }
 
-/// Binds all listeners, starts `threads` threads (at least one), and serves. Port 0 takes any free port.
+/// Listeners of a gateway that ran before, by their names.
+pub type Inherited = HashMap<String, OwnedFd>;
+
+/// What a running gateway can give to another process: its listeners, by their names.
+#[derive(Clone, Default)]
+pub struct Lendable(Arc<Mutex<Vec<Arc<Bound>>>>);
+
+impl Lendable {
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Bound>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of `names` that there are. Until they are [`Self::kept`], their files stay when this process ends.
+    ///
+    /// # Errors
+    /// When it listens no more, or a descriptor can't be had.
+    pub fn lend(&self, names: &[String]) -> io::Result<Vec<(String, OwnedFd)>> {
+        let wanted = |bound: &&Arc<Bound>| names.contains(&bound.name);
+        let lent = |bound: &Arc<Bound>| {
+            let shared = bound.share()?;
+            bound.lend(true);
+            Ok((bound.name.clone(), shared))
+        };
+        let all = self.all();
+        if all.is_empty() {
+            return Err(io::Error::other("there is nothing to hand over any more"));
+        }
+        all.iter().filter(wanted).map(lent).collect()
+    }
+
+    /// Nobody took them.
+    pub fn kept(&self) {
+        self.all().iter().for_each(|bound| bound.lend(false));
+    }
+}
+
+impl fmt::Debug for Lendable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.all().iter().map(|bound| &bound.name)).finish()
+    }
+}
+
+/// What the listener at `address` is called between gateways.
+#[must_use]
+pub fn name_of(address: &ListenAddress) -> String {
+    address.to_string()
+}
+
+/// What the admin listener is called between gateways.
+#[must_use]
+pub fn name_of_admin(address: SocketAddr) -> String {
+    format!("admin {address}")
+}
+
+/// Binds all listeners, or takes those of `inherited` over; starts `threads` threads (at least one), and serves. Port 0 takes
+/// any free port. What is left of `inherited` is nobody's any more.
 ///
 /// # Errors
 /// When an address can't be bound: nothing is left running then.
-pub fn start(shared: &Arc<Shared>, listen: &[Listener], admin: SocketAddr, threads: usize) -> Result<Running, ServeError> {
+pub fn start(
+    shared: &Arc<Shared>,
+    listen: &[Listener],
+    admin: SocketAddr,
+    threads: usize,
+    inherited: Inherited,
+) -> Result<Running, ServeError> {
     raise_descriptors();
     let runtime = Builder::new_multi_thread()
         .worker_threads(threads.max(1))
@@ -55,26 +130,50 @@ pub fn start(shared: &Arc<Shared>, listen: &[Listener], admin: SocketAddr, threa
         .enable_all()
         .build()
         .map_err(ServeError::Threads)?;
-    let (closing, closed) = watch::channel(false);
+    let health = shared.runtime.spawn(health::watch(Arc::clone(shared))).abort_handle();
     // From here on an error ends the threads by dropping it.
-    let mut running = Running { listeners: Vec::new(), admin, shared: Arc::clone(shared), closing, runtime: Some(runtime) };
-    running.listen(listen, threads, &closed)?;
+    let mut running = Running {
+        listeners: Vec::new(),
+        admin,
+        shared: Arc::clone(shared),
+        stopping: watch::Sender::new(false),
+        gone: watch::Sender::new(false),
+        closing: watch::Sender::new(false),
+        lendable: Lendable::default(),
+        runtime: Some(runtime),
+        health,
+    };
+    running.listen(listen, threads, inherited)?;
     Ok(running)
 }
 
 impl Running {
-    fn listen(&mut self, listen: &[Listener], threads: usize, closed: &watch::Receiver<bool>) -> Result<(), ServeError> {
+    fn listen(&mut self, listen: &[Listener], threads: usize, mut inherited: Inherited) -> Result<(), ServeError> {
         let Some(runtime) = &self.runtime else { return Ok(()) };
         let _entered = runtime.enter();
-        let listeners = listen.iter().map(listener::bind).collect::<Result<Vec<_>, _>>()?;
-        let (admin_listener, admin) = listener::bind_tcp(self.admin)?;
-        self.admin = admin;
-        let proxy = Arc::new(proxy(Arc::clone(&self.shared), threads));
-        for listener in listeners {
-            self.listeners.push(listener.config.clone());
-            runtime.spawn(accept(listener, Arc::clone(&self.shared), Arc::clone(&proxy), closed.clone()));
+        let mut bind = |listener: &Listener, name: String| {
+            let taken = inherited.remove(&name);
+            listener::bind(listener, name, taken).map(Arc::new)
+        };
+        let bound = listen.iter().map(|listener| bind(listener, name_of(&listener.address))).collect::<Result<Vec<_>, _>>()?;
+        let admin = bind(&self.admin.into(), name_of_admin(self.admin))?;
+        if let ListenAddress::Tcp(address) = admin.config.address {
+            self.admin = address;
         }
-        runtime.spawn(admin::serve(admin_listener, Arc::clone(&self.shared)));
+        let proxy = Arc::new(proxy(Arc::clone(&self.shared), threads));
+        for listener in &bound {
+            self.listeners.push(Listener::clone(&listener.config));
+            let (stopping, closing) = (self.stopping.subscribe(), self.closing.subscribe());
+            runtime.spawn(accept(Arc::clone(listener), Arc::clone(&self.shared), Arc::clone(&proxy), stopping, closing));
+        }
+        let (serving, mut gone) = (admin::serve(Arc::clone(&admin), Arc::clone(&self.shared)), self.gone.subscribe());
+        runtime.spawn(async move {
+            tokio::select! {
+                () = serving => {}
+                _ = gone.wait_for(|gone| *gone) => {}
+            }
+        });
+        *self.lendable.all() = bound.into_iter().chain([admin]).collect();
         Ok(())
     }
 
@@ -100,18 +199,40 @@ impl Running {
         self.admin
     }
 
+    /// What it can give to another process.
+    #[must_use]
+    pub fn lendable(&self) -> Lendable {
+        self.lendable.clone()
+    }
+
     /// Ends well: is not ready at once and serves on for `delay`; then takes no more connections, closes
     /// idle ones, and waits up to `limit` for those under way. Returns whether all of them ended by themselves.
     pub async fn drain(&self, delay: Duration, limit: Duration) -> bool {
         self.shared.start_draining();
         sleep(delay).await;
+        self.lendable.all().clear();
+        self.stopping.send_replace(true);
         self.closing.send_replace(true);
         timeout(limit, self.shared.until_idle()).await.is_ok()
+    }
+
+    /// Ends well after another process has taken the listeners over: takes no more connections, and ends each with its next
+    /// answer, so that no client finds one closed that it has just sent a request on. What is idle for `limit` is closed.
+    /// Returns whether all of them ended by themselves.
+    pub async fn retire(&self, limit: Duration) -> bool {
+        self.shared.start_leaving();
+        self.lendable.all().clear();
+        self.stopping.send_replace(true);
+        self.gone.send_replace(true);
+        let idle = timeout(limit, self.shared.until_idle()).await.is_ok();
+        self.closing.send_replace(true);
+        idle || timeout(LAST_ANSWERS, self.shared.until_idle()).await.is_ok()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.health.abort();
         // Not the blocking form: this may run on another runtime's thread.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -140,12 +261,17 @@ fn proxy(shared: Arc<Shared>, threads: usize) -> HttpProxy<Gateway> {
     proxy
 }
 
-async fn accept(listener: Bound, shared: Arc<Shared>, proxy: Arc<HttpProxy<Gateway>>, mut closing: watch::Receiver<bool>) {
-    let listener = Arc::new(listener);
+async fn accept(
+    listener: Arc<Bound>,
+    shared: Arc<Shared>,
+    proxy: Arc<HttpProxy<Gateway>>,
+    mut stopping: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = closing.wait_for(|closing| *closing) => return,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
         };
         let Ok((stream, peer)) = accepted else {
             // Out of descriptors, mostly: give connections time to end.
@@ -154,11 +280,15 @@ async fn accept(listener: Bound, shared: Arc<Shared>, proxy: Arc<HttpProxy<Gatew
         };
         let limit = shared.live.load().config.server.limits.connections;
         // From here on it has a place, whatever it takes until it speaks HTTP.
-        let Some(slot) = shared.admit(limit) else { continue };
-        let (listener, shared, proxy, closing) =
-            (Arc::clone(&listener), Arc::clone(&shared), Arc::clone(&proxy), closing.clone());
+        let Some(slot) = shared.admit(limit) else {
+            shared.metrics.refused("too_many");
+            continue;
+        };
+        // Not the listener: it closes while its connections go on.
+        let listener = Arc::clone(&listener.config);
+        let (shared, proxy, closing) = (Arc::clone(&shared), Arc::clone(&proxy), closing.clone());
         tokio::spawn(async move {
-            if let Some(arrived) = arrival::of(stream, peer, &listener.config, &shared).await {
+            if let Some(arrived) = arrival::of(stream, peer, &listener, &shared).await {
                 connection::run(proxy, shared, arrived, closing).await;
             }
             drop(slot);

@@ -19,6 +19,7 @@ mod list;
 mod message;
 mod outbox;
 mod service;
+mod snapshot;
 mod store;
 mod stream;
 mod strict;
@@ -27,6 +28,7 @@ use crate::domain::{Concern, Entry};
 
 pub use list::List;
 pub use service::{OnStats, RevocationService, Stats, start};
+pub use snapshot::Snapshot;
 pub use stream::{RedisError, announce};
 
 /// What the list says of a credential.

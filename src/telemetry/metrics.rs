@@ -55,11 +55,14 @@ const REVOCATION_ENTRIES: &str = "portcullis_revocation_entries";
 const REVOCATION_LAG: &str = "portcullis_revocation_lag_seconds";
 const REVOCATION_STALENESS: &str = "portcullis_revocation_staleness_seconds";
 const BACKEND: &str = "portcullis_backend_requests_total";
+const BACKEND_RETRIES: &str = "portcullis_backend_retries_total";
+const BACKEND_HEALTHY: &str = "portcullis_backend_healthy";
 const RELOAD: &str = "portcullis_config_reload_total";
+const REFUSED: &str = "portcullis_connections_refused_total";
 const BUILD: &str = "portcullis_build_info";
 
 /// Every metric there is; `docs/metrics.md` says the same.
-pub const ALL: [Description; 12] = [
+pub const ALL: [Description; 15] = [
     Description {
         name: REQUESTS,
         kind: Kind::Counter,
@@ -111,10 +114,28 @@ pub const ALL: [Description; 12] = [
         help: "Requests sent to a backend, by what came of it.",
     },
     Description {
+        name: BACKEND_RETRIES,
+        kind: Kind::Counter,
+        labels: &["backend", "outcome"],
+        help: "Calls that failed on one server and could go to another, by whether the budget let them.",
+    },
+    Description {
+        name: BACKEND_HEALTHY,
+        kind: Kind::Gauge,
+        labels: &["backend", "server"],
+        help: "Whether a server's health checks let it take traffic: 1 or 0. Only where there are health checks.",
+    },
+    Description {
         name: RELOAD,
         kind: Kind::Counter,
         labels: &["outcome"],
         help: "Reloads of the configuration, by what came of it.",
+    },
+    Description {
+        name: REFUSED,
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Connections closed before they spoke HTTP, by why.",
     },
     Description { name: BUILD, kind: Kind::Gauge, labels: &["version"], help: "1; the release is in the label." },
 ];
@@ -238,9 +259,25 @@ impl Metrics {
         });
     }
 
+    /// Counts a call that failed on one server of a backend and could go to another.
+    pub fn backend_retry(&self, backend: &str, outcome: &'static str) {
+        self.counter(BACKEND_RETRIES, &[("backend", or_dash(backend)), ("outcome", outcome)]).increment(1);
+    }
+
+    /// Sets whether a server's health checks let it take traffic.
+    pub fn backend_health(&self, backend: &str, server: &str, healthy: bool) {
+        let labels = vec![Label::new("backend", or_dash(backend).to_owned()), Label::new("server", server.to_owned())];
+        self.recorder.register_gauge(&Key::from_parts(BACKEND_HEALTHY, labels), &METADATA).set(if healthy { 1.0 } else { 0.0 });
+    }
+
     /// Counts a reload of the configuration.
     pub fn reload(&self, outcome: &'static str) {
         self.named(RELOAD, outcome, "", &[("outcome", outcome)]);
+    }
+
+    /// Counts a connection that was closed before it spoke HTTP.
+    pub fn refused(&self, reason: &'static str) {
+        self.named(REFUSED, reason, "", &[("reason", reason)]);
     }
 
     /// Sets how many revocations are held, how long the last took to arrive, and how old the list is.

@@ -26,12 +26,21 @@ pub(crate) struct Setup {
     pub(crate) beside: Option<PathBuf>,
     /// Extra environment.
     pub(crate) env: Vec<(String, String)>,
+    /// Arguments behind `run`.
+    pub(crate) args: Vec<String>,
 }
 
 impl Setup {
     /// A gateway with these routes and quick password hashes.
     pub(crate) fn routes(routes: impl Into<String>) -> Self {
-        Self { server: String::new(), sections: String::new(), routes: routes.into(), beside: None, env: Vec::new() }
+        Self {
+            server: String::new(),
+            sections: String::new(),
+            routes: routes.into(),
+            beside: None,
+            env: Vec::new(),
+            args: Vec::new(),
+        }
     }
 
     /// Adds sections to gateway.toml.
@@ -51,6 +60,12 @@ impl Setup {
     /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds arguments behind `run`.
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
         self
     }
 
@@ -138,18 +153,19 @@ impl Gateway {
             .timeout(Duration::from_secs(20))
             .build()
             .expect("a client");
-        let child = Self::spawn(dir.path(), &setup.env);
+        let args: Vec<&str> = std::iter::once("run").chain(setup.args.iter().map(String::as_str)).collect();
+        let child = Self::spawn(dir.path(), &args, &setup.env);
         let gateway =
             Self { child, dir, home, url: format!("http://{address}"), admin: format!("http://{admin}"), address, http };
         gateway.until("livez answers", || async { gateway.admin_status("/livez").await == Some(200) }).await;
         gateway
     }
 
-    fn spawn(folder: &Path, env: &[(String, String)]) -> Child {
+    fn spawn(folder: &Path, args: &[&str], env: &[(String, String)]) -> Child {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log file");
         portcullis()
             .current_dir(folder)
-            .arg("run")
+            .args(args)
             .envs(env.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
@@ -225,6 +241,13 @@ impl Gateway {
         self.send(self.http.get(format!("{}{path}", self.url)).bearer_auth(token)).await
     }
 
+    /// The published keys; on the public host only.
+    pub(crate) async fn published_keys(&self) -> Vec<Value> {
+        let set = self.send(self.request("GET", "/.well-known/jwks.json").header("Host", "gateway.test")).await;
+        assert_eq!(set.status, 200, "{}", set.body);
+        set.json()["keys"].as_array().expect("keys").clone()
+    }
+
     /// GETs.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.http.get(format!("{}{path}", self.url))).await
@@ -287,7 +310,13 @@ impl Gateway {
 
     /// Starts what has ended again, and does not wait for it.
     pub(crate) fn spawn_again(&mut self) {
-        self.child = Self::spawn(self.dir.path(), &[]);
+        self.child = Self::spawn(self.dir.path(), &["run"], &[]);
+    }
+
+    /// Starts another process that takes this one's place, and does not wait for it; gives the old one.
+    pub(crate) fn upgrade(&mut self) -> Child {
+        let new = Self::spawn(self.dir.path(), &["run", "--upgrade"], &[]);
+        std::mem::replace(&mut self.child, new)
     }
 
     /// Waits until it has ended by itself; gives its exit code.

@@ -25,6 +25,9 @@ macro_rules! guides {
 
 guides! {
     the_guide_to_putting_it_in_front_of_something_works = "docs/in-front-of.md",
+    the_guide_to_keys_works = "docs/keys.md",
+    the_guide_to_policy_tests_works = "docs/policy-tests.md",
+    the_guide_to_explain_works = "docs/explain.md",
 }
 
 #[test]

@@ -9,9 +9,9 @@ mod reference;
 mod rewrites;
 #[path = "../support/spec.rs"]
 mod spec;
+mod survey;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Method;
 use portcullis::config::{Backend, Role, Roles};

@@ -58,7 +58,8 @@ impl Gateway {
             Metrics::install(),
         ));
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let running = start(&shared, &[any.into()], any, 2).unwrap();
+        let listen = [any.into()];
+        let running = start(&shared, &listen, any, 2, std::collections::HashMap::new()).unwrap();
         Self { shared, running, revocations }
     }
 

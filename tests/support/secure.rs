@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -19,6 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 /// Who signs certificates.
@@ -106,13 +107,16 @@ pub(crate) struct Seen {
 #[derive(Default)]
 struct State {
     connections: AtomicUsize,
+    health: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
 }
 
-/// A backend that answers 200 with the version that it was asked in; `/trailers` ends with one, `/silent` never answers.
+/// A backend that answers 200 with the version that it was asked in; `/trailers` ends with one, `/silent` never answers,
+/// `/stalls` not to its end.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     state: Arc<State>,
+    serving: JoinHandle<()>,
 }
 
 impl Server {
@@ -130,10 +134,12 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
-        tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
+            // They end with this task.
+            let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 let (state, config) = (Arc::clone(&shared), config.clone());
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     match config {
                         None => serve(socket, state).await,
                         Some(config) => {
@@ -145,7 +151,17 @@ impl Server {
                 });
             }
         });
-        Self { address, state }
+        Self { address, state, serving }
+    }
+
+    /// Ends it with all of its connections, as SIGKILL would.
+    pub(crate) fn kill(&self) {
+        self.serving.abort();
+    }
+
+    /// What it answers health checks with.
+    pub(crate) fn health(&self, status: u16) {
+        self.state.health.store(usize::from(status), Ordering::SeqCst);
     }
 
     /// How many connections came to speaking HTTP.
@@ -173,6 +189,11 @@ type Body = BoxBody<Bytes, Infallible>;
 async fn answer(request: Request<Incoming>, connection: usize, state: Arc<State>) -> Result<Response<Body>, hyper::Error> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
+    if path == "/healthz" {
+        let status = u16::try_from(state.health.load(Ordering::SeqCst)).unwrap();
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+        return Ok(Response::builder().status(status).body(Full::new(Bytes::new()).boxed()).unwrap());
+    }
     let seen = Seen {
         method: parts.method.to_string(),
         version: parts.version,
@@ -185,6 +206,11 @@ async fn answer(request: Request<Incoming>, connection: usize, state: Arc<State>
     state.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
     if path.ends_with("/silent") {
         std::future::pending::<()>().await;
+    }
+    if path.ends_with("/stalls") {
+        use futures_util::StreamExt as _;
+        let frames = futures_util::stream::iter([Ok(Frame::data(Bytes::from(text)))]).chain(futures_util::stream::pending());
+        return Ok(Response::new(BoxBody::new(StreamBody::new(frames))));
     }
     if path.ends_with("/trailers") {
         let mut trailers = HeaderMap::new();

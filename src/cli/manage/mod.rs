@@ -22,6 +22,7 @@ use crate::domain::{Clock, Entry, SystemClock, SystemEntropy, UserId};
 use crate::password::Pool;
 use crate::revocation;
 use crate::store;
+pub(super) use user::{attributes, scopes, words};
 
 /// How long a store that does not answer is waited for.
 const STORE_DEADLINE: Duration = Duration::from_secs(20);

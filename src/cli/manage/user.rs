@@ -129,12 +129,12 @@ fn or_none(text: &str) -> &str {
 }
 
 /// `a, b` as a list; empty is none.
-fn words(text: &str) -> Vec<String> {
+pub(in crate::cli) fn words(text: &str) -> Vec<String> {
     text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// Scopes as they are typed.
-pub(super) fn scopes(text: &str) -> Result<ScopeSet, Failure> {
+pub(in crate::cli) fn scopes(text: &str) -> Result<ScopeSet, Failure> {
     text.parse().map_err(|error| Failure {
         exit: Exit::Usage,
         message: format!("`{}` are no scopes: {error}; write them as \"items:read orders\"", text.escape_debug()),
@@ -143,7 +143,7 @@ pub(super) fn scopes(text: &str) -> Result<ScopeSet, Failure> {
 
 /// `k=v` each: text; a name given several times is a list of texts, an empty value removes, and one in brackets or braces is
 /// JSON.
-fn attributes(pairs: &[String]) -> Result<Map<String, Value>, Failure> {
+pub(in crate::cli) fn attributes(pairs: &[String]) -> Result<Map<String, Value>, Failure> {
     let mut attributes = Map::new();
     for pair in pairs {
         let usage = |why: &str| Failure { exit: Exit::Usage, message: format!("`{}` {why}", pair.escape_debug()) };

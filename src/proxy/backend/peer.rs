@@ -51,6 +51,11 @@ impl Wiring {
         }
     }
 
+    /// Whether connections of one may serve the other.
+    pub(crate) const fn is_like(&self, other: &Self) -> bool {
+        self.group == other.group
+    }
+
     /// The name that the certificate of `server` must have. Never empty: pingora verifies nothing then.
     fn name<'a>(tls: &'a BackendTls, server: &'a BackendServer) -> &'a str {
         tls.server_name.as_deref().filter(|name| !name.is_empty()).unwrap_or_else(|| server.host())

@@ -1,0 +1,164 @@
+//! `portcullis explain`: what would become of a request, step by step, and why.
+
+mod json;
+mod text;
+
+use std::io::IsTerminal as _;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use serde_json::{Map, Value};
+
+use super::args::{Explain, Format};
+use super::check::refused;
+use super::manage::{attributes, scopes, words};
+use super::output::{put, tell};
+use super::{Exit, Failure, password};
+use crate::app::{self, InspectError};
+use crate::config::{Config, Environment};
+use crate::credential::peek;
+use crate::domain::secret::ExposeSecret as _;
+use crate::domain::{CredentialKind, Issuer, Principal};
+use crate::policy::file::{load_untested, usual_scopes};
+use crate::proxy::explain::{Conclusion, Question};
+
+/// Explains what the arguments ask about.
+pub(super) fn explain(args: &Explain, colors: bool) -> Result<(), Failure> {
+    let path = &args.config.config;
+    let everything = load_untested(path, &Environment::of_process()).map_err(|report| {
+        tell(&refused(path, &report, std::io::stderr().is_terminal()));
+        Failure { exit: Exit::Wrong, message: String::new() }
+    })?;
+    let config = everything.config.clone();
+    let supposed = supposed(args, &config)?;
+    let question = question(args)?;
+    let answer = app::inspect(everything, question.clone(), supposed.clone()).map_err(|error| Failure {
+        exit: match error {
+            InspectError::Store(_) | InspectError::System(_) => Exit::CouldNot,
+            InspectError::Keys(_) | InspectError::Identity(_) => Exit::Wrong,
+        },
+        message: error.to_string(),
+    })?;
+    let told = Told { question, url: shown_url(&args.url, &config), answer, supposed };
+    match args.format.format {
+        Format::Json => put(&format!("{:#}\n", json::render(&told)))?,
+        Format::Text => put(&text::render(&told, colors))?,
+    }
+    match told.answer.explanation.conclusion {
+        Conclusion::Own | Conclusion::Allowed(_) => Ok(()),
+        Conclusion::Refused { .. } => Err(Failure { exit: Exit::Wrong, message: String::new() }),
+    }
+}
+
+/// All that there is to print.
+struct Told {
+    question: Question,
+    /// The URL, without an API key.
+    url: String,
+    answer: app::Answer,
+    supposed: Option<Principal>,
+}
+
+impl Told {
+    /// Header and claims of the token that was refused or came from outside; a supposed caller has none.
+    fn token(&self) -> Option<(Map<String, Value>, Map<String, Value>)> {
+        let field = self.question.headers.get(AUTHORIZATION).filter(|_| self.supposed.is_none())?.to_str().ok()?;
+        let (scheme, token) = field.trim().split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| peek(token.trim())).flatten()
+    }
+}
+
+fn usage(message: impl Into<String>) -> Failure {
+    Failure { exit: Exit::Usage, message: message.into() }
+}
+
+/// The URL as it may be printed: an API key in its query is none.
+fn shown_url(url: &str, config: &Config) -> String {
+    let clean = crate::telemetry::scrub(url).into_owned();
+    let (Some(parameter), Some((path, query))) = (&config.api_keys.query_parameter, clean.split_once('?')) else { return clean };
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) if name == parameter => format!("{name}=***"),
+        _ => pair.to_owned(),
+    };
+    format!("{path}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"))
+}
+
+fn question(args: &Explain) -> Result<Question, Failure> {
+    let method = Method::from_bytes(args.method.as_bytes())
+        .map_err(|_| usage(format!("`{}` is no method; write it as: portcullis explain GET /orders/7", args.method)))?;
+    let lower = args.url.to_ascii_lowercase();
+    let absolute = lower.starts_with("http://") || lower.starts_with("https://");
+    if !absolute && lower.split(['/', '?']).next().is_some_and(|host| host.contains('.')) {
+        return Err(usage(format!("`{0}` is neither a URL nor a path; write https://{0}, or begin with a slash", args.url)));
+    }
+    let (mut headers, mut hosts) = (HeaderMap::new(), Vec::new());
+    for line in &args.headers {
+        let (name, value) =
+            line.split_once(':').ok_or_else(|| usage("a header is a name, a colon and a value: --header 'Accept: text/html'"))?;
+        let name: HeaderName = name.trim().parse().map_err(|_| usage(format!("`{}` is no header name", name.escape_debug())))?;
+        let mut value =
+            HeaderValue::from_str(value.trim()).map_err(|_| usage(format!("the value of {name} can't stand in a header")))?;
+        value.set_sensitive(true);
+        if name == HOST {
+            hosts.push(Bytes::copy_from_slice(value.as_bytes()));
+        } else {
+            headers.append(name, value);
+        }
+    }
+    if let Some(token) = &args.token {
+        let token = password::line_or(token)?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| usage("the token holds characters that can't stand in a header"))?;
+        value.set_sensitive(true);
+        headers.append(AUTHORIZATION, value);
+    }
+    Ok(Question {
+        method,
+        target: Bytes::copy_from_slice(args.url.as_bytes()),
+        hosts,
+        headers,
+        client: args.client,
+        tls: lower.starts_with("https://"),
+    })
+}
+
+/// The caller that the arguments describe, who needs no credential.
+fn supposed(args: &Explain, config: &Config) -> Result<Option<Principal>, Failure> {
+    let described = args.scopes.is_some()
+        || args.roles.is_some()
+        || args.subject.is_some()
+        || args.username.is_some()
+        || args.credential.is_some()
+        || !args.attributes.is_empty()
+        || !args.claims.is_empty();
+    if !described {
+        return Ok(None);
+    }
+    let method = args.credential.map_or(CredentialKind::Bearer, Into::into);
+    let roles = args.roles.as_deref().map(words).unwrap_or_default();
+    for role in &roles {
+        if !config.roles.0.contains_key(role) {
+            let names = config.roles.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(usage(format!("there is no role `{role}`; there are {names}")));
+        }
+    }
+    let scopes = match &args.scopes {
+        Some(text) => scopes(text)?,
+        None => usual_scopes(config, &roles, method),
+    };
+    Ok(Some(Principal {
+        issuer: Issuer::Own,
+        subject: args.subject.clone().unwrap_or_default(),
+        username: args.username.clone(),
+        full_name: None,
+        email: None,
+        roles,
+        scopes,
+        method,
+        session: None,
+        key: None,
+        attributes: attributes(&args.attributes)?,
+        claims: attributes(&args.claims)?,
+    }))
+}

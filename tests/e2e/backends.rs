@@ -1,0 +1,56 @@
+//! Backends over TLS as an operator configures them: files beside gateway.toml, read again at a reload.
+
+use crate::gateway::{Gateway, Setup};
+use crate::secure::{Authority, Server};
+
+fn setup(server: &Server) -> Setup {
+    let backend = format!(
+        "[[backends]]\nname = \"orders\"\nservers = [\"localhost:{}\"]\nscheme = \"https\"\n\
+         tls = {{ server_name = \"orders.internal\", ca = \"ca.pem\", certificate = \"client.pem\", key = \"client.key\" }}\n",
+        server.address.port()
+    );
+    Setup::routes("[[route]]\nname = \"open\"\npath = \"/**\"\nauth = \"none\"\nbackend = \"orders\"\n").with(&backend)
+}
+
+#[tokio::test]
+async fn certificates_towards_a_backend_are_read_again_at_a_reload() {
+    let (authority, stranger, clients) = (Authority::new(), Authority::new(), Authority::new());
+    let server = Server::tls(authority.leaf(&["orders.internal"]).server(&["h2", "http/1.1"], Some(&clients))).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let client = clients.leaf(&["gateway"]);
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("ca.pem", &stranger.pem);
+    write("client.pem", &client.pem);
+    write("client.key", &client.key.serialize_pem());
+    let gateway = Gateway::start_with_keys(setup(&server), folder).await;
+    assert_eq!(gateway.get("/x").await.status, 502);
+    gateway.until("the log says why", || async { gateway.log().contains("invalid peer certificate") }).await;
+    assert!(server.seen().is_empty());
+    let own = |name: &str| gateway.own_folder().join(name);
+    std::fs::write(own("ca.pem"), &authority.pem).expect("written");
+    gateway.signal("HUP");
+    gateway.until("the right authority is believed", || async { gateway.get("/x").await.status == 200 }).await;
+    // What can't be used stays out, and the old goes on.
+    std::fs::write(own("client.key"), clients.leaf(&["gateway"]).key.serialize_pem()).expect("written");
+    gateway.signal("HUP");
+    gateway.until("the reload is refused", || async { gateway.log().contains("is not that of the certificate") }).await;
+    assert_eq!(gateway.get("/x").await.status, 200);
+    let check = crate::gateway::portcullis_in(gateway.own_folder(), &["check"], "");
+    let said = String::from_utf8_lossy(&check.stderr).into_owned() + &String::from_utf8_lossy(&check.stdout);
+    assert!(!check.status.success() && said.contains("client.key"), "{said}");
+}
+
+#[tokio::test]
+async fn a_route_names_an_https_or_h2c_backend_by_its_url() {
+    let server = Server::clear().await;
+    let gateway = Gateway::start(Setup::routes(format!(
+        "[defaults]\nauth = \"none\"\n[[route]]\nname = \"a\"\npath = \"/a\"\nbackend = \"h2c://{0}\"\n\
+         [[route]]\nname = \"b\"\npath = \"/b\"\nbackend = \"https://{0}\"\n\
+         [[route]]\nname = \"c\"\npath = \"/c\"\nbackend = \"http://{0}\"\n",
+        server.address
+    )))
+    .await;
+    assert_eq!(gateway.get("/a").await.body, "HTTP/2.0 on 0");
+    assert_eq!(gateway.get("/b").await.status, 502, "there is no TLS there");
+    assert_eq!(gateway.get("/c").await.body, "HTTP/1.1 on 2");
+}
