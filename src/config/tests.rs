@@ -486,3 +486,155 @@ fn every_key_says_what_it_is_for() {
         }
     }
 }
+
+/// A folder with certificates of `names`, and what of gateway.toml names them.
+fn with_certificate(names: &[&str], until: Option<time::OffsetDateTime>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = rcgen::CertificateParams::new(names).expect("parameters");
+    if let Some(until) = until {
+        params.not_after = until;
+    }
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    std::fs::write(folder.path().join("cert.pem"), certificate.pem()).expect("a file");
+    std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("a file");
+    restrict(&folder.path().join("key.pem"), 0o600);
+    folder
+}
+
+fn restrict(file: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).expect("set");
+}
+
+const TLS: &str = "[server]\nlisten = [{ address = \"0.0.0.0:443\", tls = true }]\npublic_url = \"https://a.test\"\n\
+    [[server.tls.certificates]]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n";
+
+/// `line:column message` of every finding about `text` in `folder`.
+fn findings(folder: &Path, text: &str) -> Vec<String> {
+    std::fs::write(folder.join("gateway.toml"), text).expect("a file");
+    let report = match load(&folder.join("gateway.toml"), &Environment::default()) {
+        Ok(loaded) => loaded.report,
+        Err(report) => report,
+    };
+    let all = report.errors().chain(report.warnings());
+    let shown = folder.display().to_string() + "/";
+    all.map(|finding| format!("{}:{} {}", finding.line, finding.column, finding.message.replace(&shown, ""))).collect()
+}
+
+#[test]
+fn a_listener_with_a_good_certificate_is_no_cause_for_a_warning() {
+    let folder = with_certificate(&["A.test", "*.b.test"], None);
+    assert_eq!(findings(folder.path(), TLS), [] as [&str; 0]);
+    let config = load(&folder.path().join("gateway.toml"), &Environment::default()).expect("good").config;
+    assert_eq!(config.server.tls.certificates[0].names, ["a.test", "*.b.test"]);
+    assert!(config.server.listen[0].tls && !config.server.listen[0].proxy_protocol);
+}
+
+#[test]
+fn keys_are_read_in_every_usual_form() {
+    let folder = with_certificate(&["a.test"], None);
+    let openssl = |args: &[&str]| {
+        let done = std::process::Command::new("openssl").args(args).current_dir(folder.path()).output().expect("openssl");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let subject = ["-subj", "/CN=a.test", "-addext", "subjectAltName=DNS:a.test", "-out", "cert.pem"];
+    for (make, convert) in [
+        (
+            ["genrsa", "-out", "made.pem", "2048"].as_slice(),
+            ["rsa", "-in", "made.pem", "-traditional", "-out", "key.pem"].as_slice(),
+        ),
+        (
+            &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "made.pem"],
+            &["ec", "-in", "made.pem", "-out", "key.pem"],
+        ),
+        (&["genpkey", "-algorithm", "ed25519", "-out", "made.pem"], &["pkey", "-in", "made.pem", "-out", "key.pem"]),
+    ] {
+        openssl(make);
+        openssl(convert);
+        restrict(&folder.path().join("key.pem"), 0o600);
+        openssl(&[["req", "-x509", "-key", "made.pem", "-days", "30"].as_slice(), &subject].concat());
+        assert_eq!(findings(folder.path(), TLS), [] as [&str; 0], "{make:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_told_where_it_is_named() {
+    let folder = with_certificate(&["a.test"], None);
+    let other = with_certificate(&["a.test"], None);
+    let key = std::fs::read(folder.path().join("key.pem")).expect("a key");
+    let certificate = std::fs::read(folder.path().join("cert.pem")).expect("a certificate");
+    let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("a file");
+    put("key.pem", &std::fs::read(other.path().join("key.pem")).expect("a key"));
+    assert_eq!(findings(folder.path(), TLS), ["6:7 this key is not the one of its certificate"]);
+    put("key.pem", &certificate);
+    put("cert.pem", &key);
+    assert_eq!(findings(folder.path(), TLS), ["5:15 there is no certificate in `cert.pem`", "6:7 there is no key in `key.pem`"]);
+    std::fs::remove_file(folder.path().join("cert.pem")).expect("removed");
+    put("key.pem", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    assert_eq!(findings(folder.path(), TLS), ["5:15 there is no file `cert.pem`", "6:7 the key in `key.pem` is encrypted"]);
+    put("cert.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    put("key.pem", &key);
+    let found = findings(folder.path(), TLS);
+    assert!(found.len() == 1 && found[0].starts_with("5:15 this is no certificate"), "{found:#?}");
+    put("cert.pem", &certificate);
+    restrict(&folder.path().join("key.pem"), 0o644);
+    assert_eq!(findings(folder.path(), TLS), ["6:7 everybody on this machine can read or change the key `key.pem`"]);
+    restrict(&folder.path().join("key.pem"), 0o600);
+    let ca = TLS.replace("[[server.tls", "[server.tls]\nclient_ca = \"nowhere.pem\"\n[[server.tls");
+    assert_eq!(findings(folder.path(), &ca), ["5:13 there is no file `nowhere.pem`"]);
+}
+
+#[test]
+fn the_end_of_a_certificate_is_warned_of() {
+    let in_days = |days: i64| {
+        let now = crate::domain::Clock::now(&crate::domain::SystemClock::default()).as_secs();
+        time::OffsetDateTime::from_unix_timestamp(now + days * 86_400).expect("a moment")
+    };
+    for (days, warning) in [(-1, "expired at"), (3, "expires soon")] {
+        let folder = with_certificate(&["a.test"], Some(in_days(days)));
+        let found = findings(folder.path(), TLS);
+        assert!(found.len() == 1 && found[0].starts_with("5:15 this certificate") && found[0].contains(warning), "{found:#?}");
+    }
+}
+
+#[test]
+fn listeners_that_can_not_be_meant_are_found() {
+    let folder = with_certificate(&["a.test"], None);
+    let listen = |entries: &str| findings(folder.path(), &format!("[server]\nlisten = [{entries}]\n"));
+    assert_eq!(
+        listen("{ address = \"127.0.0.1:443\", tls = true }"),
+        ["2:46 `tls = true` needs a certificate, and there is none"]
+    );
+    let both = "[server]\nlisten = [{ address = \"127.0.0.1:443\", tls = true, redirect_to_https = true }]\npublic_url = \"https://a.test\"\n";
+    let entry = TLS.split_once("[[").map(|(_, entry)| format!("[[{entry}")).expect("an entry");
+    let found = findings(folder.path(), &format!("{both}{entry}"));
+    assert_eq!(found, ["2:72 a listener that speaks TLS has nothing to send to HTTPS: clients would go in circles"]);
+    let found = findings(folder.path(), &entry);
+    assert_eq!(found, ["1:1 there are certificates, and no listener speaks TLS"]);
+    assert_eq!(
+        listen("{ address = \"127.0.0.1:80\", redirect_to_https = true }"),
+        ["2:59 clients are sent to HTTPS, and `server.public_url` is not HTTPS"]
+    );
+    let found = listen("{ address = \"0.0.0.0:80\", proxy_protocol = true }");
+    assert!(found.len() == 2 && found.iter().any(|found| found.contains("says what address it has")), "{found:#?}");
+    assert_eq!(listen("\"unix:a.sock\""), [] as [&str; 0], "a Unix socket is not public");
+    assert_eq!(listen("\"unix:a.sock\", \"unix:./a.sock\""), [] as [&str; 0]);
+    let found = listen("\"unix:a.sock\", \"unix:a.sock\"");
+    assert!(found.len() == 1 && found[0].ends_with("is listened on twice"), "{found:#?}");
+    for (entry, wrong) in [
+        ("\"unix:\"", "names no file"),
+        ("\"unix:/run/\"", "names a folder"),
+        ("\"unix:@abstract\"", "is no path of a file"),
+        ("\"tls\"", "is not an address with a port"),
+        ("{ tls = true }", "`address` is missing"),
+        ("{ address = \"127.0.0.1:1\", tsl = true }", "unknown key"),
+        ("{ address = \"127.0.0.1:1\", tls = \"yes\" }", "takes `true` or `false`"),
+    ] {
+        let found = listen(entry);
+        assert!(found.len() == 1 && found[0].contains(wrong), "{entry}: {found:#?}");
+    }
+    let long = format!("\"unix:/{}\"", "a".repeat(120));
+    assert!(listen(&long)[0].contains("at most"), "{:#?}", listen(&long));
+}

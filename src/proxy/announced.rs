@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::{Buf as _, BytesMut};
 use ipnet::IpNet;
 use pingora_core::protocols::l4::stream::Stream;
-use ppp::{HeaderResult, PartialResult as _, v1, v2};
+use ppp::{PartialResult as _, v1, v2};
 use tokio::io::AsyncReadExt as _;
 
 use super::forwarded::holds;
@@ -50,35 +50,55 @@ pub(crate) async fn client(stream: &mut Stream) -> Option<Option<IpAddr>> {
 }
 
 fn read(bytes: &[u8]) -> Step {
-    let parsed = HeaderResult::parse(bytes);
-    // A line that has ended does not become a better one.
-    if parsed.is_incomplete() {
-        let ended = matches!(parsed, HeaderResult::V1(_)) && (bytes.contains(&b'\n') || bytes.len() > LINE);
-        return if ended { Step::Malformed } else { Step::More };
-    }
-    let (length, client) = match parsed {
-        HeaderResult::V1(Ok(v1::Header { header, addresses })) => {
-            let client = match addresses {
-                v1::Addresses::Tcp4(of) => Some(IpAddr::from(of.source_address)),
-                v1::Addresses::Tcp6(of) => Some(IpAddr::from(of.source_address)),
-                v1::Addresses::Unknown => None,
-            };
-            (header.len(), client)
-        }
-        HeaderResult::V2(Ok(header)) => {
-            let client = match (header.command, header.protocol, header.addresses) {
-                (v2::Command::Local, ..) | (_, _, v2::Addresses::Unspecified) => None,
-                // There are no datagrams here.
-                (_, v2::Protocol::Datagram, _) => return Step::Malformed,
-                (_, _, v2::Addresses::IPv4(of)) => Some(IpAddr::from(of.source_address)),
-                (_, _, v2::Addresses::IPv6(of)) => Some(IpAddr::from(of.source_address)),
-                (_, _, v2::Addresses::Unix(_)) => None,
-            };
-            (header.header.len(), client)
-        }
-        HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => return Step::Malformed,
+    if begins(bytes, v2::PROTOCOL_PREFIX) { binary(bytes) } else { line(bytes) }
+}
+
+/// Whether `bytes` begin with `mark`, as far as they go.
+fn begins(bytes: &[u8], mark: &[u8]) -> bool {
+    bytes.iter().zip(mark).all(|(one, other)| one == other)
+}
+
+/// Version 1. The parser sees whole lines only: it takes half of one for a wrong one.
+fn line(bytes: &[u8]) -> Step {
+    let Some(end) = bytes.iter().take(LINE).position(|byte| *byte == b'\n') else {
+        return if bytes.len() < LINE && begins(bytes, b"PROXY ") { Step::More } else { Step::Malformed };
     };
-    if length > LIMIT { Step::Malformed } else { Step::Header { length, client: client.map(|address| address.to_canonical()) } }
+    let Ok(v1::Header { header, addresses }) = v1::Header::try_from(bytes.get(..=end).unwrap_or_default()) else {
+        return Step::Malformed;
+    };
+    let client = match addresses {
+        v1::Addresses::Tcp4(of) => Some(IpAddr::from(of.source_address)),
+        v1::Addresses::Tcp6(of) => Some(IpAddr::from(of.source_address)),
+        v1::Addresses::Unknown => None,
+    };
+    // A carriage return may have ended it before its line did.
+    if header.len() == end + 1 { found(header.len(), client) } else { Step::Malformed }
+}
+
+/// Version 2.
+fn binary(bytes: &[u8]) -> Step {
+    let announced = bytes.get(14..16).and_then(|length| length.try_into().ok()).map(u16::from_be_bytes);
+    if announced.is_some_and(|length| 16 + usize::from(length) > LIMIT) {
+        return Step::Malformed;
+    }
+    let header = match v2::Header::try_from(bytes) {
+        Ok(header) => header,
+        Err(error) if error.is_incomplete() => return Step::More,
+        Err(_) => return Step::Malformed,
+    };
+    let client = match (header.command, header.protocol, header.addresses) {
+        (v2::Command::Local, ..) | (_, _, v2::Addresses::Unspecified) => None,
+        // There are no datagrams here.
+        (_, v2::Protocol::Datagram, _) => return Step::Malformed,
+        (_, _, v2::Addresses::IPv4(of)) => Some(IpAddr::from(of.source_address)),
+        (_, _, v2::Addresses::IPv6(of)) => Some(IpAddr::from(of.source_address)),
+        (_, _, v2::Addresses::Unix(_)) => None,
+    };
+    found(header.header.len(), client)
+}
+
+fn found(length: usize, client: Option<IpAddr>) -> Step {
+    Step::Header { length, client: client.map(|address| address.to_canonical()) }
 }
 
 #[cfg(test)]
@@ -100,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_header_says_whose_connection_it_is() {
-        assert_eq!(read(b"PROXY TCP4 192.0.2.7 10.0.0.1 4096 443\r\nGET"), header(41, "192.0.2.7"));
+        assert_eq!(read(b"PROXY TCP4 192.0.2.7 10.0.0.1 4096 443\r\nGET"), header(40, "192.0.2.7"));
         assert_eq!(read(b"PROXY TCP6 2001:db8::7 ::1 4096 443\r\n"), header(37, "2001:db8::7"));
         assert_eq!(read(b"PROXY TCP6 ::ffff:192.0.2.7 ::1 4096 443\r\n"), header(42, "192.0.2.7"), "mapped is IPv4");
         assert_eq!(read(&version2(0x21, 0x11, &V4)), header(28, "192.0.2.7"));

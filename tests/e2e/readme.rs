@@ -28,6 +28,8 @@ guides! {
     the_guide_to_keys_works = "docs/keys.md",
     the_guide_to_policy_tests_works = "docs/policy-tests.md",
     the_guide_to_explain_works = "docs/explain.md",
+    the_guide_to_a_public_address_works = "docs/tls.md",
+    the_guide_to_upgrades_works = "docs/upgrade.md",
 }
 
 #[test]
