@@ -54,7 +54,7 @@ pub(super) struct Frames {
     rest: usize,
     header: [u8; HEADER],
     have: usize,
-    /// HEADERS that no END_HEADERS has ended yet.
+    /// `HEADERS` that no `END_HEADERS` has ended yet.
     block: bool,
     /// What is under way ends the block with its last byte.
     ends: bool,

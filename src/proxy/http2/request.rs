@@ -194,11 +194,11 @@ mod tests {
     #[test]
     fn limits_hold() {
         let long = "a".repeat(80);
-        let many = [("a", "b"); 6];
+        let (many, short) = ([("a", "b"); 6], "a".repeat(60));
         assert_eq!(read(&format!("http://x/{long}"), &[]).line.fault(), Some(Fault::TooLarge));
         assert_eq!(read("http://x/", &[("a", &long)]).line.fault(), Some(Fault::TooLarge));
         assert_eq!(read("http://x/", &many).line.fault(), Some(Fault::TooLarge));
-        assert_eq!(read("http://x/", &[("a", &long[..60]); 5]).line.fault(), Some(Fault::TooLarge));
-        assert_eq!(read("http://x/", &[("a", &long[..60]); 3]).line.fault(), None);
+        assert_eq!(read("http://x/", &[("a", &short); 5]).line.fault(), Some(Fault::TooLarge));
+        assert_eq!(read("http://x/", &[("a", &short); 3]).line.fault(), None);
     }
 }
