@@ -1,5 +1,7 @@
 //! Several servers under faults: who gets which call, what a dying server costs, what checks and reloads change.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what a test can't go on without fails the test")]
+
 #[path = "support/gateway.rs"]
 #[expect(dead_code, reason = "shared by tests that each use a part")]
 mod gateway;

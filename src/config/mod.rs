@@ -137,6 +137,7 @@ pub struct Limits {
     pub body_timeout: Duration,
     pub keepalive_timeout: Duration,
     pub connections: usize,
+    pub h2_streams: usize,
 }
 
 /// A `[[backends]]` entry, or one made of a route's inline URL.

@@ -146,7 +146,7 @@ section! {
         /// Connections at once; more are refused.
         connections: Count<1, 10_000_000> = "10000",
         /// Streams of one HTTP/2 connection at once.
-        _h2_streams as "h2_streams": Later = "100",
+        h2_streams: Count<1, 10_000> = "100",
     }
 }
 

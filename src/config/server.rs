@@ -62,6 +62,7 @@ pub(crate) fn checked(raw: &raw::Server, folder: &Path, report: &mut Report) -> 
             body_timeout: limits.body_timeout.value.0,
             keepalive_timeout: limits.keepalive_timeout.value.0,
             connections: limits.connections.value.size(),
+            h2_streams: limits.h2_streams.value.size(),
         },
     }
 }

@@ -57,6 +57,9 @@ impl Target {
         };
         let (authority, raw) = if raw.first() == Some(&b'/') {
             (named, raw)
+        } else if version >= Version::HTTP_2 {
+            // Its authority stands elsewhere (RFC 9113 §8.3.1).
+            return Err(Refusal::AmbiguousTarget("it does not start with a slash"));
         } else {
             let (default_port, given, raw) = absolute(raw)?;
             if named.is_some_and(|named| named.host != given.host || named.port_or(default_port) != given.port_or(default_port)) {

@@ -45,7 +45,7 @@ async fn one(wire: &mut Wire, shared: &Shared) {
     }
     let reply = match wire.next(&config.server.limits).await {
         Next::Closed => return,
-        Next::Refused(..) => Reply::text(400, "This is not a request.\n".into()),
+        Next::Refused(..) | Next::Http2 => Reply::text(400, "This is not a request.\n".into()),
         Next::Request => match wire.line().map(|line| &line.request) {
             Some(request) if ![Method::GET, Method::HEAD].contains(&request.method) => {
                 Reply::text(405, "Only GET and HEAD are taken here.\n".into())

@@ -22,7 +22,9 @@ pub(crate) struct Arrived {
 /// Which HTTP both sides agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Negotiated {
-    /// HTTP/1.1, by ALPN (RFC 7301).
+    /// HTTP/2, by ALPN (RFC 7301).
+    Http2,
+    /// HTTP/1.1, by ALPN.
     Http1,
     /// Nothing: there was no ALPN, or no TLS.
     Nothing,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use http::{Method, StatusCode};
 use pingora_core::apps::HttpServerApp;
-use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::HttpProxy;
 use tokio::io::AsyncWriteExt;
@@ -14,11 +14,11 @@ use tokio::sync::watch;
 use super::Gateway;
 use super::arrival::{Arrived, Negotiated};
 use super::framing::Fault;
-use super::line::{Line, Peer};
+use super::line::Line;
 use super::live::Shared;
 use super::refuse::problem;
-use super::request_id;
 use super::wire::{Next, Wire};
+use super::{http2, request_id};
 use crate::config::Limits;
 use crate::problem::Refusal;
 use crate::telemetry::{self, AccessRecord};
@@ -31,19 +31,15 @@ pub(crate) async fn run(
     closing: watch::Receiver<bool>,
 ) {
     match negotiated {
-        Negotiated::Http1 | Negotiated::Nothing => http1(proxy, shared, stream, peer, closing).await,
+        Negotiated::Http2 => http2::run(proxy, shared, stream, BytesMut::new(), peer, closing).await,
+        Negotiated::Http1 => http1(proxy, shared, Wire::new(stream, peer), closing).await,
+        Negotiated::Nothing => http1(proxy, shared, Wire::undecided(stream, peer), closing).await,
     }
 }
 
 /// Requests one after the other.
-async fn http1(
-    proxy: Arc<HttpProxy<Gateway>>,
-    shared: Arc<Shared>,
-    stream: Stream,
-    peer: Peer,
-    mut closing: watch::Receiver<bool>,
-) {
-    let mut wire = Box::new(Wire::new(stream, peer));
+async fn http1(proxy: Arc<HttpProxy<Gateway>>, shared: Arc<Shared>, wire: Wire, mut closing: watch::Receiver<bool>) {
+    let mut wire = Box::new(wire);
     loop {
         let config = Arc::clone(&shared.live.load().config);
         if !begins(&mut wire, &config.server.limits, &mut closing).await {
@@ -52,6 +48,11 @@ async fn http1(
         let began = shared.clock.monotonic();
         match wire.next(&config.server.limits).await {
             Next::Request => {}
+            Next::Http2 => {
+                let peer = wire.peer();
+                let (stream, read) = wire.into_parts();
+                return http2::run(proxy, shared, stream, read, peer, closing).await;
+            }
             Next::Closed => return,
             Next::Refused(fault, method) => return refuse(&mut wire, &shared, began, fault, method).await,
         }

@@ -7,6 +7,7 @@ use http::{HeaderMap, Version};
 
 use super::context::Ctx;
 use super::facts::{self, Facts};
+use super::framing::Fault;
 use super::live::Shared;
 use super::refuse::REQUEST_ID;
 use super::request_id;
@@ -28,6 +29,11 @@ pub(crate) fn read(headers: &HeaderMap, version: Version, ctx: &mut Ctx, shared:
     ctx.request_id =
         request_id::kept(sent, origin.trusted).unwrap_or_else(|| request_id::fresh(&*shared.clock, &*shared.entropy));
     ctx.origin = Some(origin);
+    match line.fault() {
+        Some(Fault::TooLarge) => return Err(Refusal::HeadersTooLarge),
+        Some(_) => return Err(Refusal::InvalidRequest("It is no request.")),
+        None => {}
+    }
     expectation(headers, version)?;
     facts
 }
@@ -196,7 +202,7 @@ pub(crate) fn expectation(headers: &HeaderMap, version: Version) -> Result<(), R
     let mut fields = headers.get_all(EXPECT).iter();
     match (fields.next(), fields.next()) {
         (None, _) => Ok(()),
-        (Some(one), None) if version == Version::HTTP_11 && one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        (Some(one), None) if version >= Version::HTTP_11 && one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
         _ => Err(Refusal::ExpectationFailed),
     }
 }

@@ -192,16 +192,10 @@ impl HeadReader {
 
     /// RFC 9112 §6.2, less every form that some parser reads differently.
     fn content_length(&self, value: &[u8]) -> Result<u64, Fault> {
-        let digits = value.strip_prefix(b" ").unwrap_or(value);
-        let odd = self.length.is_some()
-            || !matches!(digits.len(), 1..=19)
-            || !digits.iter().all(u8::is_ascii_digit)
-            || (digits.len() > 1 && digits.starts_with(b"0"));
-        let length = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<u64>().ok());
-        match length {
-            Some(length) if !odd && i64::try_from(length).is_ok() => Ok(length),
-            _ => Err(Fault::Malformed("Content-Length is repeated or odd")),
+        if self.length.is_some() {
+            return Err(Fault::Malformed("Content-Length is repeated or odd"));
         }
+        read_length(value.strip_prefix(b" ").unwrap_or(value))
     }
 
     /// RFC 9112 §6.1, less all codings but `chunked` alone.
@@ -230,13 +224,25 @@ impl HeadReader {
     }
 }
 
+/// The value of a `Content-Length` field (RFC 9110 §8.6), less every form that some parser reads differently.
+pub(crate) fn read_length(digits: &[u8]) -> Result<u64, Fault> {
+    let odd = !matches!(digits.len(), 1..=19)
+        || !digits.iter().all(u8::is_ascii_digit)
+        || (digits.len() > 1 && digits.starts_with(b"0"));
+    let length = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<u64>().ok());
+    match length {
+        Some(length) if !odd && i64::try_from(length).is_ok() => Ok(length),
+        _ => Err(Fault::Malformed("Content-Length is repeated or odd")),
+    }
+}
+
 /// tchar (RFC 9110 §5.6.2).
 const fn is_token(byte: u8) -> bool {
     matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'z' | b'|' | b'~')
 }
 
 /// Whether `name` is `field`; a name that only some readers fold into it is refused: they would see another message.
-fn folds_to(name: &[u8], field: &[u8]) -> Result<bool, Fault> {
+pub(crate) fn folds_to(name: &[u8], field: &[u8]) -> Result<bool, Fault> {
     if name.eq_ignore_ascii_case(field) {
         return Ok(true);
     }
@@ -261,6 +267,7 @@ mod tests {
             body_timeout: Duration::ZERO,
             keepalive_timeout: Duration::ZERO,
             connections: 1,
+            h2_streams: 1,
         }
     }
 

@@ -22,6 +22,7 @@ use super::backend::Pool;
 use super::context::{Ctx, Recorded};
 use super::cors::{self, Preflight};
 use super::failure::Failure;
+use super::framing::Fault;
 use super::live::Shared;
 use super::refuse::{invite_body, malformed, refuse};
 use super::{bridge, decide, redirect, stream, upstream, websocket};
@@ -118,6 +119,9 @@ impl ProxyHttp for Gateway {
         match self.judge(session, ctx).await {
             Ok(false) => return Ok(true),
             Ok(true) => {}
+            Err(_) if ctx.line.as_ref().and_then(|line| line.fault()).is_some_and(|fault| fault != Fault::TooLarge) => {
+                return malformed(session, ctx).await.map(|()| true);
+            }
             Err(refusal) => {
                 // Who sends such a target may mean two requests where we see one; who was too slow gets no more time.
                 let close = matches!(refusal, Refusal::AmbiguousTarget(_) | Refusal::RequestTimeout);
@@ -172,6 +176,7 @@ impl ProxyHttp for Gateway {
     async fn upstream_request_filter(&self, session: &mut Session, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
         upstream::nominated(&session.req_header().headers, request);
         upstream::request(ctx, request)?;
+        upstream::trailers(session.req_header(), request)?;
         if ctx.upgrades { websocket::ask(request) } else { Ok(()) }
     }
 

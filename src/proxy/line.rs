@@ -6,13 +6,14 @@ use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Version};
 use tokio::sync::Notify;
 
+use super::framing::Fault;
 use super::patience::Patience;
 use super::wire::Tunnel;
 use crate::revocation::OnRevoked;
@@ -103,6 +104,7 @@ pub(crate) struct Line {
     cut: AtomicU8,
     /// Rings when it is cut.
     bell: Notify,
+    fault: OnceLock<Fault>,
 }
 
 impl Line {
@@ -119,6 +121,7 @@ impl Line {
             down: AtomicU64::new(0),
             cut: AtomicU8::new(0),
             bell: Notify::new(),
+            fault: OnceLock::new(),
         })
     }
 
@@ -171,6 +174,16 @@ impl Line {
     /// The tunnel that was left.
     pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Why it is no request, where the connection goes on all the same: it is refused before anything else is asked.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault.get().copied()
+    }
+
+    /// It is no request. The first fault counts.
+    pub(crate) fn set_fault(&self, fault: Fault) {
+        let _ = self.fault.set(fault);
     }
 
     /// Whether the body in hand turned out to be malformed.

@@ -18,6 +18,8 @@ mod failure;
 pub mod forwarded;
 mod framing;
 mod gateway;
+mod grpc;
+mod http2;
 pub mod identity;
 mod line;
 pub(crate) mod listener;

@@ -11,7 +11,7 @@ use pingora_proxy::Session;
 use tokio::time::timeout;
 
 use super::context::Ctx;
-use super::cors;
+use super::{cors, grpc};
 use crate::config::Config;
 use crate::credential::cookie;
 use crate::problem::{Answer, Context, Refusal};
@@ -26,16 +26,27 @@ pub(crate) async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: &Refus
     ctx.decision = if refusal.status().is_server_error() { "error" } else { "deny" };
     ctx.reason = Some(refusal.code());
     if session.response_written().is_some_and(|response| !response.status.is_informational()) {
-        return Ok(());
+        return late(session, refusal).await;
     }
     if close {
         session.set_keepalive(None);
     } else {
         drain(session).await;
     }
-    let answer = refusal.answer(&context(&ctx.live.config, &ctx.request_id));
+    let mut answer = refusal.answer(&context(&ctx.live.config, &ctx.request_id));
+    if grpc::is_call(session.req_header()) {
+        answer = grpc::answer(refusal, answer);
+    }
     let stale = ctx.stale_cookie.then(|| cookie::clearing(&ctx.live.config));
     send(session, ctx, answer, stale).await
+}
+
+/// A call of gRPC whose answer has begun ends with the reason; any other answer breaks off.
+async fn late(session: &mut Session, refusal: &Refusal) -> Result<()> {
+    if grpc::has_begun(session.req_header(), session.response_written()) {
+        session.as_downstream_mut().write_response_trailers(grpc::trailers(refusal)).await?;
+    }
+    Ok(())
 }
 
 /// Answers a message that turned out to be none: bare, and with the end of the connection.
@@ -68,6 +79,12 @@ async fn send(session: &mut Session, ctx: &Ctx, answer: Answer, cookie: Option<H
         cors::mark(&session.req_header().headers, cors, &mut header)?;
     }
     header.insert_header(REQUEST_ID, ctx.request_id.as_str())?;
+    if header.headers.contains_key(grpc::STATUS)
+        && let Some(stream) = session.as_downstream_mut().as_custom_mut()
+    {
+        // Head and trailers in one: it has to be the last frame.
+        return stream.write_response_header(Box::new(header), true).await;
+    }
     header.insert_header(CONTENT_LENGTH, answer.body.len())?;
     let head_only = session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(header), head_only).await?;
@@ -77,6 +94,10 @@ async fn send(session: &mut Session, ctx: &Ctx, answer: Answer, cookie: Option<H
 
 /// Reads a rest of the body within bounds; what is not read then ends the connection (CVE-2025-4366).
 pub(crate) async fn drain(session: &mut Session) {
+    // What an HTTP/2 client still sends holds up nothing: it is read after the answer.
+    if session.req_header().version == http::Version::HTTP_2 {
+        return;
+    }
     // A client that waits for 100-continue has not sent its body, and now never will.
     if session.req_header().headers.contains_key(header::EXPECT) {
         return;

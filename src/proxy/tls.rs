@@ -27,7 +27,7 @@ use super::arrival::Negotiated;
 use crate::config::{Certificate, Tls, TlsVersion};
 
 /// What ALPN offers, the best first (RFC 7301).
-const ALPN: [&[u8]; 1] = [b"http/1.1"];
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// How TLS is spoken with these certificates; `None` without any.
 ///
@@ -57,6 +57,7 @@ pub(crate) async fn accept(stream: l4::stream::Stream, config: Arc<ServerConfig>
     let accepted = TlsAcceptor::from(config).accept(stream).await;
     let stream = accepted.inspect_err(|error| tracing::debug!(%error, "no TLS was agreed on")).ok()?;
     let negotiated = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Negotiated::Http2,
         Some(b"http/1.1") => Negotiated::Http1,
         _ => Negotiated::Nothing,
     };

@@ -79,6 +79,15 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
     Ok(())
 }
 
+/// Tells a server of HTTP/2 that trailers come through, where they do: those of gRPC take no call without.
+pub(crate) fn trailers(client: &RequestHeader, request: &mut RequestHeader) -> Result<()> {
+    let takes = |client: &RequestHeader| client.headers.get_all(TE).iter().any(|te| te == "trailers");
+    if client.version == Version::HTTP_2 && request.version == Version::HTTP_2 && takes(client) {
+        request.insert_header(TE, "trailers")?;
+    }
+    Ok(())
+}
+
 /// Removes what the client's `Connection` names (RFC 9110 §7.6.1), but for what says where the request goes and where it
 /// ends. Only the client's own fields can go this way: the gateway's are set later.
 pub(crate) fn nominated(client: &HeaderMap, request: &mut RequestHeader) {

@@ -20,6 +20,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::chunked::Chunks;
 use super::framing::{Delimiter, Fault, Head, HeadReader};
+use super::http2::PREFACE;
 use super::line::{Line, Peer, Request};
 use super::patience::Patience;
 use crate::config::Limits;
@@ -42,10 +43,18 @@ const HALF_CLOSED: Duration = Duration::from_secs(10);
 pub(crate) enum Next {
     /// There is one, and pingora may read it.
     Request,
+    /// The client speaks HTTP/2, with prior knowledge.
+    Http2,
     /// The client left, or said nothing for too long.
     Closed,
     /// What came is none.
     Refused(Fault, Option<Method>),
+}
+
+enum Read {
+    Head(Box<Head>),
+    Preface,
+    Closed,
 }
 
 #[derive(Debug)]
@@ -72,6 +81,8 @@ pub(crate) struct Wire {
     alarm: Option<Pin<Box<Sleep>>>,
     farewell: Option<farewell::Farewell>,
     tunnel: Option<tunnel::Running>,
+    /// Nobody has said so far that it is HTTP/1: it may turn out to be HTTP/2.
+    undecided: bool,
 }
 
 impl Wire {
@@ -90,12 +101,23 @@ impl Wire {
             alarm: None,
             farewell: None,
             tunnel: None,
+            undecided: false,
         }
     }
 
     /// The wire in a stream that pingora gives back.
     pub(crate) fn from_stream(stream: Stream) -> Option<Box<Self>> {
         stream.into_any().downcast().ok()
+    }
+
+    /// Takes a connection over whose client may begin by speaking HTTP/2, with prior knowledge.
+    pub(crate) fn undecided(stream: Stream, peer: Peer) -> Self {
+        Self { undecided: true, ..Self::new(stream, peer) }
+    }
+
+    /// The connection, and what of it was read.
+    pub(crate) fn into_parts(self) -> (Stream, BytesMut) {
+        (self.stream, self.inbox)
     }
 
     /// What goes beside the request in hand.
@@ -146,8 +168,9 @@ impl Wire {
         let head = match timeout(limits.header_timeout, self.read_head(&mut reader, limits)).await {
             Err(_) => return Next::Refused(Fault::TooSlow, None),
             Ok(Err(fault)) => return Next::Refused(fault, reader.method()),
-            Ok(Ok(None)) => return Next::Closed,
-            Ok(Ok(Some(head))) => head,
+            Ok(Ok(Read::Closed)) => return Next::Closed,
+            Ok(Ok(Read::Preface)) => return Next::Http2,
+            Ok(Ok(Read::Head(head))) => head,
         };
         let method = head.method.clone();
         match self.begin(head).await {
@@ -156,21 +179,28 @@ impl Wire {
         }
     }
 
-    async fn read_head(&mut self, reader: &mut HeadReader, limits: &Limits) -> Result<Option<Head>, Fault> {
+    async fn read_head(&mut self, reader: &mut HeadReader, limits: &Limits) -> Result<Read, Fault> {
         loop {
-            if let Some((head, length)) = reader.advance(&self.inbox, limits)? {
+            if self.undecided && self.inbox.starts_with(PREFACE) {
+                return Ok(Read::Preface);
+            }
+            // What can still become the preface of HTTP/2 is no request yet; all else is one for good.
+            self.undecided = self.undecided && PREFACE.starts_with(&self.inbox);
+            if !self.undecided
+                && let Some((head, length)) = reader.advance(&self.inbox, limits)?
+            {
                 self.inbox.advance(length);
-                return Ok(Some(head));
+                return Ok(Read::Head(Box::new(head)));
             }
             if !matches!(self.fill().await, Ok(1..)) {
-                return Ok(None);
+                return Ok(Read::Closed);
             }
         }
     }
 
     /// Makes a head the request in hand. What came of a chunked body along with it is judged first, so that a body
     /// that is wrong from the start reaches no backend.
-    async fn begin(&mut self, head: Head) -> Result<(), Fault> {
+    async fn begin(&mut self, head: Box<Head>) -> Result<(), Fault> {
         let request = Request { method: head.method, target: head.target, version: head.version, hosts: head.hosts };
         self.line = Some(Line::new(self.peer, request, Arc::clone(&self.patience)));
         self.ready = head.wire;

@@ -21,6 +21,7 @@ mod echo;
 mod encrypted;
 mod explain;
 mod gateway;
+mod http2;
 mod identity;
 mod imported_keys;
 mod lifecycle;

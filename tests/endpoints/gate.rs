@@ -240,6 +240,7 @@ fn config(folder: &std::path::Path) -> Config {
             drain_timeout: Duration::from_secs(30),
             tls: config::Tls::default(),
             limits: config::Limits {
+                h2_streams: 100,
                 request_line: 8192,
                 header: 16384,
                 headers: 65536,

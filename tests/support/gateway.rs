@@ -313,6 +313,7 @@ pub(crate) fn config() -> Config {
             drain_timeout: Duration::from_secs(30),
             tls: config::Tls::default(),
             limits: Limits {
+                h2_streams: 100,
                 request_line: 8 << 10,
                 header: 16 << 10,
                 headers: 64 << 10,

@@ -1,0 +1,148 @@
+//! HTTP/2 and gRPC by the clients that people use: curl, the h2 library of Python, and gRPC's own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::echo::{echo, serve};
+use crate::gateway::{Gateway, Setup, free_address};
+
+/// The Python that has the clients; made once beside what is built.
+fn python() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let requirements = root.join("tests/clients/requirements.txt");
+    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clients");
+    std::fs::create_dir_all(&home).expect("a folder");
+    // Tests are processes of their own: one makes it, the others wait.
+    let lock = File::create(home.join("lock")).expect("a lock");
+    lock.lock().expect("the lock");
+    let (python, made) = (home.join("venv/bin/python"), home.join("made"));
+    let wanted = std::fs::read_to_string(&requirements).expect("what is wanted");
+    if std::fs::read_to_string(&made).ok().as_ref() != Some(&wanted) {
+        must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home.join("venv")));
+        must(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--only-binary=:all:", "-r"]).arg(&requirements));
+        std::fs::write(made, wanted).expect("noted");
+    }
+    python
+}
+
+fn must(command: &mut Command) -> Output {
+    let output = command.output().expect("started");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{out}\n{err}");
+    output
+}
+
+/// Runs a script of `tests/clients` against a gateway, for which it is the backend; gives its last line.
+async fn script(name: &str, gateway: &Gateway, backend: std::net::SocketAddr) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name);
+    let (gateway, backend) = (gateway.address.port().to_string(), backend.port().to_string());
+    let output = tokio::task::spawn_blocking(move || must(Command::new(python()).arg(file).args([gateway, backend])));
+    let output = String::from_utf8(output.await.expect("it ran").stdout).expect("text");
+    output.lines().last().expect("a line").to_owned()
+}
+
+fn curl(args: &[&str]) -> String {
+    let output = must(Command::new("curl").args(["-sS", "--max-time", "20"]).args(args));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_as_its_standard_wants_and_attacks_on_it_are_bounded() {
+    let backend = free_address();
+    let gateway = Gateway::start(
+        Setup::routes(format!(
+            "[[route]]\nname = \"open\"\npath = \"/open/**\"\nauth = \"none\"\nbackend = \"http://{backend}\"\n\
+             [[route]]\nname = \"closed\"\npath = \"/closed/**\"\nbackend = \"http://{backend}\"\n"
+        ))
+        .server("limits = { header_timeout = \"1s\", keepalive_timeout = \"3s\", h2_streams = 20 }"),
+    )
+    .await;
+    let before = gateway.resident_kib();
+    let last = script("http2_checks.py", &gateway, backend).await;
+    assert!(last.ends_with("checks hold"), "{last}");
+    let grown = gateway.resident_kib().saturating_sub(before);
+    assert!(grown < 64 * 1024, "grew by {grown} KiB");
+}
+
+#[tokio::test]
+async fn grpc_passes_in_every_kind_of_call_and_refusals_have_its_codes() {
+    let backend = free_address();
+    let route =
+        |name: &str, more: &str| format!("[[route]]\nname = \"{name}\"\npath = \"/t.{name}/**\"\nbackend = \"grpc\"\n{more}\n");
+    let routes = [
+        route("Open", "auth = \"none\""),
+        route("Closed", "scopes = [\"x:y\"]"),
+        route("Limited", "auth = \"none\"\nmax_body = \"1KiB\""),
+        route("Quick", "auth = \"none\"\ntimeout = \"1s\""),
+        route("Away", "auth = \"none\"").replace("\"grpc\"", &format!("\"http://{}\"", free_address())),
+    ];
+    let gateway =
+        Gateway::start(Setup::routes(routes.concat()).with(&format!(
+            "[[backends]]\nname = \"grpc\"\nservers = [\"{backend}\"]\nscheme = \"h2c\"\n[scopes]\n\"x:y\" = \"x\""
+        )))
+        .await;
+    let last = script("grpc_calls.py", &gateway, backend).await;
+    assert!(last.ends_with("hold"), "{last}");
+    let log = gateway.log();
+    let line = |what: &str| log.lines().find(|line| line.contains(" access ") && line.contains(what)).map(str::to_owned);
+    assert!(line("reason=missing_credential").is_some_and(|line| line.contains("decision=deny")), "{log}");
+    // A deadline of the client's is its leaving.
+    assert!(line("path=/t.Open/Slow").is_some_and(|line| line.contains("status=499")), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn curl_logs_in_and_calls_and_is_refused_over_http_2() {
+    let backend = echo().await;
+    let gateway =
+        Gateway::start(Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{backend}\"\n")))
+            .await;
+    gateway.user("alice", &[]);
+    let h2 = |path: &str, more: &[&str]| {
+        let url = format!("{}{path}", gateway.url);
+        curl(&[&["--http2-prior-knowledge", "-w", "\n%{http_version} %{http_code}", &url], more].concat())
+    };
+    let login = format!("{{\"username\":\"alice\",\"password\":\"{}\"}}", crate::gateway::PASSWORD);
+    let answer = h2("/auth/login", &["-H", "Content-Type: application/json", "-d", &login]);
+    assert!(answer.ends_with("\n2 200"), "{answer}");
+    let token: serde_json::Value = serde_json::from_str(answer.lines().next().expect("a body")).expect("JSON");
+    let bearer = format!("Authorization: Bearer {}", token["access_token"].as_str().expect("a token"));
+    let answer = h2("/x?y=1", &["-H", &bearer]);
+    assert!(answer.ends_with("\n2 200") && answer.to_lowercase().contains("x-auth-user"), "{answer}");
+    let large = gateway.own_folder().join("large");
+    std::fs::write(&large, vec![b'x'; 10_000_000]).expect("written");
+    let upload = format!("@{}", large.display());
+    let answer = h2("/x", &["--data-binary", &upload]);
+    assert!(answer.ends_with("\n2 401") && answer.contains("\"code\":\"missing_credential\""), "{answer}");
+    let answer = h2("/auth/login", &["-H", "Content-Type: application/json", "--data-binary", &upload]);
+    assert!(answer.ends_with("\n2 413") && answer.contains("\"code\":\"body_too_large\""), "{answer}");
+    let answer = h2("/x", &["-H", &bearer, "--data-binary", &upload, "-H", "Expect: 100-continue"]);
+    assert!(answer.ends_with("\n2 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn sigterm_says_goodbye_and_lets_streams_end() {
+    let (arrived, go) = (std::sync::Arc::new(tokio::sync::Notify::new()), std::sync::Arc::new(tokio::sync::Notify::new()));
+    let router = axum::Router::new().fallback({
+        let (arrived, go) = (arrived.clone(), go.clone());
+        move || async move {
+            arrived.notify_one();
+            go.notified().await;
+            "done"
+        }
+    });
+    let backend = serve(router).await;
+    let mut gateway = Gateway::start(Setup::routes(format!(
+        "[[route]]\nname = \"open\"\npath = \"/**\"\nauth = \"none\"\nbackend = \"http://{backend}\"\n"
+    )))
+    .await;
+    let url = format!("{}/slow", gateway.url);
+    let call =
+        tokio::task::spawn_blocking(move || curl(&["--http2-prior-knowledge", "-w", " %{http_version} %{http_code}", &url]));
+    arrived.notified().await;
+    gateway.signal("TERM");
+    gateway.until("it accepts no more", || async { tokio::net::TcpStream::connect(gateway.address).await.is_err() }).await;
+    go.notify_one();
+    assert_eq!(call.await.expect("curl ran"), "done 2 200");
+    assert_eq!(gateway.ended().await, Some(0));
+}
