@@ -25,8 +25,8 @@ VOLUME /var/lib/portcullis
 EXPOSE 8080
 # By number, so that orchestrators can tell that it is not root.
 USER 65532:65532
-# Orchestrators ask /readyz on the admin listener; SIGTERM drains, SIGHUP reloads.
-HEALTHCHECK NONE
+# Kubernetes asks /readyz on the admin listener itself; SIGTERM drains, SIGHUP reloads.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["portcullis", "ready"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["portcullis"]
 CMD ["run"]

@@ -9,6 +9,7 @@ mod inspect;
 mod live;
 mod parts;
 mod sample;
+mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::config::{Config, Environment, Listener, Report};
 use crate::credential::KeyError;
+use crate::policy::RouteTable;
 use crate::proxy::identity::IdentityError;
 use crate::proxy::live::Shared;
 use crate::proxy::serve::{self, Running, ServeError};
@@ -31,9 +33,13 @@ pub use inspect::{Answer, InspectError, inspect};
 pub use live::Loaded;
 use parts::Parts;
 pub use sample::{Sample, start as start_sample};
+pub use watch::Watch;
 
 /// How long a gateway that takes another's place has to become ready.
 const READY: Duration = Duration::from_secs(30);
+
+/// Routes that a log line names at most.
+const NAMED: usize = 10;
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -129,6 +135,7 @@ impl Gateway {
         let config = Arc::clone(&everything.config);
         let parts = Arc::new(Parts::start(&config, &runtime)?);
         let live = live::assemble(&parts, everything)?;
+        tell_observed(&live.table);
         let mut shared = Shared::new(
             live,
             parts.revocations.clone(),
@@ -179,6 +186,7 @@ impl Gateway {
             let (config, report) = (Arc::clone(&loaded.config), loaded.report.clone());
             let live = live::assemble(&self.parts, loaded)?;
             self.parts.reconfigure(&config);
+            tell_observed(&live.table);
             self.shared.replace(live);
             warn(&report);
             // Compared with what it was started with, which is what it still does.
@@ -199,14 +207,22 @@ impl Gateway {
         }
     }
 
-    /// Serves until SIGTERM, SIGINT or a process that takes its place; reloads at SIGHUP, and drains at the end.
-    pub fn until_told_to_end(&self, mut signals: Signals) {
+    /// Serves until SIGTERM, SIGINT or a process that takes its place; reloads at SIGHUP and at what `watch` sees, and drains
+    /// at the end.
+    pub fn until_told_to_end(&self, mut signals: Signals, watch: Option<Watch>) {
+        // One change waiting is enough: what comes meanwhile is read with it.
+        let (changed, mut news) = mpsc::channel(1);
+        let watching = watch.map(|watch| watch.start(changed)).transpose();
+        if let Err(error) = &watching {
+            tracing::error!(%error, "changed files can't be watched: send SIGHUP after a change");
+        }
         self.runtime.block_on(async {
             let mut taken = self.taken.lock().await;
             let successor = loop {
                 tokio::select! {
                     // Files are read where that may block.
                     Some(()) = signals.hangup.recv() => tokio::task::block_in_place(|| self.reload()),
+                    Some(()) = news.recv() => tokio::task::block_in_place(|| self.reload()),
                     Some(()) = signals.terminate.recv() => break None,
                     Some(()) = signals.interrupt.recv() => break None,
                     Some(process) = taken.recv() => break Some(process),
@@ -256,6 +272,18 @@ fn predecessor(config: &Config, environment: &Environment, parts: &Parts) -> Res
 pub fn warn(report: &Report) {
     for warning in report.warnings() {
         tracing::warn!("{}:{}:{}: {}", warning.file, warning.line, warning.column, warning.message);
+    }
+}
+
+/// Says how many routes let pass whom they would refuse, and which.
+fn tell_observed(table: &RouteTable) {
+    let all = table.routes();
+    let names: Vec<&str> = all.iter().filter(|route| !route.spec().enforce).map(|route| route.name()).collect();
+    if !names.is_empty() {
+        let more = names.len().saturating_sub(NAMED);
+        let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let shown = if more > 0 { format!("{shown} and {more} more") } else { shown };
+        tracing::warn!("{} of {} routes are not enforced: {shown}", names.len(), all.len());
     }
 }
 

@@ -481,3 +481,72 @@ async fn a_reload_keeps_what_is_known_and_applies_new_roles() {
     world.scheme = world.scheme.reloaded(Arc::new(roles), TTL);
     assert_eq!(world.accept().await.principal.scopes.to_string(), "items:list");
 }
+
+const LEGACY: &str = "sk_live_4eC39HqLyjWDarjtT1zdp7dc";
+
+/// What a client that was never imported sends.
+fn made_up(number: usize) -> String {
+    format!("d41d8cd98f00b204e9800998-{number:08}")
+}
+
+#[tokio::test]
+async fn an_imported_key_is_known_by_its_hash_and_goes_on_without_the_store() {
+    let world = world();
+    assert!(is_invalid(&world.present_from(LEGACY, None).await));
+    world.change(|record, _| record.hash = Hash256::of(LEGACY.as_bytes()));
+    assert!(is_invalid(&world.present_from(LEGACY, None).await), "asked a moment ago");
+    world.clock.advance(Duration::from_millis(500));
+    let first = accepted(world.present_from(LEGACY, None).await);
+    assert_eq!(first.principal.scopes.to_string(), "items:read items:write");
+    assert_eq!(first.concern.key.as_ref(), first.principal.key.as_ref());
+    let asked = world.asked();
+    accepted(world.present_from(LEGACY, None).await);
+    assert_eq!(world.asked(), asked, "known");
+    world.set_down(true);
+    world.clock.advance(Duration::from_secs(899));
+    accepted(world.present_from(LEGACY, None).await);
+    assert!(is_unavailable(&world.present_from(&made_up(1), None).await), "unknown, and nobody to ask");
+    assert!(is_invalid(&world.present_from("too-short", None).await), "no key in any case");
+    world.clock.advance(Duration::from_secs(1));
+    assert!(is_unavailable(&world.present_from(LEGACY, None).await));
+}
+
+#[tokio::test]
+async fn a_client_that_repeats_a_wrong_key_asks_twice_a_second_at_most() {
+    let world = world();
+    for _ in 0..50 {
+        assert!(is_invalid(&world.present_from(&made_up(1), None).await));
+    }
+    assert_eq!(world.asked(), 1);
+    world.clock.advance(Duration::from_millis(500));
+    assert!(is_invalid(&world.present_from(&made_up(1), None).await));
+    assert_eq!(world.asked(), 2);
+}
+
+#[tokio::test]
+async fn made_up_strings_leave_room_for_keys() {
+    let world = Arc::new(world());
+    world.store.gate.forget_permits(1000);
+    let strangers: Vec<_> = (0..32)
+        .map(|number| {
+            let world = world.clone();
+            tokio::spawn(async move { world.present_from(&made_up(number), None).await })
+        })
+        .collect();
+    while world.asked() < 32 {
+        tokio::task::yield_now().await;
+    }
+    assert!(is_unavailable(&world.present_from(&made_up(99), None).await), "no more of them at once");
+    let key = tokio::spawn({
+        let world = world.clone();
+        async move { world.accept().await }
+    });
+    while world.asked() < 33 {
+        tokio::task::yield_now().await;
+    }
+    world.store.gate.add_permits(1000);
+    key.await.expect("accepted");
+    for stranger in strangers {
+        assert!(is_invalid(&stranger.await.expect("answered")));
+    }
+}

@@ -26,7 +26,7 @@ const FLOORS: [(&str, u8); 15] = [
 ];
 
 /// Crates that only some places may name: a crate, and what the paths below `src/` begin with.
-const ENGINES: [(&str, &[&str]); 13] = [
+const ENGINES: [(&str, &[&str]); 15] = [
     ("sqlx", &["store"]),
     ("redis", &["revocation", "limit", "app"]),
     ("pingora_core", &["proxy", "app"]),
@@ -36,6 +36,8 @@ const ENGINES: [(&str, &[&str]); 13] = [
     // proxy/live carries the router to the bridge.
     ("axum", &["endpoints", "proxy/bridge", "proxy/live", "app"]),
     ("clap", &["cli"]),
+    ("hyper", &["cli"]),
+    ("notify", &["app"]),
     ("rpassword", &["cli"]),
     ("jsonwebtoken", &["credential"]),
     ("argon2", &["password"]),

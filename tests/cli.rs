@@ -71,6 +71,11 @@ fn the_help_of_every_command_is_stable() {
         "init",
         "check",
         "routes",
+        "schema",
+        "completions",
+        "man",
+        "explain",
+        "test",
         "user",
         "user add",
         "user list",
@@ -420,4 +425,161 @@ mod init {
         assert!(dir.path().join("routes/app.toml").is_file());
         assert_eq!(fs::read_to_string(dir.path().join("routes/mine.toml")).expect("kept"), "version = 1\n");
     }
+}
+
+/// Routes with tests that fail in each way.
+const TESTED: &str = r#"version = 1
+[defaults]
+backend = "http://127.0.0.1:9001"
+
+[[route]]
+name = "orders-read"
+path = "/api/tenants/{tenant}/orders/**"
+methods = ["GET"]
+scopes = ["orders:read"]
+
+[[route]]
+name = "orders-write"
+hosts = ["shop.example.com"]
+path = "/api/tenants/{tenant}/orders/**"
+methods = ["POST", "DELETE"]
+any_scopes = ["orders:write", "orders:admin"]
+roles = ["user"]
+where = { "attributes.tenant" = "{tenant}" }
+
+[[route]]
+name = "rest"
+path = "/**"
+credentials = ["api_key"]
+
+[[test]]
+request = "POST https://shop.example.com/api/tenants/a1/orders"
+as = { scopes = ["orders:write"], roles = ["user"], attributes = { tenant = "a1" } }
+expect = "allow"
+route = "orders-write"
+
+[[test]]
+name = "no other tenant's"
+request = "POST https://shop.example.com/api/tenants/a1/orders"
+as = { scopes = ["orders"], roles = ["user"], attributes = { tenant = "a2" } }
+expect = "allow"
+
+[[test]]
+request = "PUT https://shop.example.com/api/tenants/a1/orders"
+expect = 401
+
+[[test]]
+request = "GET https://other.example.com/api/tenants/a1/orders"
+as = { scopes = ["orders:read"] }
+expect = "allow"
+route = "rest"
+
+[[test]]
+request = "GET /else"
+as = { username = "ann" }
+expect = 403
+
+[[test]]
+request = "GET /a/%2e%2e/b"
+expect = 404
+
+[[test]]
+request = "GET /auth/me"
+expect = 401
+"#;
+
+fn tested() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::create_dir(dir.path().join("routes")).expect("a folder");
+    fs::write(dir.path().join("gateway.toml"), "version = 1\n").expect("written");
+    fs::write(dir.path().join("routes/shop.toml"), TESTED).expect("written");
+    dir
+}
+
+/// What came out, with the exit code.
+fn shown(ran: &Ran) -> String {
+    let id = |line: &str| {
+        line.contains("x-request-id: ")
+            .then(|| line.split("x-request-id: ").next().unwrap_or_default().to_owned() + "x-request-id: …")
+    };
+    let out: Vec<String> = ran.out.lines().map(|line| id(line).unwrap_or_else(|| without_id(line))).collect();
+    format!("exit code {}\n--- stdout\n{}\n--- stderr\n{}", ran.code, out.join("\n"), ran.err)
+}
+
+/// A problem document without its id.
+fn without_id(line: &str) -> String {
+    match line.split_once("\"request_id\":") {
+        Some((before, _)) => format!("{before}\"request_id\":…}}"),
+        None => line.to_owned(),
+    }
+}
+
+#[test]
+fn failing_policy_tests_are_pictured() {
+    let dir = tested();
+    insta::assert_snapshot!("test", shown(&run_in(dir.path(), &["test"], "")));
+    insta::assert_snapshot!("test_filtered", shown(&run_in(dir.path(), &["test", "orders-write"], "")));
+    insta::assert_snapshot!("check_tests", shown(&run_in(dir.path(), &["check"], "")));
+    let json = run_in(dir.path(), &["test", "--format", "json"], "");
+    let told: Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!((json.code, told["passed"].as_u64(), told["failed"].as_u64()), (1, Some(1), Some(6)));
+    assert_eq!(told["tests"][1]["checks"][2]["met"], false);
+}
+
+#[test]
+fn no_policy_test_is_said_and_no_failure_and_a_filter_that_finds_none_is_one() {
+    let dir = folder("");
+    let ran = run_in(dir.path(), &["test"], "");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.starts_with("there are no policy tests"), "{}", ran.out);
+    let ran = run_in(tested().path(), &["test", "nothing like it"], "");
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("none of the 7 policy tests has `nothing like it`"), "{}", ran.err);
+}
+
+#[test]
+fn a_request_is_explained_step_by_step() {
+    let dir = tested();
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "allowed",
+            &[
+                "POST",
+                "https://shop.example.com/api/tenants/a1/orders?x=1",
+                "--scopes",
+                "orders",
+                "--roles",
+                "admin",
+                "--username",
+                "ann",
+                "--attribute",
+                "tenant=a1",
+                "-H",
+                "X-Auth-User: root",
+                "-H",
+                "Accept: */*",
+            ],
+        ),
+        (
+            "forbidden",
+            &["DELETE", "https://shop.example.com/api/tenants/a1/orders", "--scopes", "orders:write", "--attribute", "tenant=a2"],
+        ),
+        ("anonymous", &["GET", "/api/tenants/a1/orders", "--anonymous"]),
+        ("method", &["PUT", "https://shop.example.com/api/tenants/a1/orders"]),
+        ("target", &["GET", "https://shop.example.com/api/%2e%2e/x?y"]),
+        ("oddity", &["GET", "/files/a;v=1/b"]),
+        ("kind", &["GET", "/else", "--roles", "user"]),
+        ("own", &["POST", "/auth/login"]),
+    ];
+    let mut all = String::new();
+    for (name, args) in cases {
+        let ran = run_in(dir.path(), &[&["explain"], *args].concat(), "");
+        all.extend(["## ", name, "\n", &shown(&ran), "\n"]);
+    }
+    insta::assert_snapshot!("explain", all);
+    let ran = run_in(dir.path(), &["explain", "GET", "/else", "--token", "x", "--scopes", "a"], "");
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    let ran = run_in(dir.path(), &["explain", "GET", "shop.example.com/x"], "");
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(!dir.path().join("data").exists(), "asking makes no store");
 }

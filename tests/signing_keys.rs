@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256K1_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+};
 use portcullis::config::{Algorithm, Tokens};
+use portcullis::credential::keys::KeyState;
 use portcullis::credential::{KeyError, KeyRing};
 use portcullis::domain::Timestamp;
 
@@ -147,11 +150,23 @@ fn a_key_that_others_can_read_is_refused_with_the_command_that_helps() {
 
 #[test]
 fn what_ends_in_pem_and_is_no_key_of_ours_is_an_error_that_names_it() {
-    let p384 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).expect("a key");
-    let p384 = pem::encode(&pem::Pem::new("PRIVATE KEY", p384.as_ref()));
+    let [p384, p521, k256] =
+        [&ECDSA_P384_SHA384_FIXED_SIGNING, &ECDSA_P521_SHA512_FIXED_SIGNING, &ECDSA_P256K1_SHA256_FIXED_SIGNING].map(|curve| {
+            let key = EcdsaKeyPair::generate_pkcs8(curve, &SystemRandom::new()).expect("a key");
+            pem::encode(&pem::Pem::new("PRIVATE KEY", key.as_ref()))
+        });
     let (good, kid) = key();
     let relabelled = good.replace("PRIVATE KEY", "EC PRIVATE KEY");
     let name = format!("20261122T153000Z-{kid}.pem");
+    let others = [
+        (name.as_str(), include_str!("vectors/keys/rsa-1024.pem"), "less than 2048 bits"),
+        (&name, include_str!("vectors/keys/ed448.pem"), "Ed25519"),
+        (&name, include_str!("vectors/keys/x25519.pem"), "Ed25519"),
+        (&name, include_str!("vectors/keys/rsa-pss.pem"), "RSA (RS256)"),
+        (&name, &p521, "P-521"),
+        (&name, &k256, "secp256k1"),
+        (&name, &good.replace("PRIVATE KEY", "PUBLIC KEY"), "public key only"),
+    ];
     let cases: [(&str, &str, &str); 13] = [
         ("notes.pem", &good, "is not named"),
         ("20261122T153000Z.pem", &good, "is not named"),
@@ -167,7 +182,7 @@ fn what_ends_in_pem_and_is_no_key_of_ours_is_an_error_that_names_it() {
         (&name, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "P-256"),
         (&name, &"x".repeat(70_000), "too large"),
     ];
-    for (name, text, cause) in cases {
+    for (name, text, cause) in cases.into_iter().chain(others) {
         let folder = Folder::new();
         folder.create(NOW);
         let path = folder.put(name, text);
@@ -195,4 +210,60 @@ fn an_hmac_secret_must_be_there_and_long_and_does_not_print() {
     let ring = KeyRing::load(&tokens).expect("a key");
     assert!(!format!("{ring:?}").contains("0123456789abcdef"));
     assert_eq!(ring.jwks(), serde_json::json!({ "keys": [] }));
+}
+
+#[test]
+fn each_kind_of_key_is_published_by_its_own_members_and_no_private_one() {
+    let folder = Folder::new();
+    for (age, algorithm) in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256].into_iter().enumerate() {
+        let made = Timestamp::from_secs(NOW + i64::try_from(age).expect("small"));
+        KeyRing::create(algorithm, &folder.dir, made).expect("a key");
+    }
+    assert!(matches!(KeyRing::create(Algorithm::Hs256, &folder.dir, Timestamp::from_secs(NOW)), Err(KeyError::Shared)));
+    let jwks = folder.load().expect("keys").jwks();
+    let members: Vec<String> = jwks["keys"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|key| {
+            let mut names: Vec<&str> = key.as_object().expect("an object").keys().map(String::as_str).collect();
+            names.sort_unstable();
+            format!("{} {}", key["alg"].as_str().expect("alg"), names.join(" "))
+        })
+        .collect();
+    assert_eq!(members, ["ES256 alg crv kid kty use x y", "EdDSA alg crv kid kty use x", "RS256 alg e kid kty n use"]);
+}
+
+#[test]
+fn a_key_that_others_made_is_taken_under_its_thumbprint() {
+    // RFC 8037, appendix A: the key of A.1 as PKCS#8 (RFC 8410 §7), and its thumbprint of A.3.
+    let text = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+    let folder = Folder::new();
+    fs::create_dir_all(&folder.dir).expect("made");
+    folder.put("20261122T153000Z-kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k.pem", text);
+    let jwks = folder.load().expect("keys").jwks();
+    assert_eq!(jwks["keys"][0]["x"], "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+}
+
+#[test]
+fn a_rotation_makes_the_newest_key_whatever_the_clock_says() {
+    let folder = Folder::new();
+    let tokens = settings(&folder.dir, Algorithm::Es256);
+    let at = Timestamp::from_secs;
+    let lifetime = tokens.access_ttl + tokens.leeway;
+    let (first, ring) = KeyRing::rotate(&tokens, at(NOW)).expect("a first key");
+    assert_eq!(ring.listed(at(NOW), lifetime)[0].state, KeyState::Signs, "young, and the only one");
+    // Twice in one second, and with a clock that steps back: each is the newest by its name.
+    let (second, _) = KeyRing::rotate(&tokens, at(NOW)).expect("a second key");
+    let (third, ring) = KeyRing::rotate(&tokens, at(NOW - 5)).expect("a third key");
+    assert!(first < second && second < third);
+    let states = |now| -> Vec<&str> { ring.listed(at(now), lifetime).iter().map(|key| key.state.name()).collect() };
+    assert_eq!(states(NOW + 60), ["signs", "waits", "waits"]);
+    assert_eq!(states(NOW + 61), ["verifies", "signs", "waits"]);
+    assert_eq!(states(NOW + 62), ["verifies", "verifies", "signs"]);
+    let listed = ring.listed(at(NOW + 62), lifetime);
+    let deletable: Vec<_> = listed.iter().map(|key| key.deletable_from).collect();
+    assert_eq!(deletable, [Some(at(NOW + 61).plus(lifetime)), Some(at(NOW + 62).plus(lifetime)), None]);
+    let fault = KeyRing::rotate(&tokens, at(NOW - 200_000)).expect_err("refused").to_string();
+    assert!(fault.contains(&third.display().to_string()) && fault.contains("to come"), "{fault}");
 }

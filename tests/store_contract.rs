@@ -60,6 +60,7 @@ macro_rules! contract {
             refresh::a_refresh_that_races_a_logout_leaves_nothing_alive,
             keys::a_key_comes_back_with_its_owner,
             keys::a_key_needs_an_owner_and_an_id_of_its_own,
+            keys::a_key_is_found_by_its_hash_and_no_hash_is_there_twice,
             keys::a_revoked_key_is_in_the_log,
             keys::the_time_of_last_use_never_moves_back,
             log::entries_come_back_in_order_by_page,

@@ -48,8 +48,8 @@ fn settings(algorithm: Algorithm, folder: &Path) -> Tokens {
 fn world(algorithm: Algorithm) -> World {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = settings(algorithm, folder.path());
-    if algorithm == Algorithm::Es256 {
-        KeyRing::create(Algorithm::Es256, &settings.keys, Timestamp::from_secs(NOW - 3600)).expect("a key");
+    if algorithm != Algorithm::Hs256 {
+        KeyRing::create(algorithm, &settings.keys, Timestamp::from_secs(NOW - 3600)).expect("a key");
     }
     let keys = Arc::new(KeyRing::load(&settings).expect("keys"));
     let clock = Arc::new(ManualClock::at(Timestamp::from_secs(NOW)));
@@ -135,7 +135,7 @@ async fn refuse(world: &World, token: &str) -> &'static str {
 
 #[tokio::test]
 async fn a_token_of_ours_proves_what_it_says() {
-    for algorithm in [Algorithm::Es256, Algorithm::Hs256] {
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Hs256] {
         let world = world(algorithm);
         let claims = claims();
         let token = world.keys.sign(ACCESS_TOKEN, &claims, Timestamp::from_secs(NOW)).expect("signed");
@@ -437,7 +437,7 @@ async fn only_three_parts_in_canonical_base64url_are_read() {
 
 #[tokio::test]
 async fn no_single_character_of_a_token_can_be_changed_dropped_or_doubled() {
-    for algorithm in [Algorithm::Hs256, Algorithm::Es256] {
+    for algorithm in [Algorithm::Hs256, Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
         let world = world(algorithm);
         let good = world.keys.sign(ACCESS_TOKEN, &claims(), Timestamp::from_secs(NOW)).expect("signed");
         world.scheme.verify(&good).expect("verified");

@@ -73,7 +73,10 @@ pub fn inspect(everything: Everything, mut question: Question, supposed: Option<
         None if presents_something(&config, &question) => sources = runtime.block_on(Sources::open(&config, &clock, &runtime))?,
         None => {}
     }
-    let live = Live::new(Arc::clone(&config), table, sources.schemes, axum::Router::new())?;
+    let mut live = Live::new(Arc::clone(&config), table, sources.schemes, axum::Router::new())?;
+    if let Ok((keys, _)) = live::bearer(&config, &clock) {
+        live = live.asserting(keys, Arc::clone(&clock), Arc::new(SystemEntropy));
+    }
     let shared = Shared::new(
         live,
         sources.revocations,

@@ -23,6 +23,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway.
     Run(Run),
+    /// Ask the running gateway whether it is ready: 0 if so, 1 if not, 3 if none answers.
+    Ready(Ready),
     /// Try it: gateway, sample backend, a user and an API key in one process that leaves nothing behind.
     Demo(Demo),
     /// Write gateway.toml, routes/, signing keys and the first admin into a folder; never overwrites.
@@ -35,6 +37,12 @@ pub enum Command {
     Explain(Explain),
     /// Run the policy tests: the `[[test]]` entries of the route files.
     Test(Test),
+    /// Print the JSON Schema of gateway.toml or of route files: editors complete and check by it.
+    Schema(Schema),
+    /// Print the completion script of a shell.
+    Completions(Completions),
+    /// Print the manual page: `portcullis man | man -l -`.
+    Man(Man),
     /// Manage accounts.
     #[command(subcommand)]
     User(User),
@@ -93,6 +101,17 @@ pub struct Run {
     /// Take the listeners over from the gateway that runs on this configuration, without a failed request.
     #[arg(long)]
     pub upgrade: bool,
+    /// Reload when gateway.toml, a route file, a signing key or another file that they name has changed.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `ready`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Ready {
+    #[command(flatten)]
+    pub config: ConfigArg,
 }
 
 /// `demo`
@@ -234,6 +253,53 @@ pub struct Test {
     pub format: FormatArg,
 }
 
+/// `-c` of commands that need no configuration.
+#[derive(Args, Clone, Debug)]
+pub struct UnreadConfigArg {
+    /// Taken as by every command, and not read.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `schema`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Schema {
+    #[command(flatten)]
+    pub config: UnreadConfigArg,
+    /// Which file's.
+    #[arg(value_enum, value_name = "FILE")]
+    pub file: SchemaOf,
+}
+
+/// The files that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// gateway.toml
+    Gateway,
+    /// routes/*.toml
+    Routes,
+}
+
+/// `completions`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Completions {
+    #[command(flatten)]
+    pub config: UnreadConfigArg,
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct Man {
+    #[command(flatten)]
+    pub config: UnreadConfigArg,
+}
+
 /// `user …`
 #[derive(Debug, Subcommand)]
 pub enum User {
@@ -371,7 +437,7 @@ pub struct UserSetAttribute {
     pub config: ConfigArg,
     /// Username or e-mail address.
     pub name: String,
-    /// tenant=a1 sets a text, groups=a groups=b a list, tenant= removes; '["a", "b"]' and '{"x": 1}' are JSON.
+    /// tenant=a1 sets a text, groups=a groups=b a list, tenant= removes; what begins with a bracket or brace is JSON.
     #[arg(value_name = "K=V", required = true)]
     pub attributes: Vec<String>,
 }

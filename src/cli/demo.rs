@@ -35,7 +35,7 @@ pub(super) fn demo(args: &Demo) -> Result<(), Failure> {
     write(folder.path(), listen, backend.address())
         .map_err(|error| Failure::could_not(format!("{}: {error}", folder.path().display())))?;
     let made = manage::with_admin_of(manage::load(&file)?, make)?;
-    run::serve(&file, Succession::Alone, |gateway| {
+    run::serve(&file, Succession::Alone, false, |gateway| {
         let url = gateway.listeners().first().map_or_else(|| format!("http://{listen}"), ToString::to_string);
         put(&shown(&url, &made))
     })

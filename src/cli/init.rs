@@ -7,7 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::args::{DEFAULT_CONFIG, Init};
+use super::args::{DEFAULT_CONFIG, Init, SchemaOf};
+use super::editor::schema_text;
 use super::output::put;
 use super::{Failure, manage, password};
 use crate::accounts::admin::NewUser;
@@ -21,7 +22,10 @@ const ROUTES: &str = include_str!("init/app.toml");
 /// The first account, and its role.
 const ADMIN: &str = "admin";
 /// What must not be there yet, beside the configuration.
-const TARGETS: [&str; 3] = ["routes/app.toml", "keys", "data/portcullis.db"];
+const TARGETS: [&str; 5] = ["routes/app.toml", "keys", "data/portcullis.db", GATEWAY_SCHEMA, ROUTES_SCHEMA];
+/// What editors complete and check by: the files' `#:schema` lines name them.
+const GATEWAY_SCHEMA: &str = ".portcullis/gateway.json";
+const ROUTES_SCHEMA: &str = ".portcullis/routes.json";
 
 /// Writes everything, or nothing.
 pub(super) fn init(args: &Init) -> Result<(), Failure> {
@@ -72,6 +76,9 @@ fn fill(args: &Init, file: &Path, dir: &Path) -> Result<String, Failure> {
     write(staged.clone(), GATEWAY)?;
     fs::create_dir(at("routes")).map_err(|error| failed(&at("routes"), &error))?;
     write(at("routes/app.toml"), ROUTES)?;
+    fs::create_dir(at(".portcullis")).map_err(|error| failed(&at(".portcullis"), &error))?;
+    write(at(GATEWAY_SCHEMA), &schema_text(SchemaOf::Gateway))?;
+    write(at(ROUTES_SCHEMA), &schema_text(SchemaOf::Routes))?;
     let config = manage::load(&staged)?;
     let (password, made_up) = admin_password(&config.passwords, args.password_stdin)?;
     // HS256 has no key file: its secret is in the configuration.

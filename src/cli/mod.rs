@@ -9,11 +9,14 @@ use clap::Parser;
 pub mod args;
 pub mod check;
 mod demo;
+mod editor;
 mod explain;
 mod init;
+mod man;
 mod manage;
 mod output;
 mod password;
+mod ready;
 pub mod routes;
 mod run;
 pub mod test;
@@ -89,6 +92,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Ready(args) => ready::ready(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Init(args) => init::init(&args),
         Command::Check(args) => {
@@ -104,6 +108,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let (format, filter) = (args.format.format.into(), args.filter.as_deref());
             report(&test::test(&args.config.config, filter, format, colors, &Environment::of_process()))
         }
+        Command::Schema(args) => editor::schema(args.file),
+        Command::Completions(args) => editor::completions(args.shell),
+        Command::Man(_) => man::man(),
         Command::User(command) => manage::user(command),
         Command::Key(command) => manage::key(command),
         Command::Session(command) => manage::session(command),

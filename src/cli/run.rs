@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::args::Run;
 use super::{Exit, Failure};
-use crate::app::{self, Gateway, StartError, Succession};
+use crate::app::{self, Gateway, StartError, Succession, Watch};
 use crate::config::Environment;
 use crate::telemetry;
 
 /// Runs the gateway until it is told to stop.
 pub(super) fn run(args: &Run) -> Result<(), Failure> {
     let succession = if args.upgrade { Succession::Replaces } else { Succession::Replaceable };
-    serve(&args.config.config, succession, |gateway| {
+    serve(&args.config.config, succession, args.watch, |gateway| {
         for listener in gateway.listeners() {
             tracing::info!("listening on {listener}");
         }
@@ -23,15 +23,17 @@ pub(super) fn run(args: &Run) -> Result<(), Failure> {
 pub(super) fn serve(
     file: &Path,
     succession: Succession,
+    watch: bool,
     started: impl FnOnce(&Gateway) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let environment = Environment::of_process();
+    let watch = watch.then(|| Watch::of(file, &environment));
     let loaded = app::load(file, &environment).map_err(|report| failure(&StartError::Config(report)))?;
     let _log = telemetry::init(&loaded.config.log);
     app::warn(&loaded.report);
     let (gateway, signals) = Gateway::start(file, &environment, loaded, succession).map_err(|error| failure(&error))?;
     started(&gateway)?;
-    gateway.until_told_to_end(signals);
+    gateway.until_told_to_end(signals, watch);
     Ok(())
 }
 

@@ -88,23 +88,34 @@ pub(crate) fn words(words: &[&str]) -> Json {
 
 /// What either takes.
 pub(crate) fn either(one: Json, other: Json) -> Json {
-    json!({ "anyOf": [one, other] })
+    with(Map::new(), "anyOf", Json::Array(vec![one, other]))
 }
 
 /// A list of `items`.
 pub(crate) fn array(items: Json) -> Json {
-    json!({ "type": "array", "items": items })
+    with(typed("array"), "items", items)
 }
 
 /// A table with names of the operator's choice.
 pub(crate) fn named(values: Json) -> Json {
-    json!({ "type": "object", "additionalProperties": values })
+    with(typed("object"), "additionalProperties", values)
 }
 
 /// As [`named`], where each name is that of a header (RFC 9110 §5.1).
 pub(crate) fn headers(values: Json) -> Json {
     let name = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
-    json!({ "type": "object", "propertyNames": { "pattern": name }, "additionalProperties": values })
+    let mut schema = typed("object");
+    schema.insert("propertyNames".to_owned(), json!({ "pattern": name }));
+    with(schema, "additionalProperties", values)
+}
+
+fn typed(name: &str) -> Map<String, Json> {
+    Map::from_iter([("type".to_owned(), name.into())])
+}
+
+fn with(mut schema: Map<String, Json>, name: &str, value: Json) -> Json {
+    schema.insert(name.to_owned(), value);
+    Json::Object(schema)
 }
 
 /// What [`std::time::Duration`] reads, but for a bare `0`.
@@ -119,6 +130,15 @@ pub(crate) const SOCKET: &str = r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+(?:
 pub(crate) const NETWORK: &str = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)(?:/\d{1,3})?";
 /// What [`crate::domain::Scope`] reads.
 pub(crate) const SCOPE: &str = r"\*|[!#-)+-9;-\[\]-~]+(?::[!#-)+-9;-\[\]-~]+)*";
+
+/// What a schema has against a file.
+#[cfg(test)]
+pub(crate) fn faults(schema: &Json, file: &str) -> Vec<String> {
+    let table: toml::Table = file.parse().expect("TOML");
+    let instance = serde_json::to_value(table).expect("JSON");
+    let validator = jsonschema::validator_for(schema).expect("a schema");
+    validator.iter_errors(&instance).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
 
 #[cfg(test)]
 mod tests {

@@ -71,13 +71,12 @@ impl ApiKeyScheme {
     }
 
     async fn judge(&self, presented: &[u8], client: Option<IpAddr>) -> Result<Accepted, Refusal> {
-        let (name, hash) = match ApiKey::parse(presented) {
-            Some(key) => (Name::Id(key.id().clone()), key.hash()),
+        let (name, hash) = if let Some(key) = ApiKey::parse(presented) {
+            (Name::Id(key.id().clone()), key.hash())
+        } else {
             // Somebody else's, perhaps; what could not have been imported is not asked for.
-            None => {
-                let hash = ImportedKey::parse(presented).map_err(|_| Refusal::InvalidApiKey)?.hash();
-                (Name::Hash(hash), hash)
-            }
+            let hash = ImportedKey::parse(presented).map_err(|_| Refusal::InvalidApiKey)?.hash();
+            (Name::Hash(hash), hash)
         };
         let outdated = |owner: &User| self.revocations.is_outdated(owner.id, owner.generation);
         let found = self.records.find(&name, self.cache_ttl, outdated).await;

@@ -55,7 +55,8 @@ pub struct ImportedKey {
 impl ImportedKey {
     /// What was presented or is to be imported, if it can be such a key.
     pub fn parse(bytes: &[u8]) -> Result<Self, ImportFault> {
-        if bytes.starts_with(api_key::PREFIX.as_bytes()) || bytes.starts_with(b"ptr_") {
+        let own = |prefix: &[u8]| bytes.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        if own(api_key::PREFIX.as_bytes()) || own(b"ptr_") {
             return Err(ImportFault::Own);
         }
         if !bytes.iter().all(u8::is_ascii_graphic) {
@@ -115,7 +116,7 @@ mod tests {
             ("d41d8cd98f00b204e980\t", ImportFault::Characters),
             ("schlüssel-d41d8cd98f00b204e980", ImportFault::Characters),
             ("ptc_d41d8cd98f00b204e9800998ecf8427e", ImportFault::Own),
-            ("ptr_d41d8cd98f00b204e9800998ecf8427e", ImportFault::Own),
+            ("PTR_d41d8cd98f00b204e9800998ecf8427e", ImportFault::Own),
         ] {
             assert_eq!(ImportedKey::parse(key.as_bytes()).err(), Some(fault), "{key}");
         }

@@ -183,9 +183,9 @@ impl Pool {
                 && !call.tried.iter().any(|tried| Arc::ptr_eq(&tried.state, &target.state))
         };
         let checked = self.backend.health.is_some();
-        let standing = |target: &Arc<Target>| match target.state.standing(call.now, checked) {
-            Standing::Suspect if call.idempotent => Standing::Good,
-            standing => standing,
+        let standing = |target: &Arc<Target>| {
+            let standing = target.state.standing(call.now, checked);
+            if call.idempotent && standing == Standing::Suspect { Standing::Good } else { standing }
         };
         // With nothing but bad ones, they are tried all the same: checks may be wrong, and a refusal is quick.
         let best = targets.iter().filter(open).map(standing).min()?;

@@ -12,9 +12,10 @@ use super::forwarded::Origin;
 use super::line::Line;
 use super::live::{Live, Shared};
 use super::trip::Trip;
+use crate::config::Cors;
 use crate::domain::CredentialKind;
-use crate::policy::Permit;
-use crate::problem::Refusal;
+use crate::policy::{Permit, Route, RouteCors};
+use crate::problem::{Allowance, Refusal};
 use crate::telemetry::{self, AccessRecord};
 
 /// A request's context.
@@ -34,11 +35,19 @@ pub(crate) struct Ctx {
     pub(crate) assertion: Option<(HeaderName, HeaderValue)>,
     pub(crate) stale_cookie: bool,
     pub(crate) route: Option<Arc<str>>,
+    /// What browsers are told on the answer, whoever makes it: `[cors]`, until a route is known.
+    pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) credential: Option<CredentialKind>,
     /// Whose the credential is, for the access log: known before there is a permit, and where there will be none.
     pub(crate) principal: Option<String>,
     pub(crate) decision: &'static str,
     pub(crate) reason: Option<&'static str>,
+    /// Scopes that the caller lacks.
+    pub(crate) missing: Option<String>,
+    /// What the route's limit leaves the caller.
+    pub(crate) allowance: Option<Allowance>,
+    /// Why an observing route would have refused.
+    pub(crate) detail: Option<String>,
     /// A refusal found while the body streamed.
     pub(crate) late: Option<Refusal>,
     pub(crate) body_seen: u64,
@@ -51,8 +60,10 @@ pub(crate) struct Ctx {
 
 impl Ctx {
     pub(crate) fn new(shared: &Shared) -> Self {
+        let live = shared.live.load_full();
         Self {
-            live: shared.live.load_full(),
+            cors: live.config.cors.clone(),
+            live,
             line: Line::current(),
             started: shared.clock.monotonic(),
             request_id: String::new(),
@@ -66,6 +77,9 @@ impl Ctx {
             principal: None,
             decision: "error",
             reason: None,
+            missing: None,
+            detail: None,
+            allowance: None,
             late: None,
             body_seen: 0,
             trip: Trip::default(),
@@ -73,6 +87,16 @@ impl Ctx {
             sent_at: None,
             upstream: None,
         }
+    }
+
+    /// Takes note of the route, as soon as it is known.
+    pub(crate) fn matched(&mut self, route: &Route) {
+        let spec = route.spec();
+        self.route = Some(Arc::clone(&spec.name));
+        self.cors = match &spec.cors {
+            RouteCors::Rules(cors) => Some(Arc::clone(cors)),
+            RouteCors::None | RouteCors::Backend => None,
+        };
     }
 
     pub(crate) fn client(&self) -> Option<IpAddr> {
@@ -100,6 +124,8 @@ impl Ctx {
             status,
             decision: self.decision,
             reason: self.reason,
+            missing_scopes: self.missing.as_deref(),
+            detail: self.detail.as_deref(),
             principal: self.principal.as_deref(),
             credential: self.credential,
             backend: self.permit.as_ref().and_then(|permit| Some(permit.route().spec().backend.as_ref()?.name.as_str())),

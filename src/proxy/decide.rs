@@ -12,6 +12,7 @@ use super::refuse::REQUEST_ID;
 use super::request_id;
 use crate::credential::{Accepted, Identity, Presented, identify};
 use crate::domain::{CredentialKind, Principal};
+use crate::limit::Caller;
 use crate::policy::{AuthMode, Matched, Permit};
 use crate::problem::Refusal;
 use crate::revocation::Standing;
@@ -29,21 +30,79 @@ pub(crate) fn read(headers: &HeaderMap, version: Version, ctx: &mut Ctx, shared:
     facts
 }
 
-/// Decides. What it learns on its way stays in `ctx`, for the log.
+/// Decides. What it learns on its way stays in `ctx`, for the log. Where the route only observes, who would be refused passes.
 pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
     let live = std::sync::Arc::clone(&ctx.live);
     let matched = live.table.find(facts.target.host.as_deref(), &facts.target.path, &facts.method).into_match()?;
-    ctx.route = Some(std::sync::Arc::clone(&matched.route.spec().name));
+    ctx.matched(&matched.route);
+    let judged = judge(headers, facts, &matched, ctx, shared).await;
+    let (permit, refused) = match judged {
+        Ok(permit) => (permit, None),
+        Err(refusal) => match matched.route.observe(&refusal, &matched.params) {
+            Some(permit) => (permit, Some(refusal)),
+            None => return Err(refusal),
+        },
+    };
+    fits(headers, &permit)?;
+    ctx.decision = "allow";
+    if let Some(refusal) = refused {
+        shared.metrics.would_deny(&matched.route.spec().name, refusal.code());
+        (ctx.decision, ctx.reason) = ("would_deny", Some(refusal.code()));
+        ctx.detail = Some(refusal.detail().into_owned());
+    }
+    Ok(permit)
+}
+
+/// Lets a preflight pass that the backend answers itself: as nobody's, counted by address.
+pub(crate) async fn pass(headers: &HeaderMap, matched: &Matched, ctx: &mut Ctx) -> Result<Permit, Refusal> {
+    ctx.matched(&matched.route);
+    let permit = matched.route.preflight(&matched.params).unwrap_or(Err(Refusal::NoRoute))?;
+    if let Err(refusal) = limit(&permit, ctx).await
+        && matched.route.observe(&refusal, &matched.params).is_none()
+    {
+        return Err(refusal);
+    }
+    fits(headers, &permit)?;
+    ctx.decision = "allow";
+    Ok(permit)
+}
+
+/// Whether the route lets this caller pass.
+async fn judge(headers: &HeaderMap, facts: &Facts, matched: &Matched, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
+    let live = std::sync::Arc::clone(&ctx.live);
     let caller = match (matched.route.spec().auth, &ctx.origin) {
         (AuthMode::None, _) | (_, None) => None,
         (_, Some(origin)) => {
             let presented = facts.presented(headers, origin, &live.config);
-            caller(&presented, &matched, ctx, shared).await?
+            caller(&presented, matched, ctx, shared).await?
         }
     };
+    if live.config.log.access {
+        ctx.missing = caller.as_ref().and_then(|caller| matched.route.missing_scopes(caller));
+    }
     let permit = matched.route.authorize(caller, &matched.params)?;
-    fits(headers, &permit)?;
+    limit(&permit, ctx).await?;
     Ok(permit)
+}
+
+/// Counts the call, by its principal, else by its address.
+async fn limit(permit: &Permit, ctx: &mut Ctx) -> Result<(), Refusal> {
+    let route = permit.route();
+    if route.spec().rate_limit.is_none() {
+        return Ok(());
+    }
+    let live = std::sync::Arc::clone(&ctx.live);
+    let caller = match (permit.principal(), ctx.client()) {
+        (Some(principal), _) => Some(Caller::Principal(&principal.issuer, &principal.subject)),
+        (None, address) => address.map(Caller::Address),
+    };
+    match (live.limits.get(route.index()).and_then(Option::as_ref), caller) {
+        (Some(limit), Some(caller)) => {
+            ctx.allowance = Some(limit.take(caller).await.map_err(Refusal::RateLimited)?);
+            Ok(())
+        }
+        _ => Err(unavailable("The call can't be counted right now.")),
+    }
 }
 
 /// Who calls: verified, and not revoked.

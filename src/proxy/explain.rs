@@ -62,6 +62,8 @@ pub struct Explanation {
     pub standing: Option<Standing>,
     /// What the route asks, one by one.
     pub checks: Vec<Check>,
+    /// The code of the refusal that a route which only observes does not make of it.
+    pub observed: Option<&'static str>,
     /// What becomes of it.
     pub conclusion: Conclusion,
 }
@@ -95,6 +97,8 @@ pub struct Sent {
     pub set: Vec<(HeaderName, Option<HeaderValue>)>,
     /// The client's fields that do not reach it.
     pub removed: Vec<HeaderName>,
+    /// Those in whose place the gateway sets its own.
+    pub replaced: Vec<HeaderName>,
 }
 
 /// Judges `question` as the gateway would, and says why.
@@ -116,6 +120,7 @@ pub async fn explain(shared: &Shared, question: &Question) -> Explanation {
         accepted: None,
         standing: None,
         checks: Vec::new(),
+        observed: None,
         conclusion: Conclusion::Own,
     };
     let facts = match read {
@@ -133,6 +138,7 @@ pub async fn explain(shared: &Shared, question: &Question) -> Explanation {
     told.look(question, &facts, &ctx, shared).await;
     let decided = decide::decide(&question.headers, &facts, &mut ctx, shared).await;
     ctx.facts = Some(facts);
+    told.observed = ctx.reason.filter(|_| decided.is_ok() && ctx.decision == "would_deny");
     told.conclusion = match decided.and_then(|permit| sent(permit, question, &mut ctx)) {
         Ok(sent) => Conclusion::Allowed(Box::new(sent)),
         Err(refusal) => refused(refusal, &ctx),
@@ -176,8 +182,8 @@ impl Explanation {
 fn sent(permit: Permit, question: &Question, ctx: &mut Ctx) -> Result<Sent, Refusal> {
     let broken = |_| decide::unavailable("The request can't be made.");
     // Any server of the backend will do, where its address is what the backend is called.
-    let server = permit.route().spec().backend.as_ref().and_then(|backend| backend.servers.first());
-    ctx.server = server.map(|server| server.address.clone());
+    ctx.server = permit.route().spec().backend.as_ref().and_then(|backend| Some(backend.servers.first()?.address.clone()));
+    ctx.assertion = ctx.live.assertion(&permit)?;
     ctx.permit = Some(permit.clone());
     let mut request = RequestHeader::build(question.method.clone(), b"/", None).map_err(broken)?;
     for (name, value) in &question.headers {
@@ -192,6 +198,11 @@ fn sent(permit: Permit, question: &Question, ctx: &mut Ctx) -> Result<Sent, Refu
     let set = request.headers.iter().filter(|(name, value)| *name != HOST && is_new(name, value));
     let set = set.map(|(name, value)| (name.clone(), (!secret(name)).then(|| value.clone()))).collect();
     let removed = question.headers.keys().filter(|name| !request.headers.contains_key(*name)).cloned().collect();
+    let replaced = question.headers.keys().filter(|name| {
+        let mut left = request.headers.get_all(*name).iter().peekable();
+        left.peek().is_some() && left.all(|value| is_new(name, value))
+    });
+    let replaced = replaced.cloned().collect();
     let target = String::from_utf8_lossy(request.raw_path()).into_owned();
-    Ok(Sent { permit, target, host, set, removed })
+    Ok(Sent { permit, target, host, set, removed, replaced })
 }

@@ -18,6 +18,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use super::attempts::{Standing, destination};
 use super::backend::Pool;
 use super::context::Ctx;
+use super::cors::{self, Preflight};
 use super::failure::Failure;
 use super::live::Shared;
 use super::refuse::{invite_body, malformed, refuse};
@@ -49,16 +50,30 @@ impl Gateway {
         }
         if ctx.live.is_own(&facts) {
             let response = bridge::ask(session, &facts, ctx, &self.shared).await;
+            let asked = cors::asked_method(&facts.method, &session.req_header().headers);
             ctx.facts = Some(facts);
-            let written = bridge::answer(session, ctx, response?).await;
+            let response = response?;
+            let methods = asked.and_then(|asked| cors::endpoint_methods(&asked, &response));
+            let written = match (methods, ctx.cors.clone()) {
+                (Some(methods), Some(cors)) => cors::answer(session, ctx, &cors, &methods).await,
+                _ => bridge::answer(session, ctx, response).await,
+            };
             return written.map(|()| false).or(Ok(false));
         }
-        let permit = decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await;
+        let permit = match cors::preflight(&session.req_header().headers, &facts, &ctx.live) {
+            Preflight::Ordinary => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
+            Preflight::Passed(matched) => decide::pass(&session.req_header().headers, &matched, ctx).await,
+            Preflight::Answered(matched, cors, methods) => {
+                ctx.matched(&matched.route);
+                ctx.facts = Some(facts);
+                let written = cors::answer(session, ctx, &cors, &methods).await;
+                return written.map(|()| false).or(Ok(false));
+            }
+        };
         ctx.facts = Some(facts);
         let permit = permit?;
         ctx.assertion = ctx.live.assertion(&permit)?;
         ctx.permit = Some(permit);
-        ctx.decision = "allow";
         Ok(true)
     }
 }
@@ -182,7 +197,8 @@ impl ProxyHttp for Gateway {
             // It knows no chunks: the end of the connection ends the body (RFC 9112 §6.3).
             session.set_keepalive(None);
         }
-        upstream::response(ctx, response)
+        upstream::response(ctx, response)?;
+        ctx.cors.as_ref().map_or(Ok(()), |cors| cors::mark(&session.req_header().headers, cors, response))
     }
 
     fn upstream_response_body_filter(

@@ -10,6 +10,7 @@ mod bridge;
 mod chunked;
 mod connection;
 mod context;
+mod cors;
 mod decide;
 pub mod explain;
 mod facts;

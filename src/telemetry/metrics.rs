@@ -165,6 +165,7 @@ type Outcome = (&'static str, u16);
 #[derive(Default)]
 struct Seen {
     requests: HashMap<Box<str>, Vec<(Outcome, Counter)>>,
+    would_deny: HashMap<Box<str>, Vec<(&'static str, Counter)>>,
     backends: HashMap<Box<str>, Vec<(&'static str, Counter)>>,
     named: Vec<((&'static str, &'static str, &'static str), Counter)>,
 }
@@ -236,6 +237,15 @@ impl Metrics {
             count(&mut seen.requests, or_dash(route), (decision, status), || {
                 let status = status.to_string();
                 self.counter(REQUESTS, &[("route", or_dash(route)), ("decision", decision), ("status", &status)])
+            });
+        });
+    }
+
+    /// Counts a request that an observing route let pass, by the code of the refusal that it was spared.
+    pub fn would_deny(&self, route: &str, reason: &'static str) {
+        self.seen(|seen| {
+            count(&mut seen.would_deny, or_dash(route), reason, || {
+                self.counter(WOULD_DENY, &[("route", or_dash(route)), ("reason", reason)])
             });
         });
     }

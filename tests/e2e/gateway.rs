@@ -26,12 +26,21 @@ pub(crate) struct Setup {
     pub(crate) beside: Option<PathBuf>,
     /// Extra environment.
     pub(crate) env: Vec<(String, String)>,
+    /// Arguments behind `run`.
+    pub(crate) args: Vec<String>,
 }
 
 impl Setup {
     /// A gateway with these routes and quick password hashes.
     pub(crate) fn routes(routes: impl Into<String>) -> Self {
-        Self { server: String::new(), sections: String::new(), routes: routes.into(), beside: None, env: Vec::new() }
+        Self {
+            server: String::new(),
+            sections: String::new(),
+            routes: routes.into(),
+            beside: None,
+            env: Vec::new(),
+            args: Vec::new(),
+        }
     }
 
     /// Adds sections to gateway.toml.
@@ -51,6 +60,12 @@ impl Setup {
     /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds arguments behind `run`.
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
         self
     }
 
@@ -138,7 +153,8 @@ impl Gateway {
             .timeout(Duration::from_secs(20))
             .build()
             .expect("a client");
-        let child = Self::spawn(dir.path(), &["run"], &setup.env);
+        let args: Vec<&str> = std::iter::once("run").chain(setup.args.iter().map(String::as_str)).collect();
+        let child = Self::spawn(dir.path(), &args, &setup.env);
         let gateway =
             Self { child, dir, home, url: format!("http://{address}"), admin: format!("http://{admin}"), address, http };
         gateway.until("livez answers", || async { gateway.admin_status("/livez").await == Some(200) }).await;
@@ -223,6 +239,13 @@ impl Gateway {
     /// GETs with a bearer token.
     pub(crate) async fn get_as(&self, path: &str, token: &str) -> Answer {
         self.send(self.http.get(format!("{}{path}", self.url)).bearer_auth(token)).await
+    }
+
+    /// The published keys; on the public host only.
+    pub(crate) async fn published_keys(&self) -> Vec<Value> {
+        let set = self.send(self.request("GET", "/.well-known/jwks.json").header("Host", "gateway.test")).await;
+        assert_eq!(set.status, 200, "{}", set.body);
+        set.json()["keys"].as_array().expect("keys").clone()
     }
 
     /// GETs.

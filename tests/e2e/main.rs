@@ -9,31 +9,43 @@
 )]
 
 mod answers;
+mod assertion;
+mod attributes;
 mod backends;
 mod cli;
 mod config;
+mod cors;
 mod credentials;
 mod demo;
 mod echo;
 mod encrypted;
+mod explain;
 mod gateway;
 mod identity;
+mod imported_keys;
 mod lifecycle;
 mod listeners;
 mod logins;
+mod observe;
 mod observing;
 mod outage;
 mod pasted;
+mod policy_tests;
 #[path = "../support/ports.rs"]
 mod ports;
+mod presets;
 mod readme;
+mod ready;
 #[path = "../support/redis.rs"]
 mod redis;
 mod replicas;
 mod revocation;
+mod route_limits;
 #[path = "../support/secure.rs"]
 #[expect(dead_code, reason = "shared by tests that each use a part")]
 mod secure;
+mod signing_keys;
 mod streaming;
 mod tls;
 mod upgrade;
+mod watch;

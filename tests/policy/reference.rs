@@ -5,7 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// The most specific way in which a route matches, by trying: greater is more specific.
-fn naive(route: &RouteSpec, host: &str, segments: &[&str]) -> Option<(usize, Vec<u8>)> {
+pub(super) fn naive(route: &RouteSpec, host: &str, segments: &[&str]) -> Option<(usize, Vec<u8>)> {
     let host_rank = if route.hosts.is_empty() {
         Some(0)
     } else {
@@ -79,7 +79,7 @@ fn winners<'s>(
     (all, taking)
 }
 
-fn any_route() -> impl Strategy<Value = RouteSpec> {
+pub(super) fn any_route() -> impl Strategy<Value = RouteSpec> {
     let segment = || prop::sample::select(vec!["a", "a", "A", "b", "{}"]);
     let parts = (prop::collection::vec(segment(), 0..4), prop::sample::select(vec!["", "", "**", "/"]));
     let hosts = prop::sample::select(vec![vec![], vec![], vec!["h.x"], vec!["*.x"], vec!["*.h.x"], vec!["h.x", "*.h.x"]]);
@@ -107,11 +107,11 @@ fn any_route() -> impl Strategy<Value = RouteSpec> {
     })
 }
 
-const HOSTS: [&str; 5] = ["h.x", "i.x", "j.h.x", "x", "other"];
-const METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::PUT, Method::PATCH];
+pub(super) const HOSTS: [&str; 5] = ["h.x", "i.x", "j.h.x", "x", "other"];
+pub(super) const METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::PUT, Method::PATCH];
 
 /// Every path of up to four of these segments.
-fn all_targets() -> Vec<Vec<&'static str>> {
+pub(super) fn all_targets() -> Vec<Vec<&'static str>> {
     let mut all: Vec<Vec<&str>> = Vec::new();
     let mut layer: Vec<Vec<&str>> = vec![vec![]];
     for _ in 0..4 {

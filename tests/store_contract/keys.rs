@@ -40,6 +40,21 @@ pub(crate) async fn a_key_needs_an_owner_and_an_id_of_its_own(place: &Place) {
     assert!(matches!(twin, Err(StoreError::Taken("id"))), "{twin:?}");
 }
 
+pub(crate) async fn a_key_is_found_by_its_hash_and_no_hash_is_there_twice(place: &Place) {
+    let store = place.open().await;
+    let (anna, bert) = (saved_user(&*store, "anna").await, saved_user(&*store, "bert").await);
+    let one = key(&anna);
+    store.create_key(&one).await.unwrap();
+    let (found, owner) = store.key_by_hash(&one.hash).await.unwrap().unwrap();
+    assert_eq!((found.id, owner.id), (one.id.clone(), anna.id));
+    let mut twin = key(&bert);
+    assert!(store.key_by_hash(&twin.hash).await.unwrap().is_none());
+    twin.hash = one.hash;
+    let refused = store.create_key(&twin).await;
+    assert!(matches!(refused, Err(StoreError::Taken(_))), "{refused:?}");
+    assert!(store.key(&twin.id).await.unwrap().is_none());
+}
+
 pub(crate) async fn a_revoked_key_is_in_the_log(place: &Place) {
     let store = place.open().await;
     let anna = saved_user(&*store, "anna").await;

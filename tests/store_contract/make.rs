@@ -86,9 +86,10 @@ pub(crate) fn session(user: &User) -> SessionRecord {
 }
 
 pub(crate) fn key(owner: &User) -> ApiKeyRecord {
+    let id = KeyId::generate(&SystemEntropy);
     ApiKeyRecord {
-        id: KeyId::generate(&SystemEntropy),
-        hash: Hash256::of(b"a key"),
+        hash: Hash256::of(id.as_str().as_bytes()),
+        id,
         owner: owner.id,
         name: "ci".to_owned(),
         scopes: scopes("items"),

@@ -12,6 +12,7 @@ use crate::policy::blame::blame;
 use crate::problem::Refusal;
 use crate::proxy::explain::{Conclusion, Explanation, Sent};
 use crate::revocation::Standing;
+use crate::telemetry::scrub;
 
 pub(super) fn render(told: &Told) -> Value {
     let explanation = &told.answer.explanation;
@@ -30,6 +31,7 @@ pub(super) fn render(told: &Told) -> Value {
     };
     json!({
         "allowed": decision != "deny",
+        "would_deny": explanation.observed,
         "decision": decision,
         "status": status,
         "code": code,
@@ -114,29 +116,35 @@ fn sent_json(sent: &Sent) -> Value {
         "host": sent.host,
         "set": fields(sent.set.iter().map(|(name, value)| (name, value.as_ref()))),
         "removed": sent.removed.iter().map(HeaderName::as_str).collect::<Vec<_>>(),
+        "replaced": sent.replaced.iter().map(HeaderName::as_str).collect::<Vec<_>>(),
     })
 }
 
 /// Where the request goes: its first server, and the path after the rewrite.
 pub(super) fn upstream(sent: &Sent) -> String {
-    let Some(backend) = sent.permit.route().spec().backend.as_ref() else { return sent.target.clone() };
-    let scheme = match backend.scheme {
-        Scheme::Https(_) => "https",
-        Scheme::Http | Scheme::H2c => "http",
-    };
-    backend.servers.first().map_or_else(|| sent.target.clone(), |server| format!("{scheme}://{}{}", server.address, sent.target))
+    let backend = sent.permit.route().spec().backend.as_ref();
+    let server = backend.and_then(|backend| Some((scheme(&backend.scheme), backend.servers.first()?)));
+    server.map_or_else(|| sent.target.clone(), |(scheme, server)| format!("{scheme}://{}{}", server.address, sent.target))
 }
 
 /// Several fields of one name stand in one value.
 fn fields<'a>(all: impl Iterator<Item = (&'a HeaderName, Option<&'a HeaderValue>)>) -> Map<String, Value> {
     let mut members: Map<String, Value> = Map::new();
     for (name, value) in all {
-        let value = value.map_or_else(|| "***".into(), |value| String::from_utf8_lossy(value.as_bytes()));
+        let value =
+            value.map_or_else(|| "***".to_owned(), |value| scrub(&String::from_utf8_lossy(value.as_bytes())).into_owned());
         let whole = match members.get(name.as_str()).and_then(Value::as_str) {
             Some(before) => format!("{before}, {value}"),
-            None => value.into_owned(),
+            None => value,
         };
         members.insert(name.as_str().to_owned(), whole.into());
     }
     members
+}
+
+const fn scheme(scheme: &Scheme) -> &'static str {
+    match scheme {
+        Scheme::Http | Scheme::H2c => "http",
+        Scheme::Https(_) => "https",
+    }
 }

@@ -16,7 +16,7 @@ use crate::policy::{AuthMode, Matched};
 use crate::problem::Refusal;
 use crate::proxy::explain::{Conclusion, Explanation, Sent};
 use crate::revocation::Standing;
-use crate::telemetry::printable;
+use crate::telemetry::{printable, scrub};
 
 /// Behind a step's mark, number and name.
 const INDENT: &str = "                ";
@@ -263,7 +263,12 @@ fn asks(explanation: &Explanation, steps: &mut Steps) {
 fn result(explanation: &Explanation, steps: &mut Steps) {
     match &explanation.conclusion {
         Conclusion::Own => steps.step(&Went::Well, "result", "the gateway answers itself"),
-        Conclusion::Allowed(sent) => allowed(sent, steps),
+        Conclusion::Allowed(sent) => {
+            allowed(sent, steps);
+            if let Some(code) = explanation.observed {
+                steps.more(&format!("only because the route observes (enforce = false): it would be refused as {code}"));
+            }
+        }
         Conclusion::Refused { refusal, answer } => {
             steps.step(&Went::Badly, "result", &format!("{} {}", refusal.status().as_u16(), refusal.code()));
             for (name, value) in &answer.headers {
@@ -288,13 +293,15 @@ fn allowed(sent: &Sent, steps: &mut Steps) {
     for (name, value) in &sent.set {
         steps.more(&field(name, value.as_ref()));
     }
-    if !sent.removed.is_empty() {
-        let removed: Vec<_> = sent.removed.iter().map(HeaderName::as_str).collect();
-        steps.more(&format!("removed from what the client sent: {}", removed.join(", ")));
+    for (what, names) in [("removed from", &sent.removed), ("replaced in", &sent.replaced)] {
+        if !names.is_empty() {
+            let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
+            steps.more(&format!("{what} what the client sent: {}", names.join(", ")));
+        }
     }
 }
 
 fn field(name: &HeaderName, value: Option<&HeaderValue>) -> String {
-    let value = value.map_or_else(|| "***".to_owned(), |value| printable(&String::from_utf8_lossy(value.as_bytes())));
+    let value = value.map_or_else(|| "***".to_owned(), |value| printable(&scrub(&String::from_utf8_lossy(value.as_bytes()))));
     format!("{name}: {value}")
 }

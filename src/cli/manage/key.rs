@@ -15,8 +15,8 @@ use crate::domain::secret::ExposeSecret as _;
 
 pub(super) fn run(command: Key) -> Result<(), Failure> {
     match command {
-        Key::Create(args) => create(args),
-        Key::Import(args) => import(args),
+        Key::Create(args) => create(&args),
+        Key::Import(args) => import(&args),
         Key::List(args) => with_admin(&args.config, async |admin| {
             let mut keys = Vec::new();
             for key in admin.keys(None).await? {
@@ -62,8 +62,8 @@ fn wanted(args: &KeyCreate) -> Result<NewKey, Failure> {
     })
 }
 
-fn import(args: KeyCreate) -> Result<(), Failure> {
-    let new = wanted(&args)?;
+fn import(args: &KeyCreate) -> Result<(), Failure> {
+    let new = wanted(args)?;
     let key = ImportedKey::parse(password::secret("The key: ", "key")?.expose_secret().as_bytes()).map_err(Failure::wrong)?;
     if key.is_weak() {
         tell(
@@ -82,8 +82,8 @@ fn import(args: KeyCreate) -> Result<(), Failure> {
     })
 }
 
-fn create(args: KeyCreate) -> Result<(), Failure> {
-    let new = wanted(&args)?;
+fn create(args: &KeyCreate) -> Result<(), Failure> {
+    let new = wanted(args)?;
     with_admin(&args.config, async |admin| {
         let created = admin.create_key(new).await?;
         match args.format.format {

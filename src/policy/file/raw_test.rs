@@ -84,7 +84,7 @@ impl FromNode for Expect {
     const TAKES: &'static str = "\"allow\", 400, 401, 403, 404 or 405";
 
     fn schema() -> Json {
-        json!({ "enum": ["allow", "400", "401", "403", "404", "405", 400, 401, 403, 404, 405] })
+        json!({ "enum": ["allow", 400, 401, 403, 404, 405, "400", "401", "403", "404", "405"] })
     }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
@@ -137,16 +137,16 @@ impl FromNode for Members {
 }
 
 fn members(table: &Table, report: &mut Report) -> Map<String, Json> {
-    table.entries.iter().filter_map(|entry| Some((entry.key.clone(), plain(&entry.node, report)?))).collect()
+    table.entries.iter().filter_map(|entry| Some((entry.key.clone(), member(&entry.node, report)?))).collect()
 }
 
-fn plain(node: &Node, report: &mut Report) -> Option<Json> {
+fn member(node: &Node, report: &mut Report) -> Option<Json> {
     match &node.value {
         Value::String { text, .. } => Some(text.as_str().into()),
         Value::Integer(Some(number)) => Some((*number).into()),
         Value::Float(number) => Some((*number).into()),
         Value::Boolean(value) => Some((*value).into()),
-        Value::Array(items) => Some(items.iter().filter_map(|item| plain(item, report)).collect()),
+        Value::Array(items) => Some(items.iter().filter_map(|item| member(item, report)).collect()),
         Value::Table(table) => Some(Json::Object(members(table, report))),
         Value::Integer(None) | Value::Datetime => {
             let finding = Finding::new(format!("`{}` takes what JSON has, not {}", node.name, node.value.kind()));

@@ -25,7 +25,16 @@ fn folder(gateway: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf)
 
 fn load_all(gateway: &str, files: &[(&str, &str)]) -> Result<Everything, Report> {
     let (_folder, path) = folder(gateway, files);
-    load(&path, &Environment::default())
+    let loaded = load(&path, &Environment::default());
+    if loaded.is_ok() {
+        // What loads is nowhere marked as wrong by an editor.
+        for (name, text) in
+            files.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|extension| extension == "toml"))
+        {
+            assert_eq!(json_schema::faults(&schema(), text), [""; 0], "{name}:\n{text}");
+        }
+    }
+    loaded
 }
 
 fn good(routes: &str) -> Vec<RouteSpec> {
@@ -172,11 +181,21 @@ fn what_is_wrong_with_a_route_is_one_error_each() {
         ("identity = { \"X-Own-User\" = \"{username}\" }", "keep_client_headers"),
         ("timeout = \"0s\"", "more than zero"),
         ("max_body = 10", "put it in quotes"),
-        ("rate_limit = \"100/1s\"", "not available yet"),
-        ("enforce = false", "not available yet"),
+        ("rate_limit = \"100\"", "not a rate"),
+        ("rate_limit = \"0/1s\"", "not a rate"),
+        ("enforce = \"false\"", "without quotes"),
         ("on_unauthenticated = \"login\"", "not available yet"),
         ("stream_expiry = \"token\"", "not available yet"),
-        ("cors = \"backend\"", "not available yet"),
+        ("cors = \"back\"", "`backend`"),
+        ("cors = true", "a table"),
+        ("cors = { allow_origin = [] }", "allow_origins"),
+        ("cors = { allow_origins = [\"https://a.example.com/\"] }", "write \"https://a.example.com\""),
+        ("cors = { allow_origins = [\"a.example.com\"] }", "write \"https://a.example.com\""),
+        ("cors = { allow_origins = [\"*\"], allow_credentials = true }", "any page on the web"),
+        ("cors = { allow_origins = [\"*\", \"https://a\"] }", "every origin"),
+        ("cors = { allow_origins = [\"https://a\"], allow_credentials = true, allow_headers = [\"*\"] }", "list the headers"),
+        ("cors = { allow_origins = [\"https://a\"], allow_methods = [\"get\"] }", "not one of the methods"),
+        ("cors = { allow_origins = [\"https://a\"], expose_headers = [\"X A\"] }", "not one of the headers"),
     ] {
         let report = load_all(GATEWAY, &[("routes/a.toml", &route(line))]).expect_err(line);
         let found = listed(report.errors());
@@ -332,4 +351,131 @@ proptest::proptest! {
             }
         }
     }
+}
+
+/// A route that asks everything, and tests of it.
+fn tested(tests: &str) -> String {
+    let asking =
+        "methods = [\"GET\"]\nscopes = [\"items:read\"]\nroles = [\"user\"]\nwhere = { \"attributes.tenant\" = \"{id}\" }";
+    format!("{}\n{tests}", route(asking))
+}
+
+#[test]
+fn every_key_of_a_policy_test_is_taken() {
+    let text = tested(
+        r#"
+[[test]]
+name = "all of it"
+request = "GET https://shop.example.com/api/a1/x?y"
+as = { scopes = ["items"], roles = ["admin"], attributes = { tenant = ["a1"], deep = { er = 1 } }, claims = { x = true }, subject = "s", username = "u", credential = "session" }
+expect = "allow"
+route = "r"
+[[test]]
+request = "GET /api/a1"
+as = { roles = ["admin"], attributes.tenant = "a1", credential = "api_key" }
+expect = "allow"
+[[test]]
+request = "GET /api/a1"
+expect = "401"
+[[test]]
+request = "GET /api/a1"
+as = "anonymous"
+expect = 401
+[[test]]
+request = "GET /api/a1"
+as = { scopes = ["items"], roles = ["admin"], attributes.tenant = "a2" }
+expect = 403
+[[test]]
+request = "GET /api/%2e/a1"
+expect = 400
+[[test]]
+request = "PUT /api/a1"
+expect = 405
+[[test]]
+request = "get /api/a1"
+expect = 405
+[[test]]
+request = "GET /nope"
+expect = 404
+"#,
+    );
+    let everything = load_all(GATEWAY, &[("routes/a.toml", &text)]).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(everything.tests.len(), 9);
+    assert_eq!(listed(everything.report.warnings()), <[String; 0]>::default());
+}
+
+#[test]
+fn scopes_that_are_given_are_what_the_credential_holds() {
+    let text = tested(
+        "[[test]]\nrequest = \"GET /api/a1\"\nas = { scopes = [], roles = [\"admin\"], attributes.tenant = \"a1\" }\nexpect = 403\n",
+    );
+    assert!(load_all(GATEWAY, &[("routes/a.toml", &text)]).is_ok(), "a narrowed token of an admin");
+}
+
+#[test]
+fn what_is_wrong_with_a_policy_test_is_told() {
+    let text = tested(
+        r#"
+[[test]]
+request = "GET"
+expect = 401
+[[test]]
+request = "GET shop.example.com/x"
+expect = 200
+[[test]]
+requst = "GET /"
+as = "anonymus"
+[[test]]
+request = "GET /"
+as = { roles = ["usr"], scops = [], credential = "cookie" }
+expect = 401
+route = "x"
+"#,
+    );
+    assert_eq!(
+        errors(&text),
+        [
+            "12:11 `request` is a method and a URL: `GET` is one word",
+            "15:11 `request` is a method and a URL: `shop.example.com/x` is neither a URL nor a path",
+            "16:10 a policy does not answer `200`",
+            "17:1 `request` is missing",
+            "17:1 `expect` is missing",
+            "18:1 unknown key `test.requst`",
+            "19:6 `test.as` is `\"anonymous\"` or a table, not `anonymus`",
+            "22:17 there is no role `usr`",
+            "22:25 unknown key `test.as.scops`",
+            "22:50 `test.as.credential` is one of `bearer`, `api_key`, `session`, not `cookie`",
+            "24:9 there is no route `x`",
+        ]
+    );
+}
+
+#[test]
+fn a_failing_policy_test_is_an_error_with_its_reason() {
+    let text = tested(
+        r#"
+[[test]]
+request = "GET /api/a1"
+as = { roles = ["admin"], attributes.tenant = "a2" }
+expect = "allow"
+[[test]]
+request = "GET /auth/me"
+expect = 401
+[[test]]
+request = "GET /ap/a1"
+expect = 404
+route = "r"
+"#,
+    );
+    let report = load_all(GATEWAY, &[("routes/a.toml", &text)]).expect_err("failures");
+    let told: Vec<_> =
+        report.errors().map(|one| format!("{}:{} {}", one.line, one.column, one.help.as_deref().unwrap_or_default())).collect();
+    assert_eq!(
+        told,
+        [
+            "14:10 route `r` asks that attributes.tenant = {id}, which is \"a1\"; the caller has \"a2\"",
+            "16:11 take the test out",
+            "21:9 No route of the gateway matches this host and path; route `r` wants `api` as segment 1, not `ap`",
+        ]
+    );
 }
