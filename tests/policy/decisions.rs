@@ -1,5 +1,7 @@
 //! Whom a route lets pass.
 
+use std::time::Duration;
+
 use super::*;
 
 fn scopes(text: &[&str]) -> Vec<Scope> {
