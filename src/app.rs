@@ -22,6 +22,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::config::{Config, Environment, Listener, Report};
 use crate::credential::KeyError;
+use crate::policy::RouteTable;
 use crate::proxy::identity::IdentityError;
 use crate::proxy::live::Shared;
 use crate::proxy::serve::{self, Running, ServeError};
@@ -36,6 +37,9 @@ pub use watch::Watch;
 
 /// How long a gateway that takes another's place has to become ready.
 const READY: Duration = Duration::from_secs(30);
+
+/// Routes that a log line names at most.
+const NAMED: usize = 10;
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -131,6 +135,7 @@ impl Gateway {
         let config = Arc::clone(&everything.config);
         let parts = Arc::new(Parts::start(&config, &runtime)?);
         let live = live::assemble(&parts, everything)?;
+        tell_observed(&live.table);
         let mut shared = Shared::new(
             live,
             parts.revocations.clone(),
@@ -139,6 +144,7 @@ impl Gateway {
             runtime.handle().clone(),
             parts.metrics.clone(),
         );
+        shared.sessions = Some(parts.store.clone());
         shared.store_is_up = Box::new({
             let parts = Arc::clone(&parts);
             move || parts.store_is_up()
@@ -181,6 +187,7 @@ impl Gateway {
             let (config, report) = (Arc::clone(&loaded.config), loaded.report.clone());
             let live = live::assemble(&self.parts, loaded)?;
             self.parts.reconfigure(&config);
+            tell_observed(&live.table);
             self.shared.replace(live);
             warn(&report);
             // Compared with what it was started with, which is what it still does.
@@ -266,6 +273,18 @@ fn predecessor(config: &Config, environment: &Environment, parts: &Parts) -> Res
 pub fn warn(report: &Report) {
     for warning in report.warnings() {
         tracing::warn!("{}:{}:{}: {}", warning.file, warning.line, warning.column, warning.message);
+    }
+}
+
+/// Says how many routes let pass whom they would refuse, and which.
+fn tell_observed(table: &RouteTable) {
+    let all = table.routes();
+    let names: Vec<&str> = all.iter().filter(|route| !route.spec().enforce).map(|route| route.name()).collect();
+    if !names.is_empty() {
+        let more = names.len().saturating_sub(NAMED);
+        let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let shown = if more > 0 { format!("{shown} and {more} more") } else { shown };
+        tracing::warn!("{} of {} routes are not enforced: {shown}", names.len(), all.len());
     }
 }
 

@@ -87,6 +87,33 @@ pub struct Quota {
     pub retry_after: Duration,
 }
 
+/// What a limiter says beside "yes".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// The policy's name.
+    pub policy: &'static str,
+    /// How many a window.
+    pub limit: u32,
+    /// The window.
+    pub window: Duration,
+    /// How many are left.
+    pub remaining: u32,
+    /// When all of them are there again.
+    pub full_in: Duration,
+}
+
+impl Allowance {
+    /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
+    #[must_use]
+    pub fn fields(&self) -> [(HeaderName, String); 2] {
+        let Self { policy, limit, window, remaining, full_in } = self;
+        [
+            (HeaderName::from_static("ratelimit"), format!("\"{policy}\";r={remaining};t={}", ceil_secs(*full_in))),
+            (HeaderName::from_static("ratelimit-policy"), format!("\"{policy}\";q={limit};w={}", ceil_secs(*window))),
+        ]
+    }
+}
+
 /// What an answer needs to know of the configuration and the request.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
@@ -132,6 +159,24 @@ impl Refusal {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.row().0
+    }
+
+    /// Whether it is about who calls and how often: what a route decides, and may only observe. All else is about the
+    /// request itself, or is no decision.
+    #[must_use]
+    pub const fn is_about_the_caller(&self) -> bool {
+        matches!(
+            self,
+            Self::MissingCredential(_)
+                | Self::InvalidToken(_)
+                | Self::InvalidApiKey
+                | Self::InvalidSession
+                | Self::InvalidRequest(_)
+                | Self::InsufficientScope(_)
+                | Self::Forbidden(_)
+                | Self::RateLimited(_)
+                | Self::Unavailable { .. }
+        )
     }
 
     /// The table: status, code, title.
@@ -238,13 +283,11 @@ impl Refusal {
             Self::MethodNotAllowed(allow) => add(ALLOW, allow.clone()),
             Self::Unavailable { retry_after, .. } => add(RETRY_AFTER, ceil_secs(*retry_after).to_string()),
             Self::RateLimited(quota) => {
-                let wait = ceil_secs(quota.retry_after);
-                add(RETRY_AFTER, wait.to_string());
-                add(HeaderName::from_static("ratelimit"), format!("\"{}\";r=0;t={wait}", quota.policy));
-                add(
-                    HeaderName::from_static("ratelimit-policy"),
-                    format!("\"{}\";q={};w={}", quota.policy, quota.limit, ceil_secs(quota.window)),
-                );
+                add(RETRY_AFTER, ceil_secs(quota.retry_after).to_string());
+                let Quota { policy, limit, window, retry_after } = *quota;
+                for (name, value) in (Allowance { policy, limit, window, remaining: 0, full_in: retry_after }).fields() {
+                    add(name, value);
+                }
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! What editors, shells and `man` are given: schemas that judge as the loader does, completions and a page that work.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "what a test can't go on without fails the test")]
+#![expect(clippy::expect_used, reason = "what a test can't go on without fails the test")]
 
 use std::collections::BTreeSet;
 use std::fs;

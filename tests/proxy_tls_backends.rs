@@ -252,37 +252,9 @@ async fn many_calls_at_once_share_connections_to_an_http2_backend() {
     assert!(server.connections() < 100, "{}", server.connections());
 }
 
-/// An HTTP/2 server that refuses the first stream, and answers the others with their bodies.
-async fn refusing_once() -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut refused = false;
-        while let Ok((socket, _)) = listener.accept().await {
-            let mut connection = h2::server::handshake(socket).await.unwrap();
-            while let Some(Ok((request, mut respond))) = connection.accept().await {
-                if !std::mem::replace(&mut refused, true) {
-                    respond.send_reset(h2::Reason::REFUSED_STREAM);
-                    continue;
-                }
-                tokio::spawn(async move {
-                    let mut body = request.into_body();
-                    let mut all = Vec::new();
-                    while let Some(Ok(data)) = body.data().await {
-                        all.extend_from_slice(&data);
-                    }
-                    let mut send = respond.send_response(http::Response::new(()), false).unwrap();
-                    send.send_data(all.into(), true).unwrap();
-                });
-            }
-        }
-    });
-    address
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_says_it_did_nothing_of_is_sent_again_whatever_its_method() {
-    let gateway = Gateway::start(open(h2c(refusing_once().await)));
+    let gateway = Gateway::start(open(h2c(secure::refusing_once().await)));
     let answer = gateway.send("POST /open/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde").await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "abcde"));
 }

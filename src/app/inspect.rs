@@ -85,7 +85,7 @@ pub fn inspect(everything: Everything, mut question: Question, supposed: Option<
         runtime.handle().clone(),
         Metrics::install(),
     );
-    let explanation = runtime.block_on(explain(&shared, &question));
+    let explanation = runtime.block_on(explain(&Arc::new(shared), &question));
     let key = question.headers.get(config.api_keys.header.as_str()).map(HeaderValue::as_bytes);
     let api_key = match (key, &sources.store) {
         (Some(key), Some(store)) if explanation.accepted.is_none() => {

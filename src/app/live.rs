@@ -62,7 +62,8 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
         keys: keys.clone(),
     }));
     let live = Live::new(config, table, schemes, router).map_err(StartError::Identity)?;
-    Ok(live.asserting(keys, parts.clock.clone(), parts.entropy.clone()))
+    // Last, where nothing can fail any more: it forgets what the old routes counted.
+    Ok(live.asserting(keys, parts.clock.clone(), parts.entropy.clone()).limited(&parts.route_limits))
 }
 
 /// What judges bearer tokens, and the keys it does it with.

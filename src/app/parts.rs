@@ -9,7 +9,7 @@ use super::StartError;
 use crate::config::Config;
 use crate::credential::{ApiKeyScheme, KeyError, KeyRing};
 use crate::domain::{Clock, Entropy, SystemClock, SystemEntropy};
-use crate::limit::Logins;
+use crate::limit::{Logins, RouteLimits};
 use crate::password::Pool;
 use crate::revocation::{self, RevocationService};
 use crate::store::{self, Store, StoreResult};
@@ -24,6 +24,7 @@ pub(super) struct Parts {
     pub(super) revocations: Arc<RevocationService>,
     pub(super) passwords: Arc<Pool>,
     pub(super) limits: Arc<Logins>,
+    pub(super) route_limits: RouteLimits,
     store_is_up: AtomicBool,
     /// Made by the first [`Parts::api_keys`]; a reload takes over what it knows.
     api_keys: Mutex<Option<Arc<ApiKeyScheme>>>,
@@ -51,7 +52,9 @@ impl Parts {
         let passwords =
             Pool::start(&config.login, config.passwords.argon2, entropy.clone()).map(Arc::new).map_err(StartError::System)?;
         let mut limits = Logins::new(&config.login, clock.clone());
+        let mut route_limits = RouteLimits::new(clock.clone());
         if let Some(redis) = &config.redis {
+            route_limits = route_limits.shared(redis, runtime.handle()).map_err(|error| StartError::Redis(error.to_string()))?;
             limits = limits.shared(redis, runtime.handle()).map_err(|error| StartError::Redis(error.to_string()))?;
         }
         let limits = Arc::new(limits);
@@ -64,6 +67,7 @@ impl Parts {
             revocations,
             passwords,
             limits,
+            route_limits,
             store_is_up: AtomicBool::new(true),
             api_keys: Mutex::default(),
             runtime,

@@ -63,7 +63,11 @@ fn summary(everything: &Everything) -> String {
     let routes = everything.table.routes();
     let inline = routes.iter().filter_map(|route| route.spec().backend.as_ref()).map(|backend| backend.name.as_str());
     let backends: BTreeSet<&str> = everything.config.backends.keys().map(String::as_str).chain(inline).collect();
-    format!("{}, {}", number(routes.len(), "route"), number(backends.len(), "backend"))
+    let observed = match routes.iter().filter(|route| !route.spec().enforce).count() {
+        0 => String::new(),
+        observed => format!(" ({observed} not enforced)"),
+    };
+    format!("{}{observed}, {}", number(routes.len(), "route"), number(backends.len(), "backend"))
 }
 
 fn counts(report: &Report) -> String {

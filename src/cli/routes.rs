@@ -8,7 +8,7 @@ use super::check::{Format, Outcome, refused};
 use crate::config::Environment;
 use crate::domain::{CredentialKind, CredentialKinds};
 use crate::policy::file::load_untested;
-use crate::policy::{AuthMode, Condition, ConditionSubject, ConditionValue, HostPattern, RouteSpec};
+use crate::policy::{AuthMode, Condition, ConditionSubject, ConditionValue, HostPattern, RouteCors, RouteSpec};
 
 const COLUMNS: [&str; 7] = ["METHODS", "HOST", "PATH", "NAME", "BACKEND", "AUTH", "ASKS"];
 
@@ -38,7 +38,7 @@ fn as_row(spec: &RouteSpec) -> [String; 7] {
         spec.path.clone(),
         spec.name.to_string(),
         dash(spec.backend.as_ref().map(|backend| backend.name.clone()).unwrap_or_default()),
-        auth(spec).to_owned(),
+        format!("{}{}", auth(spec), if spec.enforce { "" } else { " (observed)" }),
         dash(asks(spec)),
     ]
 }
@@ -59,6 +59,13 @@ fn as_json(spec: &RouteSpec) -> Value {
         "any_scopes": texts(&spec.any_scopes),
         "roles": spec.roles,
         "where": spec.conditions.iter().map(condition).collect::<Vec<_>>(),
+        "rate_limit": spec.rate_limit.map(|rate| rate.to_string()),
+        "enforce": spec.enforce,
+        "cors": match &spec.cors {
+            RouteCors::None => Value::Null,
+            RouteCors::Rules(_) => "gateway".into(),
+            RouteCors::Backend => "backend".into(),
+        },
     })
 }
 
@@ -100,6 +107,7 @@ fn asks(spec: &RouteSpec) -> String {
         asks.push(format!("role:{}", spec.roles.join("|")));
     }
     asks.extend(spec.conditions.iter().map(condition));
+    asks.extend(spec.rate_limit.map(|rate| format!("rate:{rate}")));
     if spec.auth != AuthMode::None && spec.credentials != CredentialKinds::ALL {
         asks.push(format!("by:{}", credentials(spec).join("|")));
     }
@@ -144,6 +152,8 @@ name = "public"
 path = "/public/**"
 backend = "http://127.0.0.1:9000"
 auth = "none"
+enforce = false
+rate_limit = "100/1s"
 [[route]]
 name = "reports"
 hosts = ["*.example.com"]
@@ -168,9 +178,9 @@ credentials = ["bearer"]
     #[test]
     fn the_table_is_aligned_and_says_what_each_route_asks() {
         insta::assert_snapshot!(printed(Format::Text).out, @r#"
-        METHODS  HOST           PATH               NAME     BACKEND         AUTH      ASKS
-        *        *              /public/**         public   127.0.0.1:9000  none      -
-        GET      *.example.com  /reports/{tenant}  reports  127.0.0.1:9000  required  reports:read a|b role:user attributes.tenant={tenant} claims.level=3 by:bearer
+        METHODS  HOST           PATH               NAME     BACKEND         AUTH             ASKS
+        *        *              /public/**         public   127.0.0.1:9000  none (observed)  rate:100/1s
+        GET      *.example.com  /reports/{tenant}  reports  127.0.0.1:9000  required         reports:read a|b role:user attributes.tenant={tenant} claims.level=3 by:bearer
         "#);
     }
 
@@ -181,7 +191,9 @@ credentials = ["bearer"]
         assert_eq!(json[0]["methods"], Value::Null);
         assert_eq!(json[1]["scopes"], json!(["reports:read"]));
         assert_eq!(json[1]["where"], json!(["attributes.tenant={tenant}", "claims.level=3"]));
-        assert_eq!(json[1]["line"], 7);
+        assert_eq!(json[1]["line"], 9);
+        assert_eq!((&json[0]["enforce"], &json[1]["enforce"]), (&json!(false), &json!(true)));
+        assert_eq!(json[0]["rate_limit"], json!("100/1s"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From the file to a checked [`Config`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use http::HeaderName;
 
@@ -9,7 +10,7 @@ use super::environment::Environment;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, refuse_unknown};
 use super::{
-    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, Passwords, Revocation, RevocationCheck, backends, identity,
+    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, Passwords, Revocation, RevocationCheck, backends, cors, identity,
     overrides, raw, roles, server, storage, tokens,
 };
 
@@ -112,6 +113,7 @@ fn checked(raw: &raw::Gateway, file: PathBuf, folder: &Path, report: &mut Report
         redis: raw.redis.value.as_ref().map(|redis| storage::redis(redis, report)),
         revocation: revocation(raw, report),
         identity: identity::checked(&raw.identity.value, raw, report),
+        cors: cors::checked(&raw.cors.value, report).map(Arc::new),
         log: Log { json: raw.log.value.format.value == raw::LogFormat::Json, access: raw.log.value.access.value },
     }
 }

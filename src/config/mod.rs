@@ -2,6 +2,7 @@
 
 mod backend_tls;
 pub(crate) mod backends;
+pub(crate) mod cors;
 pub(crate) mod document;
 mod environment;
 pub(crate) mod identity;
@@ -9,6 +10,7 @@ mod interpolate;
 pub(crate) mod json_schema;
 mod listeners;
 pub(crate) mod load;
+mod origin;
 mod overrides;
 mod raw;
 pub(crate) mod report;
@@ -31,11 +33,13 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 pub use backend_tls::{BackendTls, ClientIdentity};
+pub use cors::Cors;
 pub use environment::Environment;
 pub(crate) use environment::Variable;
 pub use json_schema::gateway_schema;
 pub use listeners::{ListenAddress, Listener};
 pub use load::{Loaded, load};
+pub use origin::{Origin, Origins};
 pub use report::{Diagnostic, Report, Severity};
 pub use tls::{Certificate, Tls, TlsVersion};
 
@@ -76,6 +80,8 @@ pub struct Config {
     pub revocation: Revocation,
     /// `[identity]`
     pub identity: Identity,
+    /// `[cors]`, for routes without rules of their own and for the gateway's endpoints; `None` where no origin is allowed.
+    pub cors: Option<Arc<Cors>>,
     /// `[log]`
     pub log: Log,
 }
@@ -355,6 +361,12 @@ pub struct Rate {
     pub period: Duration,
 }
 
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.count, humantime::format_duration(self.period).to_string().replace(' ', ""))
+    }
+}
+
 /// `[login]`
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -470,11 +482,6 @@ pub struct Log {
 #[cfg(test)]
 pub(crate) const fn keys() -> &'static [schema::Key] {
     raw::Gateway::KEYS
-}
-
-/// The keys of `[cors]`, which routes have too.
-pub(crate) fn cors_keys() -> Vec<&'static schema::Key> {
-    raw::Cors::KEYS.iter().collect()
 }
 
 #[cfg(test)]

@@ -59,8 +59,8 @@ section! {
         revocation: Revocation = "{}",
         /// What backends learn about who is calling.
         identity: Identity = "{}",
-        /// CORS for all routes.
-        _cors as "cors": Cors = "{}",
+        /// Which pages of other origins may call from a browser: for the gateway's own endpoints, and for routes without `cors`.
+        cors: Cors = "{}",
         /// Logs.
         log: Log = "{}",
         /// Traces.
@@ -556,18 +556,19 @@ section! {
 section! {
     /// `[cors]`
     pub(crate) struct Cors {
-        /// Origins that may call.
-        _allow_origins as "allow_origins": Later = "[]",
-        /// Methods; empty is the route's.
-        _allow_methods as "allow_methods": Later = "[]",
-        /// Request headers; empty is Authorization, Content-Type and the API key header.
-        _allow_headers as "allow_headers": Later = "[]",
-        /// Response headers that scripts may read.
-        _expose_headers as "expose_headers": Later = "[]",
-        /// Whether cookies come along.
-        _allow_credentials as "allow_credentials": Later = "false",
-        /// How long a preflight is remembered.
-        _max_age as "max_age": Later = r#""10m""#,
+        /// Origins whose pages may call: `"https://app.example.com"`, `"https://*.example.com"` for all below a domain,
+        /// `"null"`, or `"*"` alone for every page there is. None: no CORS.
+        allow_origins: Vec<At<String>> = "[]",
+        /// Methods, or `"*"`; empty is the route's.
+        allow_methods: Vec<At<String>> = "[]",
+        /// Request headers, or `"*"`; empty is Authorization, Content-Type and the API key header.
+        allow_headers: Vec<At<String>> = "[]",
+        /// Response headers that scripts may read, or `"*"`.
+        expose_headers: Vec<At<String>> = "[]",
+        /// Whether cookies come along. With the origin `"*"`: an error.
+        allow_credentials: bool = "false",
+        /// How long a browser remembers a preflight.
+        max_age: Duration = r#""10m""#,
     }
 }
 

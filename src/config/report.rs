@@ -73,6 +73,7 @@ pub struct Report {
 
 /// A finding before it is filed.
 #[must_use]
+#[derive(Debug)]
 pub(crate) struct Finding {
     message: String,
     help: Option<String>,

@@ -15,7 +15,8 @@ pub(crate) struct Watched {
     pub(crate) folders: BTreeSet<PathBuf>,
 }
 
-/// The files that `config` is made of, as the folders are now. A file that a section names has its line here.
+/// The files that `config` is made of, as the folders are now: certificates and their like too, as any string of gateway.toml
+/// that names a file counts.
 pub(crate) fn watched_files(config: &Config, env: &Environment) -> Watched {
     let mut watched = Watched::default();
     watched.add(config.file.clone());
@@ -54,6 +55,9 @@ impl Watched {
             let text = std::fs::read_to_string(file).unwrap_or_default();
             let folder = file.parent().unwrap_or_else(|| Path::new(""));
             named.extend(names_in(&text).map(|name| folder.join(name)));
+            if *file == config.file {
+                named.extend(strings_in(&text).map(|name| folder.join(name)).filter(|file| file.is_file()));
+            }
         }
         let folder = config.file.parent().unwrap_or_else(|| Path::new(""));
         for (_, value) in env.starting_with("PORTCULLIS__") {
@@ -63,6 +67,11 @@ impl Watched {
             self.add(file);
         }
     }
+}
+
+/// What stands between quotation marks on a line, and between two strings too: that names no file.
+fn strings_in(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split(['"', '\'']).skip(1)).filter(|string| !string.trim().is_empty())
 }
 
 fn names_in(text: &str) -> impl Iterator<Item = &str> {

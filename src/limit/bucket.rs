@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::Clock as GovernorClock;
-use governor::middleware::NoOpMiddleware;
+use governor::middleware::StateInformationMiddleware;
 use governor::{Quota as Pace, RateLimiter};
 
 use super::cells::{Cells, Key, View};
@@ -29,8 +29,8 @@ impl GovernorClock for Ticks {
 pub(super) struct Bucket {
     policy: &'static str,
     rate: Rate,
-    counting: RateLimiter<Key, View, Ticks, NoOpMiddleware<Duration>>,
-    looking: RateLimiter<Key, View, Ticks, NoOpMiddleware<Duration>>,
+    counting: RateLimiter<Key, View, Ticks, StateInformationMiddleware>,
+    looking: RateLimiter<Key, View, Ticks, StateInformationMiddleware>,
     cells: Arc<Cells>,
     clock: Arc<dyn Clock>,
 }
@@ -40,7 +40,7 @@ impl Bucket {
         let limiter = |counts| {
             let origin = clock.monotonic();
             let view = View { cells: Arc::clone(cells), origin, counts, clock: Arc::clone(clock) };
-            RateLimiter::new(pace(rate), view, Ticks(Arc::clone(clock)))
+            RateLimiter::<_, _, _, StateInformationMiddleware>::new(pace(rate), view, Ticks(Arc::clone(clock)))
         };
         Self {
             policy,
@@ -52,19 +52,33 @@ impl Bucket {
         }
     }
 
-    /// Counts one, if one is left.
-    pub(super) fn take(&self, key: Key) -> Result<(), Quota> {
-        self.counting.check_key(&key).map_err(|refused| self.quota(refused.wait_time_from(self.clock.monotonic())))
+    /// Counts one, if one is left; gives how many are left then.
+    pub(super) fn take(&self, key: Key) -> Result<u32, Quota> {
+        let counted = self.counting.check_key(&key);
+        counted
+            .map(|state| state.remaining_burst_capacity())
+            .map_err(|refused| self.quota(refused.wait_time_from(self.clock.monotonic())))
+    }
+
+    /// Takes over that a key is back at a full burst in `full_in`, where that is later than what is known here.
+    pub(super) fn learn(&self, key: Key, full_in: Duration) {
+        self.cells.raise(key, full_in, self.clock.monotonic());
+    }
+
+    /// How many are left to whom is back at a full burst in `full_in`.
+    pub(super) fn left(&self, full_in: Duration) -> u32 {
+        let used = full_in.as_nanos().div_ceil(self.weight().as_nanos().max(1));
+        self.rate.count.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
     }
 
     /// Whether one is left, without counting.
     pub(super) fn look(&self, key: Key) -> Result<(), Quota> {
-        self.looking.check_key(&key).map_err(|refused| self.quota(refused.wait_time_from(self.clock.monotonic())))
+        self.looking.check_key(&key).map(drop).map_err(|refused| self.quota(refused.wait_time_from(self.clock.monotonic())))
     }
 
     /// Counts one even when none is left, and says so: it happened, and is waited for, up to one more period.
     pub(super) fn charge(&self, key: Key) -> Result<(), Quota> {
-        let left = self.take(key);
+        let left = self.take(key).map(drop);
         if left.is_err() {
             self.cells.charge(key, self.weight(), self.clock.monotonic(), self.rate.period.saturating_mul(2));
         }

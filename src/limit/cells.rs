@@ -49,6 +49,16 @@ impl Cells {
         });
     }
 
+    /// Sets a cell's moment `full_in` from now, unless it lies later already.
+    pub(super) fn raise(&self, key: Key, full_in: Duration, now: Duration) {
+        let now = nanos(now);
+        let full_at = now.saturating_add(nanos(full_in));
+        self.with(|cells| {
+            let known = cells.get(&key).copied().unwrap_or_default();
+            Self::insert(cells, self.capacity, key, full_at.max(known), now);
+        });
+    }
+
     fn insert(cells: &mut HashMap<Key, u64>, capacity: usize, key: Key, full_at: u64, now: u64) {
         if cells.len() >= capacity && !cells.contains_key(&key) {
             cells.retain(|_, full_at| *full_at > now);

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::bucket::Bucket;
 use super::cells::{Cells, Key};
-use super::shared::{AddressError, Ask, Counts};
+use super::shared::{AddressError, Ask, Count, Counts};
 use super::{LoginLimits, limited_prefix};
 use crate::config::{Login, Redis};
 use crate::domain::Clock;
@@ -18,6 +19,8 @@ use crate::problem::Quota;
 
 /// Addresses, and accounts, that are remembered at most; 32 bytes or so each.
 const CAPACITY: usize = 100_000;
+/// How long a login waits for the count of all replicas.
+const ANSWER: Duration = Duration::from_millis(50);
 
 /// Counts in this process, and with Redis in all replicas together. What this process counted holds either way, so that
 /// neither a Redis that is gone nor one that lost its counts makes anybody unlimited.
@@ -89,8 +92,8 @@ impl Logins {
     /// What all replicas counted, where that can be known.
     async fn together(&self, bucket: &Bucket, key: &Key, ask: Ask) -> Result<(), Quota> {
         let Some(counts) = &self.shared else { return Ok(()) };
-        match counts.ask(bucket.policy(), key, bucket.rate(), ask).await {
-            Some(wait) if !wait.is_zero() => Err(bucket.quota(wait)),
+        match counts.ask(bucket.policy(), key, bucket.rate(), ask, ANSWER).await {
+            Some(Count { wait, .. }) if !wait.is_zero() => Err(bucket.quota(wait)),
             Some(_) | None => Ok(()),
         }
     }

@@ -1,8 +1,9 @@
-//! Floor 2: how often somebody may try.
+//! Floor 2: how often somebody may try, and call.
 
 mod bucket;
 mod cells;
 mod logins;
+mod routes;
 mod shared;
 
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use crate::problem::Quota;
 
 pub use logins::Logins;
+pub use routes::{Caller, RouteLimit, RouteLimits};
 pub use shared::AddressError;
 
 /// Limits logins: attempts by address, failures by account.

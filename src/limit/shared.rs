@@ -14,8 +14,6 @@ use tokio::runtime::Handle;
 use super::cells::Key;
 use crate::config::{self, Rate};
 
-/// How long a login waits for a count.
-const ANSWER: Duration = Duration::from_millis(50);
 /// How long a connection may take; nobody waits for it.
 const CONNECT: Duration = Duration::from_secs(1);
 
@@ -33,6 +31,15 @@ pub(super) enum Ask {
     Look,
     /// Count one in any case.
     Charge,
+}
+
+/// What all replicas counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Count {
+    /// How long to wait; zero for not at all.
+    pub(super) wait: Duration,
+    /// When the key is back at a full burst.
+    pub(super) full_in: Duration,
 }
 
 pub(super) struct Counts {
@@ -64,8 +71,8 @@ impl Counts {
         self.connection.load().is_some()
     }
 
-    /// How long to wait by what all replicas counted, zero for not at all; `None` without contact.
-    pub(super) async fn ask(self: &Arc<Self>, what: &str, key: &Key, rate: Rate, ask: Ask) -> Option<Duration> {
+    /// What all replicas counted; `None` without contact, or where it does not come within `deadline`.
+    pub(super) async fn ask(self: &Arc<Self>, what: &str, key: &Key, rate: Rate, ask: Ask, deadline: Duration) -> Option<Count> {
         let Some(connection) = self.connection.load_full() else {
             self.connect();
             return None;
@@ -80,23 +87,23 @@ impl Counts {
         let mut connection = (*connection).clone();
         let mut call = self.script.key(self.name(what, key));
         call.arg(micros(weight)).arg(micros(rest)).arg(micros(rate.period.as_micros().saturating_mul(2))).arg(mode);
-        match tokio::time::timeout(ANSWER, call.invoke_async::<u64>(&mut connection)).await {
-            Ok(Ok(wait)) => Some(Duration::from_micros(wait)),
+        match tokio::time::timeout(deadline, call.invoke_async::<(u64, u64)>(&mut connection)).await {
+            Ok(Ok((wait, full_in))) => Some(Count { wait: Duration::from_micros(wait), full_in: Duration::from_micros(full_in) }),
             Ok(Err(error)) => self.lost(&error.to_string()),
             Err(_) => self.lost("it did not answer in time"),
         }
     }
 
-    fn lost(self: &Arc<Self>, error: &str) -> Option<Duration> {
+    fn lost(self: &Arc<Self>, error: &str) -> Option<Count> {
         if self.connection.swap(None).is_some() {
-            tracing::warn!(error, "login limits count in this process alone");
+            tracing::warn!(error, "limits count in this process alone");
         }
         self.connect();
         None
     }
 
     /// Connects, one at a time; who comes in the meantime counts by itself.
-    fn connect(self: &Arc<Self>) {
+    pub(super) fn connect(self: &Arc<Self>) {
         if self.connecting.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -106,8 +113,8 @@ impl Counts {
             let connecting = counts.client.get_multiplexed_async_connection_with_config(&config);
             match tokio::time::timeout(CONNECT, connecting).await {
                 Ok(Ok(connection)) => counts.connection.store(Some(Arc::new(connection))),
-                Ok(Err(error)) => tracing::debug!(%error, "no connection for login limits"),
-                Err(_) => tracing::debug!("no connection for login limits in time"),
+                Ok(Err(error)) => tracing::debug!(%error, "no connection for limits"),
+                Err(_) => tracing::debug!("no connection for limits in time"),
             }
             counts.connecting.store(false, Ordering::Release);
         });

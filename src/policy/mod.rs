@@ -23,7 +23,7 @@ pub use policy_test::{Expect, PolicyTest, Ruling};
 pub use rewrite::RewriteError;
 pub use route::{
     AllowInPath, AuthMode, Case, Condition, ConditionSubject, ConditionValue, HeaderRule, HostPattern, HostRewrite, Place,
-    RouteSpec, TrailingSlash,
+    RouteCors, RouteSpec, StreamExpiry, TrailingSlash,
 };
 pub use survey::{Loss, Survey};
 pub use table::{Conflict, Found, Matched, RouteTable};

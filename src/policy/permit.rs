@@ -10,7 +10,7 @@ use super::ask::Ask;
 use super::method::Methods;
 use super::pattern::{Params, Pattern, PatternError};
 use super::rewrite::{Rewrite, RewriteError};
-use super::route::{AuthMode, ConditionValue, RouteSpec};
+use super::route::{AuthMode, ConditionValue, RouteCors, RouteSpec};
 
 /// A route, ready to match and to decide.
 #[derive(Debug)]
@@ -80,11 +80,19 @@ impl Route {
         &self.pattern
     }
 
+    /// What it takes, as `Allow` says it.
+    #[must_use]
+    pub fn allow(&self) -> String {
+        let mut all = std::collections::BTreeSet::new();
+        self.methods.list(&mut all);
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
     pub(super) const fn methods(&self) -> &Methods {
         &self.methods
     }
 
-    /// Lets a caller pass, or says why not: scopes, then roles, then `where`. The only maker of a [`Permit`].
+    /// Lets a caller pass, or says why not: scopes, then roles, then `where`.
     ///
     /// `caller` is who was verified on this route, with a credential of a kind that the route looks at.
     /// An anonymous caller meets no condition: where a route asks something, `auth = "optional"` and `"none"` let nobody pass
@@ -101,8 +109,35 @@ impl Route {
             }
             None => {}
         }
+        self.permit(caller, params)
+    }
+
+    /// Lets a call pass that was refused, where the route only observes: as nobody's. What is wrong with the request itself,
+    /// and not with who may make it, stays refused.
+    pub fn observe(self: &Arc<Self>, refusal: &Refusal, params: &Params) -> Option<Permit> {
+        let observed = !self.spec.enforce && refusal.is_about_the_caller();
+        observed.then(|| self.permit(None, params).ok()).flatten()
+    }
+
+    /// Lets a preflight pass, as nobody's, where CORS is the backend's own business.
+    pub fn preflight(self: &Arc<Self>, params: &Params) -> Option<Result<Permit, Refusal>> {
+        matches!(self.spec.cors, RouteCors::Backend).then(|| self.permit(None, params))
+    }
+
+    /// The only maker of a [`Permit`].
+    fn permit(self: &Arc<Self>, principal: Option<Principal>, params: &Params) -> Result<Permit, Refusal> {
         let upstream_path = self.rewrite.apply(params.path(), self.spec.allow_in_path)?;
-        Ok(Permit { route: Arc::clone(self), principal: caller, upstream_path })
+        Ok(Permit { route: Arc::clone(self), principal, upstream_path })
+    }
+
+    /// Which of the scopes that are asked `caller` does not hold, as text; of `any_scopes` all, where none is held.
+    #[must_use]
+    pub fn missing_scopes(&self, caller: &Principal) -> Option<String> {
+        let lacks = |scope: &&Scope| !caller.scopes.covers(scope);
+        let any = &self.spec.any_scopes;
+        let any = if any.iter().all(|scope| lacks(&scope)) { any.as_slice() } else { &[] };
+        let missing: Vec<&str> = self.spec.scopes.iter().filter(lacks).chain(any).map(Scope::as_str).collect();
+        (!missing.is_empty()).then(|| missing.join(" "))
     }
 
     fn asks_something(&self) -> bool {

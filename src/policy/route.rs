@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
-use crate::config::Backend;
+use crate::config::{Backend, Cors, Rate};
 use crate::domain::{CredentialKinds, IdentityTable, Scope};
 
 pub use crate::domain::AllowInPath;
@@ -72,6 +72,34 @@ pub struct RouteSpec {
     pub timeout: Option<Duration>,
     /// The largest body in bytes; `None` is unbounded.
     pub max_body: Option<u64>,
+    /// When an open stream ends.
+    pub stream_expiry: StreamExpiry,
+    /// Whether a refusal is one; `false` observes.
+    pub enforce: bool,
+    /// Calls a principal, else an address.
+    pub rate_limit: Option<Rate>,
+    /// What browsers are told about pages of other origins.
+    pub cors: RouteCors,
+}
+
+/// `cors`, with `[cors]` filled in.
+#[derive(Clone, Debug)]
+pub enum RouteCors {
+    /// There is none: a preflight is an ordinary request.
+    None,
+    /// The gateway's, by these rules.
+    Rules(Arc<Cors>),
+    /// The backend's own business.
+    Backend,
+}
+
+/// `stream_expiry`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamExpiry {
+    /// With the session, or with the credential where there is none.
+    Session,
+    /// With the credential that opened it.
+    Token,
 }
 
 /// A host pattern, in lower case and without port.

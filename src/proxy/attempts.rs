@@ -60,7 +60,7 @@ impl Gateway {
             let (id, cause) = (&ctx.request_id, failure::cause(error));
             let target = ctx.trip.target();
             let (server, address) = (target.map(|target| &target.server.address), target.map(|target| target.address));
-            tracing::warn!(request_id = %id, backend, server, ?address, cause, "a server can't be reached, another is tried");
+            tracing::warn!(request_id = %id, backend, server, address = address.map(tracing::field::display), cause, "a server can't be reached, another is tried");
         }
         self.goes_on(&pool, next)
     }
@@ -100,7 +100,7 @@ impl Gateway {
         let outcome = match failure {
             Failure::Refused(Refusal::GatewayTimeout) => "silent",
             Failure::Refused(Refusal::BadGateway) => "broken",
-            Failure::Refused(_) | Failure::Malformed => return,
+            Failure::Refused(_) | Failure::Malformed | Failure::Cut => return,
             Failure::ClientLeft => {
                 ctx.reason.get_or_insert("client_left");
                 return;

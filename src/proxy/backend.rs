@@ -185,7 +185,7 @@ impl Pool {
         let checked = self.backend.health.is_some();
         let standing = |target: &Arc<Target>| match target.state.standing(call.now, checked) {
             Standing::Suspect if call.idempotent => Standing::Good,
-            standing => standing,
+            standing @ (Standing::Good | Standing::Suspect | Standing::Bad) => standing,
         };
         // With nothing but bad ones, they are tried all the same: checks may be wrong, and a refusal is quick.
         let best = targets.iter().filter(open).map(standing).min()?;

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::context::Ctx;
+use super::cors;
 use super::decide::unavailable;
 use super::facts::Facts;
 use super::live::Shared;
@@ -122,6 +123,9 @@ pub(crate) async fn answer(session: &mut Session, ctx: &mut Ctx, response: Respo
         if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING && *name != CONNECTION {
             header.append_header(name.clone(), value.clone())?;
         }
+    }
+    if let Some(cors) = &ctx.cors {
+        cors::mark(&session.req_header().headers, cors, &mut header)?;
     }
     header.insert_header(REQUEST_ID, ctx.request_id.as_str())?;
     let head_only = session.req_header().method == Method::HEAD;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, EXPECT, UPGRADE};
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Version};
 
 use super::context::Ctx;
@@ -11,8 +11,11 @@ use super::framing::Fault;
 use super::live::Shared;
 use super::refuse::REQUEST_ID;
 use super::request_id;
+use super::stream::Credential;
+use super::websocket;
 use crate::credential::{Accepted, Identity, Presented, identify};
 use crate::domain::{CredentialKind, Principal};
+use crate::limit::Caller;
 use crate::policy::{AuthMode, Matched, Permit};
 use crate::problem::Refusal;
 use crate::revocation::Standing;
@@ -35,21 +38,85 @@ pub(crate) fn read(headers: &HeaderMap, version: Version, ctx: &mut Ctx, shared:
     facts
 }
 
-/// Decides. What it learns on its way stays in `ctx`, for the log.
+/// Decides. What it learns on its way stays in `ctx`, for the log. Where the route only observes, who would be refused passes.
 pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
     let live = std::sync::Arc::clone(&ctx.live);
     let matched = live.table.find(facts.target.host.as_deref(), &facts.target.path, &facts.method).into_match()?;
-    ctx.route = Some(std::sync::Arc::clone(&matched.route.spec().name));
+    ctx.matched(&matched.route);
+    let judged = judge(headers, facts, &matched, ctx, shared).await;
+    let (permit, refused) = match judged {
+        Ok(permit) => (permit, None),
+        Err(refusal) => match matched.route.observe(&refusal, &matched.params) {
+            Some(permit) => (permit, Some(refusal)),
+            None => return Err(refusal),
+        },
+    };
+    fits(headers, &permit)?;
+    if let (Some(line), Some(origin)) = (&ctx.line, &ctx.origin)
+        && websocket::is_asked(&line.request, headers)?
+    {
+        websocket::same_origin(headers, &permit, origin)?;
+        ctx.upgrades = true;
+    }
+    ctx.decision = "allow";
+    if let Some(refusal) = refused {
+        shared.metrics.would_deny(&matched.route.spec().name, refusal.code());
+        (ctx.decision, ctx.reason) = ("would_deny", Some(refusal.code()));
+        ctx.detail = Some(refusal.detail().into_owned());
+    }
+    Ok(permit)
+}
+
+/// Lets a preflight pass that the backend answers itself: as nobody's, counted by address.
+pub(crate) async fn pass(headers: &HeaderMap, matched: &Matched, ctx: &mut Ctx) -> Result<Permit, Refusal> {
+    ctx.matched(&matched.route);
+    let permit = matched.route.preflight(&matched.params).unwrap_or(Err(Refusal::NoRoute))?;
+    if let Err(refusal) = limit(&permit, ctx).await
+        && matched.route.observe(&refusal, &matched.params).is_none()
+    {
+        return Err(refusal);
+    }
+    fits(headers, &permit)?;
+    ctx.decision = "allow";
+    Ok(permit)
+}
+
+/// Whether the route lets this caller pass.
+async fn judge(headers: &HeaderMap, facts: &Facts, matched: &Matched, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
+    let live = std::sync::Arc::clone(&ctx.live);
     let caller = match (matched.route.spec().auth, &ctx.origin) {
         (AuthMode::None, _) | (_, None) => None,
         (_, Some(origin)) => {
             let presented = facts.presented(headers, origin, &live.config);
-            caller(&presented, &matched, ctx, shared).await?
+            caller(&presented, matched, ctx, shared).await?
         }
     };
+    if live.config.log.access {
+        ctx.missing = caller.as_ref().and_then(|caller| matched.route.missing_scopes(caller));
+    }
     let permit = matched.route.authorize(caller, &matched.params)?;
-    fits(headers, &permit)?;
+    limit(&permit, ctx).await?;
     Ok(permit)
+}
+
+/// Counts the call, by its principal, else by its address.
+async fn limit(permit: &Permit, ctx: &mut Ctx) -> Result<(), Refusal> {
+    let route = permit.route();
+    if route.spec().rate_limit.is_none() {
+        return Ok(());
+    }
+    let live = std::sync::Arc::clone(&ctx.live);
+    let caller = match (permit.principal(), ctx.client()) {
+        (Some(principal), _) => Some(Caller::Principal(&principal.issuer, &principal.subject)),
+        (None, address) => address.map(Caller::Address),
+    };
+    match (live.limits.get(route.index()).and_then(Option::as_ref), caller) {
+        (Some(limit), Some(caller)) => {
+            ctx.allowance = Some(limit.take(caller).await.map_err(Refusal::RateLimited)?);
+            Ok(())
+        }
+        _ => Err(unavailable("The call can't be counted right now.")),
+    }
 }
 
 /// Who calls: verified, and not revoked.
@@ -90,6 +157,7 @@ async fn standing(accepted: Accepted, ctx: &mut Ctx, shared: &Shared) -> Result<
         Standing::Revoked => ("revoked", Err(revoked(method))),
         Standing::Unknown => ("unavailable", Err(unavailable("Whether the credential was revoked can't be told right now."))),
     };
+    ctx.held = Some(Credential { concern: accepted.concern, expires_at: accepted.expires_at });
     shared.metrics.auth(method.as_str(), outcome);
     if outcome == "revoked" && method == CredentialKind::Session {
         ctx.stale_cookie = true;
@@ -139,14 +207,8 @@ pub(crate) fn expectation(headers: &HeaderMap, version: Version) -> Result<(), R
     }
 }
 
-/// The permitted request has to fit its route: a size within its limit, and no protocol that would not be judged.
+/// The permitted request has to fit its route: a size within its limit.
 fn fits(headers: &HeaderMap, permit: &Permit) -> Result<(), Refusal> {
-    let websocket = |value: &http::HeaderValue| {
-        value.as_bytes().split(|&b| b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"websocket"))
-    };
-    if headers.get_all(UPGRADE).iter().any(websocket) {
-        return Err(Refusal::UpgradeRefused);
-    }
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
     match permit.route().spec() {
         spec if spec.backend.is_none() => Err(Refusal::NoRoute),

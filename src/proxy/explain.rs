@@ -9,7 +9,7 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
 use pingora_http::RequestHeader;
 
-use super::context::Ctx;
+use super::context::{Ctx, Recorded};
 use super::decide;
 use super::facts::Facts;
 use super::line::{Line, Peer, Request};
@@ -102,8 +102,10 @@ pub struct Sent {
 }
 
 /// Judges `question` as the gateway would, and says why.
-pub async fn explain(shared: &Shared, question: &Question) -> Explanation {
+pub async fn explain(shared: &Arc<Shared>, question: &Question) -> Explanation {
     let mut ctx = Ctx::new(shared);
+    // A question is no request: the log has nothing of it.
+    ctx.recorded = Recorded::Done;
     let version = if question.hosts.is_empty() { Version::HTTP_10 } else { Version::HTTP_11 };
     let request =
         Request { method: question.method.clone(), target: question.target.clone(), version, hosts: question.hosts.clone() };

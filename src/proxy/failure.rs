@@ -37,6 +37,8 @@ pub(crate) fn cause(error: &Error) -> Option<String> {
 pub(crate) enum Failure {
     /// There is nobody to answer.
     ClientLeft,
+    /// The credential behind an open answer has ended.
+    Cut,
     /// What the client sent turned out to be no HTTP.
     Malformed,
     /// With this answer.
@@ -48,8 +50,10 @@ impl Failure {
         let line = ctx.line.as_deref();
         let (broken, silent) = line.map_or((false, false), |line| (line.is_broken(), line.patience.has_ended()));
         let starved = line.is_some_and(Line::is_starved);
+        let cut = line.is_some_and(|line| line.is_cut().is_some());
         match (ctx.late.take(), error.esource(), error.etype()) {
             (Some(late), ..) => Self::Refused(late),
+            _ if cut => Self::Cut,
             _ if broken => Self::Malformed,
             _ if silent => Self::Refused(Refusal::GatewayTimeout),
             (_, ErrorSource::Downstream, InvalidHTTPHeader) => Self::Malformed,

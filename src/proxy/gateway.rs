@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use http::Version;
-use http::header::{TRANSFER_ENCODING, UPGRADE};
+use http::header::{ACCEPT, TRANSFER_ENCODING, UPGRADE};
+use pingora_core::connectors::TransportConnector;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -17,26 +19,35 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use super::attempts::{Standing, destination};
 use super::backend::Pool;
-use super::context::Ctx;
+use super::context::{Ctx, Recorded};
+use super::cors::{self, Preflight};
 use super::failure::Failure;
 use super::framing::Fault;
 use super::live::Shared;
 use super::refuse::{invite_body, malformed, refuse};
-use super::{bridge, decide, redirect, upstream};
+use super::{bridge, decide, redirect, stream, upstream, websocket};
 use crate::policy::Permit;
 use crate::problem::Refusal;
 
 /// How long a client may not take what it is sent.
 const CLIENT_WRITES: Duration = Duration::from_mins(1);
 
+const SWITCHING_PROTOCOLS: StatusCode = StatusCode::SWITCHING_PROTOCOLS;
+
 /// The proxy: no state but what is shared.
 pub(crate) struct Gateway {
     pub(super) shared: Arc<Shared>,
+    /// For upgrades; all else is connected by pingora.
+    connector: TransportConnector,
 }
 
 impl Gateway {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, connector: TransportConnector::new(None) }
+    }
+
+    pub(super) const fn connector(&self) -> &TransportConnector {
+        &self.connector
     }
 
     /// Own endpoints are answered here; of all others, true means that there is a permit now.
@@ -50,16 +61,30 @@ impl Gateway {
         }
         if ctx.live.is_own(&facts) {
             let response = bridge::ask(session, &facts, ctx, &self.shared).await;
+            let asked = cors::asked_method(&facts.method, &session.req_header().headers);
             ctx.facts = Some(facts);
-            let written = bridge::answer(session, ctx, response?).await;
+            let response = response?;
+            let methods = asked.and_then(|asked| cors::endpoint_methods(&asked, &response));
+            let written = match (methods, ctx.cors.clone()) {
+                (Some(methods), Some(cors)) => cors::answer(session, ctx, &cors, &methods).await,
+                _ => bridge::answer(session, ctx, response).await,
+            };
             return written.map(|()| false).or(Ok(false));
         }
-        let permit = decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await;
+        let permit = match cors::preflight(&session.req_header().headers, &facts, &ctx.live) {
+            Preflight::Ordinary => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
+            Preflight::Passed(matched) => decide::pass(&session.req_header().headers, &matched, ctx).await,
+            Preflight::Answered(matched, cors, methods) => {
+                ctx.matched(&matched.route);
+                ctx.facts = Some(facts);
+                let written = cors::answer(session, ctx, &cors, &methods).await;
+                return written.map(|()| false).or(Ok(false));
+            }
+        };
         ctx.facts = Some(facts);
         let permit = permit?;
         ctx.assertion = ctx.live.assertion(&permit)?;
         ctx.permit = Some(permit);
-        ctx.decision = "allow";
         Ok(true)
     }
 }
@@ -67,6 +92,12 @@ impl Gateway {
 /// How long a permit's backend may take until the response's header.
 fn until_headers(pool: &Pool, permit: &Permit) -> Duration {
     permit.route().spec().timeout.unwrap_or(pool.backend.timeout)
+}
+
+/// Whether a client says that it takes a stream of events, as every `EventSource` does.
+fn accepts_events(session: &Session) -> bool {
+    let mut fields = session.req_header().headers.get_all(ACCEPT).iter();
+    fields.any(|field| field.to_str().is_ok_and(|field| field.contains("text/event-stream")))
 }
 
 #[async_trait]
@@ -97,7 +128,10 @@ impl ProxyHttp for Gateway {
                 return refuse(session, ctx, &refusal, close).await.map(|()| true);
             }
         }
-        // Whatever it asked for besides WebSocket, it is a plain request from here on.
+        if ctx.upgrades {
+            return self.upgrade(session, ctx).await.map(|()| true);
+        }
+        // Whatever it asked for, it is a plain request from here on.
         session.req_header_mut().remove_header(&UPGRADE);
         invite_body(session).await?;
         Ok(false)
@@ -113,7 +147,12 @@ impl ProxyHttp for Gateway {
         let target = found.ok_or_else(|| Error::explain(ConnectError, "its name does not resolve").into_up())?;
         (ctx.server, ctx.body_seen) = (Some(target.server.address.clone()), 0);
         ctx.sent_at = Some(self.shared.clock.monotonic());
-        Ok(Box::new(pool.peer(&target, until_headers)))
+        let mut peer = Box::new(pool.peer(&target, until_headers));
+        if session.req_header().version <= Version::HTTP_11 || accepts_events(session) {
+            // What an event stream may not have; `Patience` is what a silent backend loses.
+            peer.options.read_timeout = None;
+        }
+        Ok(peer)
     }
 
     async fn connected_to_upstream(
@@ -137,16 +176,18 @@ impl ProxyHttp for Gateway {
     async fn upstream_request_filter(&self, session: &mut Session, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
         upstream::nominated(&session.req_header().headers, request);
         upstream::request(ctx, request)?;
-        upstream::trailers(session.req_header(), request)
+        upstream::trailers(session.req_header(), request)?;
+        if ctx.upgrades { websocket::ask(request) } else { Ok(()) }
     }
 
     async fn request_body_filter(
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Ctx,
     ) -> Result<()> {
+        stream::goes_on(ctx, end, &self.shared)?;
         ctx.body_seen += body.as_ref().map_or(0, Bytes::len) as u64;
         let limit = ctx.permit.as_ref().and_then(|permit| permit.route().spec().max_body);
         match limit {
@@ -159,15 +200,20 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_response_filter(&self, _session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
-        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        let switches = response.status == SWITCHING_PROTOCOLS;
+        if switches && !(ctx.upgrades && websocket::is_agreed(response)) {
             return Err(Error::explain(InvalidHTTPHeader, "the backend upgraded what nobody asked it to").into_up());
         }
-        if response.status.is_informational() {
+        if response.status.is_informational() && !switches {
             return Ok(());
         }
         ctx.upstream = ctx.sent_at.map(|sent| self.shared.clock.monotonic().saturating_sub(sent));
         if let (Some(line), Some((pool, _))) = (&ctx.line, destination(ctx)) {
-            line.patience.set(pool.backend.read_timeout);
+            if switches || stream::is_events(response) {
+                line.patience.clear();
+            } else {
+                line.patience.set(pool.backend.read_timeout);
+            }
             pool.note(true);
             self.shared.metrics.backend(&pool.backend.name, "answered");
         }
@@ -175,6 +221,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+        if response.status == SWITCHING_PROTOCOLS {
+            return self.switch(response, ctx);
+        }
         if response.status.is_informational() {
             return Ok(());
         }
@@ -187,16 +236,22 @@ impl ProxyHttp for Gateway {
             // It knows no chunks: the end of the connection ends the body (RFC 9112 §6.3).
             session.set_keepalive(None);
         }
-        upstream::response(ctx, response)
+        upstream::response(ctx, response)?;
+        if let Some(cors) = &ctx.cors {
+            cors::mark(&session.req_header().headers, cors, response)?;
+        }
+        stream::begins(ctx, response, &self.shared)
     }
 
     fn upstream_response_body_filter(
         &self,
         _session: &mut Session,
-        _body: &mut Option<Bytes>,
-        _end: bool,
+        body: &mut Option<Bytes>,
+        end: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
+        stream::goes_on(ctx, end, &self.shared)?;
+        ctx.body_passed += body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(line) = &ctx.line {
             line.patience.touch();
         }
@@ -230,6 +285,7 @@ impl ProxyHttp for Gateway {
         self.note(&failure, error, ctx);
         let written = match &failure {
             Failure::ClientLeft => Ok(()),
+            Failure::Cut => return FailToProxy { error_code: 0, can_reuse_downstream: false },
             Failure::Malformed => malformed(session, ctx).await,
             Failure::Refused(refusal) => refuse(session, ctx, refusal, true).await,
         };
@@ -240,7 +296,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
-        ctx.record(session, &self.shared);
+        if ctx.recorded != Recorded::AtTheEnd {
+            ctx.record(session);
+        }
     }
 
     /// pingora's own lines show the client's query; ours do not.
@@ -250,5 +308,19 @@ impl ProxyHttp for Gateway {
 
     fn suppress_proxy_warn_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error, _context: ProxyWarnLogContext) -> bool {
         true
+    }
+}
+
+impl Gateway {
+    /// The backend agreed to a WebSocket: from here on bytes pass as they come.
+    fn switch(&self, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+        response.set_version(Version::HTTP_11);
+        upstream::response(ctx, response)?;
+        websocket::agree(response)?;
+        stream::begins(ctx, response, &self.shared)?;
+        if let Some(line) = &ctx.line {
+            line.set_upgraded();
+        }
+        Ok(())
     }
 }

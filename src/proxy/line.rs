@@ -1,16 +1,25 @@
 //! What the connection knows of the request in hand, whatever version of HTTP it came by: pingora carries the request, this
 //! goes beside it, from the task that serves it to [`Ctx`](super::context::Ctx).
 
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Version};
+use tokio::sync::Notify;
 
 use super::framing::Fault;
 use super::patience::Patience;
+use super::wire::Tunnel;
+use crate::revocation::OnRevoked;
+
+/// What serves a request that is cut gets this long to notice and leave its line in the log. It can't pass a byte then.
+const NOTICES: Duration = Duration::from_millis(5);
 
 tokio::task_local! {
     static LINE: Arc<Line>;
@@ -57,8 +66,26 @@ pub(crate) struct Request {
     pub(crate) hosts: Vec<Bytes>,
 }
 
+/// Why a stream was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Its credential or session was revoked.
+    Revoked,
+    /// Its credential or session has ended by itself.
+    Expired,
+}
+
+impl Cut {
+    /// As the access log and the metrics name it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// A request's line to its client.
-#[derive(Debug)]
 pub(crate) struct Line {
     /// Who asks.
     pub(crate) peer: Peer,
@@ -69,6 +96,15 @@ pub(crate) struct Line {
     broken: AtomicBool,
     starved: AtomicBool,
     fault: OnceLock<Fault>,
+    upgraded: AtomicBool,
+    tunnel: Mutex<Option<Tunnel>>,
+    /// Bytes that passed behind an upgrade, from the client.
+    pub(crate) up: AtomicU64,
+    /// And to it.
+    pub(crate) down: AtomicU64,
+    cut: AtomicU8,
+    /// Rings when it is cut.
+    bell: Notify,
 }
 
 impl Line {
@@ -80,12 +116,24 @@ impl Line {
             broken: AtomicBool::new(false),
             starved: AtomicBool::new(false),
             fault: OnceLock::new(),
+            upgraded: AtomicBool::new(false),
+            tunnel: Mutex::new(None),
+            up: AtomicU64::new(0),
+            down: AtomicU64::new(0),
+            cut: AtomicU8::new(0),
+            bell: Notify::new(),
         })
     }
 
-    /// Runs what serves the request: below it, [`Line::current`] is this one.
-    pub(crate) fn carry<F: Future>(self: Arc<Self>, serving: F) -> impl Future<Output = F::Output> {
-        LINE.scope(self, serving)
+    /// Runs what serves the request: below it, [`Line::current`] is this one. Ends it, with `None`, when the line is cut.
+    pub(crate) async fn carry<T>(self: Arc<Self>, serving: impl Future<Output = Option<T>>) -> Option<T> {
+        let mut serving = pin!(LINE.scope(Arc::clone(&self), serving));
+        tokio::select! {
+            biased;
+            served = &mut serving => return served,
+            () = self.bell.notified() => {}
+        }
+        tokio::time::timeout(NOTICES, serving).await.ok().flatten()
     }
 
     /// The line of the request that this task serves.
@@ -101,6 +149,41 @@ impl Line {
     /// It is no request. The first fault counts.
     pub(crate) fn set_fault(&self, fault: Fault) {
         let _ = self.fault.set(fault);
+    }
+
+    /// From now on no byte passes, in neither direction.
+    pub(crate) fn cut(&self, why: Cut) {
+        let _ = self.cut.compare_exchange(0, why as u8 + 1, Ordering::AcqRel, Ordering::Acquire);
+        self.bell.notify_one();
+    }
+
+    /// Whether it was cut, and why.
+    pub(crate) fn is_cut(&self) -> Option<Cut> {
+        match self.cut.load(Ordering::Acquire) {
+            0 => None,
+            cut if cut == Cut::Revoked as u8 + 1 => Some(Cut::Revoked),
+            _ => Some(Cut::Expired),
+        }
+    }
+
+    /// Whether client and backend speak another protocol than HTTP by now.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Ordering::Relaxed)
+    }
+
+    /// The backend has agreed to another protocol.
+    pub(crate) fn set_upgraded(&self) {
+        self.upgraded.store(true, Ordering::Relaxed);
+    }
+
+    /// Leaves a tunnel here until the client's side is free for it.
+    pub(crate) fn leave(&self, tunnel: Tunnel) {
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
+    }
+
+    /// The tunnel that was left.
+    pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether the body in hand turned out to be malformed.
@@ -121,5 +204,17 @@ impl Line {
     /// Whether all waits for the client, as of now.
     pub(crate) fn set_starved(&self, starved: bool) {
         self.starved.store(starved, Ordering::Relaxed);
+    }
+}
+
+impl OnRevoked for Line {
+    fn revoked(&self) {
+        self.cut(Cut::Revoked);
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("peer", &self.peer).field("request", &self.request).finish_non_exhaustive()
     }
 }

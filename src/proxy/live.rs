@@ -18,9 +18,11 @@ use super::tls;
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::{Clock, Entropy};
+use crate::limit::{RouteLimit, RouteLimits};
 use crate::policy::{Permit, RouteTable, own};
 use crate::problem::Refusal;
 use crate::revocation::Revocations;
+use crate::store::Sessions;
 use crate::telemetry::metrics::Metrics;
 
 /// One state of the configuration and all that is made from it. A request takes one at its start and keeps it.
@@ -38,6 +40,8 @@ pub struct Live {
     /// How TLS is spoken; absent without certificates.
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     assertions: Option<Assertions>,
+    /// By the route's index.
+    pub(crate) limits: Vec<Option<Arc<RouteLimit>>>,
     public_host: Option<String>,
 }
 
@@ -56,7 +60,15 @@ impl Live {
         let identity = Identity::build(&table, &config.identity, &[config.api_keys.header.as_str()])?;
         let public_host = own::public_host(&config);
         let tls = tls::server_config(&config.server.tls);
-        Ok(Self { config, table, schemes, router, backends, identity, tls, assertions: None, public_host })
+        Ok(Self { config, table, schemes, router, backends, identity, tls, assertions: None, limits: Vec::new(), public_host })
+    }
+
+    /// The same, with what `limits` has counted for its routes: without, a route with a `rate_limit` lets nobody pass.
+    #[must_use]
+    pub fn limited(mut self, limits: &RouteLimits) -> Self {
+        let routes = self.table.routes().iter().map(|route| (&route.spec().name, route.spec().rate_limit));
+        self.limits = limits.of(routes);
+        self
     }
 
     /// The same, which signs with `keys` what `identity.assertion` wants to be said of callers.
@@ -97,6 +109,8 @@ pub struct Shared {
     pub runtime: Handle,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Logins, to ask how long an open stream's session lives; `None`: streams end with their tokens.
+    pub sessions: Option<Arc<dyn Sessions>>,
     /// Whether the store answers, for `/readyz` to report (it never decides there).
     pub store_is_up: Box<dyn Fn() -> bool + Send + Sync>,
     draining: AtomicBool,
@@ -127,6 +141,7 @@ impl Shared {
             entropy,
             runtime,
             metrics,
+            sessions: None,
             store_is_up: Box::new(|| true),
             draining: AtomicBool::new(false),
             leaving: AtomicBool::new(false),

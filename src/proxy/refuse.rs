@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 use tokio::time::timeout;
 
 use super::context::Ctx;
+use super::cors;
 use super::grpc;
 use crate::config::Config;
 use crate::credential::cookie;
@@ -38,7 +39,7 @@ pub(crate) async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: &Refus
         answer = grpc::answer(refusal, answer);
     }
     let stale = ctx.stale_cookie.then(|| cookie::clearing(&ctx.live.config));
-    send(session, &ctx.request_id, answer, stale).await
+    send(session, ctx, answer, stale).await
 }
 
 /// A call of gRPC whose answer has begun ends with the reason; any other answer breaks off.
@@ -57,16 +58,16 @@ pub(crate) async fn malformed(session: &mut Session, ctx: &mut Ctx) -> Result<()
     }
     session.set_keepalive(None);
     let bare = Answer { status: http::StatusCode::BAD_REQUEST, headers: Vec::new(), body: Vec::new() };
-    send(session, &ctx.request_id, bare, None).await
+    send(session, ctx, bare, None).await
 }
 
 /// Answers with what is no refusal.
 pub(crate) async fn answer(session: &mut Session, ctx: &mut Ctx, answer: Answer) -> Result<()> {
     drain(session).await;
-    send(session, &ctx.request_id, answer, None).await
+    send(session, ctx, answer, None).await
 }
 
-async fn send(session: &mut Session, id: &str, answer: Answer, cookie: Option<HeaderValue>) -> Result<()> {
+async fn send(session: &mut Session, ctx: &Ctx, answer: Answer, cookie: Option<HeaderValue>) -> Result<()> {
     let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 4))?;
     for (name, value) in answer.headers {
         header.append_header(name, value)?;
@@ -74,7 +75,11 @@ async fn send(session: &mut Session, id: &str, answer: Answer, cookie: Option<He
     if let Some(cookie) = cookie {
         header.append_header(SET_COOKIE, cookie)?;
     }
-    header.insert_header(REQUEST_ID, id)?;
+    if let Some(cors) = &ctx.cors {
+        // A page can then read what was wrong.
+        cors::mark(&session.req_header().headers, cors, &mut header)?;
+    }
+    header.insert_header(REQUEST_ID, ctx.request_id.as_str())?;
     if header.headers.contains_key(grpc::STATUS)
         && let Some(stream) = session.as_downstream_mut().as_custom_mut()
     {
@@ -89,7 +94,7 @@ async fn send(session: &mut Session, id: &str, answer: Answer, cookie: Option<He
 }
 
 /// Reads a rest of the body within bounds; what is not read then ends the connection (CVE-2025-4366).
-async fn drain(session: &mut Session) {
+pub(crate) async fn drain(session: &mut Session) {
     // What an HTTP/2 client still sends holds up nothing: it is read after the answer.
     if session.req_header().version == http::Version::HTTP_2 {
         return;

@@ -14,6 +14,7 @@ use super::refuse::REQUEST_ID;
 use crate::credential::cookie;
 use crate::domain::CredentialKind;
 use crate::policy::{HeaderRule, HostRewrite};
+use crate::problem::Allowance;
 
 /// Fields that are for one connection only; `Transfer-Encoding` is pingora's business.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -158,6 +159,10 @@ pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
     }
     if ctx.stale_cookie {
         response.append_header(SET_COOKIE, cookie::clearing(&ctx.live.config))?;
+    }
+    // Beside the backend's own: each policy has its name.
+    for (name, value) in ctx.allowance.iter().flat_map(Allowance::fields) {
+        response.append_header(name, value)?;
     }
     response.insert_header(REQUEST_ID, ctx.request_id.as_str())
 }

@@ -27,6 +27,9 @@ use crate::config::Limits;
 
 mod farewell;
 mod passive;
+mod tunnel;
+
+pub(crate) use tunnel::Tunnel;
 
 /// What is read ahead of the request in hand, at most.
 const INBOX: usize = 64 * 1024;
@@ -79,6 +82,7 @@ pub(crate) struct Wire {
     farewell: Option<farewell::Farewell>,
     /// Nobody has said so far that it is HTTP/1: it may turn out to be HTTP/2.
     undecided: bool,
+    tunnel: Option<tunnel::Running>,
 }
 
 impl Wire {
@@ -97,6 +101,7 @@ impl Wire {
             alarm: None,
             farewell: None,
             undecided: false,
+            tunnel: None,
         }
     }
 
@@ -127,7 +132,15 @@ impl Wire {
 
     /// Whether the next request may be read: pingora has had all of this one.
     pub(crate) fn is_between_requests(&self) -> bool {
-        self.ready.is_empty() && self.body_is_done() && !self.client_left_for_good()
+        self.ready.is_empty() && self.body_is_done() && !self.client_left_for_good() && !self.is_upgraded()
+    }
+
+    fn is_upgraded(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.is_upgraded())
+    }
+
+    fn is_cut(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.is_cut().is_some())
     }
 
     fn body_is_done(&self) -> bool {
@@ -276,6 +289,9 @@ impl Wire {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let wire = &mut *self;
+        if wire.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         // pingora waits for somebody: what it wrote so far has to be on its way.
         if !wire.outbox.is_empty()
             && let Poll::Ready(Err(error)) = wire.poll_send(cx)
@@ -320,6 +336,9 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         if self.outbox.len() + buf.len() <= OUTBOX {
             self.outbox.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));
@@ -329,11 +348,18 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         ready!(self.poll_send(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Where the backend has agreed to another protocol this is where pingora lets go.
+        if self.is_upgraded() {
+            return self.poll_tunnel(cx).map(Ok);
+        }
         // pingora closes by this too, with a body unread where it has refused early.
         let drains = self.has_unread();
         self.poll_farewell(cx, drains).map(Ok)

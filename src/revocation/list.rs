@@ -1,7 +1,10 @@
 //! What is revoked, in memory. Readers take no lock: each proxied call asks here.
 
+use std::sync::Arc;
+
 use papaya::{HashMap, Operation};
 
+use super::watch::{OnRevoked, Watch, Watchers};
 use crate::domain::{Concern, Entry, KeyId, Revoked, SessionId, Timestamp, TokenId, UserId};
 
 /// Everything that is revoked and can still matter. Entries are only ever added, and forgotten when their time is over.
@@ -11,6 +14,7 @@ pub struct List {
     sessions: HashMap<SessionId, Held>,
     generations: HashMap<UserId, Raised>,
     keys: HashMap<KeyId, Held>,
+    watchers: Arc<Watchers>,
 }
 
 /// What is remembered of an entry beside its id: enough to publish it again.
@@ -31,6 +35,29 @@ impl List {
     /// Adds an entry; says whether that changed anything. A lower generation never replaces a higher one, and an earlier
     /// end never a later one, so entries may come twice and in any order.
     pub fn apply(&self, entry: &Entry) -> bool {
+        let changed = self.hold(entry);
+        if changed {
+            self.watchers.tell(&entry.what);
+        }
+        changed
+    }
+
+    /// Has `listener` told once anything that `concern` names is revoked, and at once if it is by now.
+    pub fn watch(&self, concern: &Concern, listener: &Arc<dyn OnRevoked>) -> Watch {
+        let watch = self.watchers.add(concern, listener);
+        // Asked behind that, so that what comes between is not missed.
+        if self.revoked(concern) {
+            listener.revoked();
+        }
+        watch
+    }
+
+    #[cfg(test)]
+    pub(super) fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    fn hold(&self, entry: &Entry) -> bool {
         let held = Held { seq: entry.seq, until: entry.until };
         match &entry.what {
             Revoked::Token { id } => hold(&self.tokens, *id, held),

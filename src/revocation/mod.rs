@@ -2,7 +2,7 @@
 //!
 //! `list` holds what is revoked. `store` follows the durable log by its sequence, always. `feed` follows the Redis stream,
 //! publishes to it and adds what it lost, with `stream` for the commands, `message` for their form and `outbox` for what was
-//! not yet seen there. `strict` has each call confirmed, `freshness` knows how old the list is, `service` ties them together.
+//! not yet seen there. `watch` tells open streams. `strict` has each call confirmed, `freshness` knows how old the list is, `service` ties them together.
 //!
 //! What each failure does:
 //! - *Redis gone*: entries wait in a bounded outbox and are published when it is back; the store is asked more often.
@@ -23,6 +23,9 @@ mod snapshot;
 mod store;
 mod stream;
 mod strict;
+mod watch;
+
+use std::sync::Arc;
 
 use crate::domain::{Concern, Entry};
 
@@ -30,6 +33,7 @@ pub use list::List;
 pub use service::{OnStats, RevocationService, Stats, start};
 pub use snapshot::Snapshot;
 pub use stream::{RedisError, announce};
+pub use watch::{OnRevoked, Watch};
 
 /// What the list says of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,11 @@ pub trait Revocations: Send + Sync {
     /// Makes durable entries known: refuses here at once, and tells the other replicas. Never fails: what Redis
     /// does not take now is published when it is back, and the replicas follow the store anyway.
     async fn publish(&self, entries: Vec<Entry>);
+    /// Has `listener` told once anything that `concern` names is revoked (at once if it is by now), until the answer is
+    /// dropped. `None`: there is no list that grows.
+    fn watch(&self, _concern: &Concern, _listener: &Arc<dyn OnRevoked>) -> Option<Watch> {
+        None
+    }
     /// Whether the list was loaded and is fresh (or may be stale by configuration): readiness.
     fn is_ready(&self) -> bool;
 }

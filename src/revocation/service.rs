@@ -14,7 +14,7 @@ use super::list::List;
 use super::store::StoreFollower;
 use super::stream::RedisError;
 use super::strict::Confirmations;
-use super::{Revocations, Standing};
+use super::{OnRevoked, Revocations, Standing, Watch};
 use crate::config;
 use crate::domain::{Clock, Concern, Entry, UserId};
 use crate::store::RevocationLog;
@@ -185,6 +185,10 @@ impl Revocations for RevocationService {
         {
             feed.publish(entries).await;
         }
+    }
+
+    fn watch(&self, concern: &Concern, listener: &Arc<dyn OnRevoked>) -> Option<Watch> {
+        Some(self.list.watch(concern, listener))
     }
 
     fn is_ready(&self) -> bool {

@@ -147,6 +147,8 @@ mod tests {
             status: 403,
             decision: "deny",
             reason: Some("insufficient_scope"),
+            missing_scopes: None,
+            detail: None,
             principal: Some("0190"),
             credential: Some(CredentialKind::Bearer),
             backend: None,

@@ -55,6 +55,7 @@ const REVOCATION_ENTRIES: &str = "portcullis_revocation_entries";
 const REVOCATION_LAG: &str = "portcullis_revocation_lag_seconds";
 const REVOCATION_STALENESS: &str = "portcullis_revocation_staleness_seconds";
 const BACKEND: &str = "portcullis_backend_requests_total";
+const STREAMS_ENDED: &str = "portcullis_streams_ended_total";
 const BACKEND_RETRIES: &str = "portcullis_backend_retries_total";
 const BACKEND_HEALTHY: &str = "portcullis_backend_healthy";
 const RELOAD: &str = "portcullis_config_reload_total";
@@ -62,7 +63,7 @@ const REFUSED: &str = "portcullis_connections_refused_total";
 const BUILD: &str = "portcullis_build_info";
 
 /// Every metric there is; `docs/metrics.md` says the same.
-pub const ALL: [Description; 15] = [
+pub const ALL: [Description; 16] = [
     Description {
         name: REQUESTS,
         kind: Kind::Counter,
@@ -112,6 +113,12 @@ pub const ALL: [Description; 15] = [
         kind: Kind::Counter,
         labels: &["backend", "outcome"],
         help: "Requests sent to a backend, by what came of it.",
+    },
+    Description {
+        name: STREAMS_ENDED,
+        kind: Kind::Counter,
+        labels: &["reason"],
+        help: "Open streams that were cut as their credential had ended: revoked or expired.",
     },
     Description {
         name: BACKEND_RETRIES,
@@ -165,6 +172,7 @@ type Outcome = (&'static str, u16);
 #[derive(Default)]
 struct Seen {
     requests: HashMap<Box<str>, Vec<(Outcome, Counter)>>,
+    would_deny: HashMap<Box<str>, Vec<(&'static str, Counter)>>,
     backends: HashMap<Box<str>, Vec<(&'static str, Counter)>>,
     named: Vec<((&'static str, &'static str, &'static str), Counter)>,
 }
@@ -240,6 +248,15 @@ impl Metrics {
         });
     }
 
+    /// Counts a request that an observing route let pass, by the code of the refusal that it was spared.
+    pub fn would_deny(&self, route: &str, reason: &'static str) {
+        self.seen(|seen| {
+            count(&mut seen.would_deny, or_dash(route), reason, || {
+                self.counter(WOULD_DENY, &[("route", or_dash(route)), ("reason", reason)])
+            });
+        });
+    }
+
     /// Counts a credential that was looked at: its kind, and `accepted`, `rejected`, `revoked` and the like.
     pub fn auth(&self, credential: &'static str, outcome: &'static str) {
         self.named(AUTH, credential, outcome, &[("credential", credential), ("outcome", outcome)]);
@@ -257,6 +274,11 @@ impl Metrics {
                 self.counter(BACKEND, &[("backend", or_dash(backend)), ("outcome", outcome)])
             });
         });
+    }
+
+    /// Counts a stream that was cut: `revoked` or `expired`.
+    pub fn stream_ended(&self, reason: &'static str) {
+        self.named(STREAMS_ENDED, reason, "", &[("reason", reason)]);
     }
 
     /// Counts a call that failed on one server of a backend and could go to another.

@@ -33,10 +33,14 @@ pub struct AccessRecord<'a> {
     pub route: Option<&'a str>,
     /// What was answered.
     pub status: u16,
-    /// `allow`, `deny`, `own` or `error`.
+    /// `allow`, `would_deny`, `deny`, `own` or `error`.
     pub decision: &'static str,
     /// [`Refusal::code`](crate::problem::Refusal::code).
     pub reason: Option<&'static str>,
+    /// The scopes that the caller lacks.
+    pub missing_scopes: Option<&'a str>,
+    /// The sentence that an observing route would have refused with.
+    pub detail: Option<&'a str>,
     /// [`Principal::id`](crate::domain::Principal::id).
     pub principal: Option<&'a str>,
     /// The kind of credential that was accepted, or refused.
@@ -65,6 +69,8 @@ pub fn access(record: &AccessRecord<'_>) {
         status = record.status,
         decision = record.decision,
         reason = record.reason,
+        missing_scopes = record.missing_scopes,
+        detail = record.detail,
         principal = record.principal,
         credential = record.credential.map(CredentialKind::as_str),
         backend = record.backend,

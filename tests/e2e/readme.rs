@@ -24,6 +24,7 @@ macro_rules! guides {
 }
 
 guides! {
+    the_guide_to_rolling_out_by_observing_works = "docs/observe.md",
     the_guide_to_putting_it_in_front_of_something_works = "docs/in-front-of.md",
     the_guide_to_keys_works = "docs/keys.md",
     the_guide_to_policy_tests_works = "docs/policy-tests.md",

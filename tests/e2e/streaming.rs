@@ -6,8 +6,7 @@ use axum::body::Body;
 use futures_util::stream;
 use http_body_util::BodyExt as _;
 
-use crate::answers::raw;
-use crate::echo::{echo, serve};
+use crate::echo::serve;
 use crate::gateway::{Gateway, Setup};
 
 fn open(backend: std::net::SocketAddr) -> Setup {
@@ -57,24 +56,4 @@ async fn an_event_reaches_the_client_before_the_next_one_is_made() {
         assert!(event.is_some_and(|event| event.starts_with(b"data: ")));
         sender.send(next).await.expect("sent");
     }
-}
-
-#[tokio::test]
-async fn an_upgrade_is_judged_and_then_refused() {
-    let backend = echo().await;
-    let gateway = Gateway::start(Setup::routes(format!(
-        "[defaults]\nbackend = \"http://{backend}\"\n[[route]]\nname = \"private\"\npath = \"/private\"\n\
-             [[route]]\nname = \"open\"\npath = \"/open\"\nauth = \"none\"\n"
-    )))
-    .await;
-    let upgrade = |path: &str| {
-        format!(
-            "GET {path} HTTP/1.1\r\nHost: gateway.test\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n"
-        )
-    };
-    let answer = raw(&gateway, &upgrade("/private")).await;
-    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
-    let answer = raw(&gateway, &upgrade("/open")).await;
-    assert!(!answer.contains("HTTP/1.1 101 ") && !answer.contains("smuggled"), "{answer}");
 }

@@ -69,6 +69,17 @@ async fn keys_and_files_that_a_setting_names_are_watched_too() {
     assert_eq!(seen().await, "first");
     write(&secret, "second\n");
     gateway.until("the new secret is sent", || async { seen().await == "second" }).await;
+    // As a certificate would be named.
+    let named = gateway.own_folder().join("named.pem");
+    write(&named, "one");
+    let config = gateway.own_folder().join("gateway.toml");
+    let text = std::fs::read_to_string(&config).expect("gateway.toml");
+    write(&config, &format!("{text}\n[scopes]\n\"named\" = \"named.pem\"\n"));
+    let reloads = || gateway.log().matches("was reloaded").count();
+    gateway.until("it is read", || async { gateway.log().contains("gateway.toml changed") && reloads() >= 2 }).await;
+    let before = reloads();
+    write(&named, "two, longer");
+    gateway.until("it is read again", || async { reloads() > before && gateway.log().contains("named.pem changed") }).await;
     gateway.cli(&["signing-key", "rotate"], "");
     gateway.until("the new key is published", || async { gateway.published_keys().await.len() == 2 }).await;
 }

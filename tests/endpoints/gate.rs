@@ -295,6 +295,7 @@ fn config(folder: &std::path::Path) -> Config {
             forward_credential: false,
             assertion: config::Assertion::default(),
         },
+        cors: None,
         log: config::Log { json: false, access: true },
     }
 }

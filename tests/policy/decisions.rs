@@ -131,3 +131,40 @@ fn another_issuers_subject_is_not_ours() {
     assert!(ask(route.clone(), Some(other.clone()), "/u1").is_err());
     assert!(ask(route, Some(other), "/idp:u1").is_ok());
 }
+
+#[test]
+fn an_observing_route_lets_pass_whom_it_refuses_and_nothing_that_is_wrong_with_a_request() {
+    let quota = Quota { policy: "route", limit: 1, window: Duration::from_secs(1), retry_after: Duration::from_secs(1) };
+    let about_the_caller = [
+        Refusal::MissingCredential(None),
+        Refusal::InvalidToken("x"),
+        Refusal::InvalidApiKey,
+        Refusal::InvalidSession,
+        Refusal::InvalidRequest("x"),
+        Refusal::InsufficientScope("x".into()),
+        Refusal::Forbidden("x"),
+        Refusal::RateLimited(quota),
+        Refusal::Unavailable { detail: "x", retry_after: Duration::from_secs(1) },
+    ];
+    let about_the_request = [
+        Refusal::AmbiguousTarget("x"),
+        Refusal::NoRoute,
+        Refusal::MethodNotAllowed("GET".into()),
+        Refusal::BodyTooLarge(1),
+        Refusal::HeadersTooLarge,
+        Refusal::RequestTimeout,
+        Refusal::ExpectationFailed,
+    ];
+    for enforce in [false, true] {
+        let spec = RouteSpec { enforce, scopes: scopes(&["x"]), ..spec("a", "/a") };
+        let table = table(vec![spec]);
+        let matched = table.find(None, &path("/a"), &Method::GET).into_match().expect("a match");
+        for refusal in &about_the_caller {
+            let permit = matched.route.observe(refusal, &matched.params);
+            assert_eq!(permit.as_ref().map(|permit| permit.principal().is_none()), (!enforce).then_some(true), "{refusal:?}");
+        }
+        for refusal in &about_the_request {
+            assert!(matched.route.observe(refusal, &matched.params).is_none(), "{refusal:?}");
+        }
+    }
+}

@@ -20,7 +20,7 @@ use portcullis::policy::{
     AllowInPath, AuthMode, Case, Condition, ConditionSubject, ConditionValue, Conflict, Found, HostPattern, Permit, Place, Route,
     RouteSpec, RouteTable, TrailingSlash,
 };
-use portcullis::problem::Refusal;
+use portcullis::problem::{Quota, Refusal};
 use serde_json::{Value, json};
 use spec::spec;
 

@@ -369,6 +369,7 @@ pub(crate) fn config() -> Config {
             forward_credential: false,
             assertion: config::Assertion::default(),
         },
+        cors: None,
         log: config::Log { json: false, access: false },
     }
 }

@@ -220,3 +220,31 @@ async fn answer(request: Request<Incoming>, connection: usize, state: Arc<State>
     }
     Ok(Response::new(Full::new(Bytes::from(text)).boxed()))
 }
+
+/// An HTTP/2 server that refuses the first stream, and answers the others with their bodies.
+pub(crate) async fn refusing_once() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut refused = false;
+        while let Ok((socket, _)) = listener.accept().await {
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                if !std::mem::replace(&mut refused, true) {
+                    respond.send_reset(h2::Reason::REFUSED_STREAM);
+                    continue;
+                }
+                tokio::spawn(async move {
+                    let mut body = request.into_body();
+                    let mut all = Vec::new();
+                    while let Some(Ok(data)) = body.data().await {
+                        all.extend_from_slice(&data);
+                    }
+                    let mut send = respond.send_response(Response::new(()), false).unwrap();
+                    send.send_data(all.into(), true).unwrap();
+                });
+            }
+        }
+    });
+    address
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis::domain::{CredentialKinds, IdentityTable};
-use portcullis::policy::{AllowInPath, AuthMode, Case, HostRewrite, Place, RouteSpec, TrailingSlash};
+use portcullis::policy::{AllowInPath, AuthMode, Case, HostRewrite, Place, RouteCors, RouteSpec, TrailingSlash};
 
 /// `path` with a credential, leading nowhere.
 pub(crate) fn spec(name: &str, path: &str) -> RouteSpec {
@@ -32,5 +32,9 @@ pub(crate) fn spec(name: &str, path: &str) -> RouteSpec {
         forward_credential: false,
         timeout: None,
         max_body: None,
+        stream_expiry: portcullis::policy::StreamExpiry::Session,
+        enforce: true,
+        rate_limit: None,
+        cors: RouteCors::None,
     }
 }

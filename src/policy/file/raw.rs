@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::raw_test::Test;
 use crate::config::Rate;
+use crate::config::cors::CorsWish;
 use crate::config::document::{Entry, Node, Table, Value};
 use crate::config::identity::IdentityWish;
 use crate::config::json_schema;
@@ -11,7 +12,7 @@ use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, FromNode, Key, Shape, did_you_mean, refuse_unknown, section};
 use crate::config::values::{Later, Named, Required, Secret, Size, Version, Wait, table, words};
 use crate::domain::{CredentialKind, Scope};
-use crate::policy::{AllowInPath, AuthMode, Case, ConditionSubject, ConditionValue, TrailingSlash};
+use crate::policy::{AllowInPath, AuthMode, Case, ConditionSubject, ConditionValue, StreamExpiry, TrailingSlash};
 
 section! {
     /// A route file.
@@ -58,10 +59,10 @@ section! {
         roles: Vec<At<String>> = "[]",
         /// And these: something of the caller, and the parameter or literal that it must equal.
         conditions as "where": Wheres = "{}",
-        /// Calls a principal, else an address.
-        _rate_limit as "rate_limit": LaterValue<Rate> = "",
-        /// Whether a refusal is one, or only counted.
-        _enforce as "enforce": Later = "true",
+        /// Calls a principal, where there is none an address (IPv4 address, IPv6 /64), with a burst of as many; absent is none.
+        rate_limit: Option<Rate> = "",
+        /// Whether a refusal is one. `false` observes: it is logged and counted, and the call passes without identity.
+        enforce: bool = "true",
         /// What a browser without a credential gets.
         _on_unauthenticated as "on_unauthenticated": Later = r#""challenge""#,
         /// Whether a final literal also matches with one slash.
@@ -89,52 +90,11 @@ section! {
         timeout: Option<Wait> = "",
         /// The largest body; absent is unbounded.
         max_body: Option<Size<0, { 1 << 50 }>> = "",
-        /// When an open stream ends.
-        _stream_expiry as "stream_expiry": Later = r#""session""#,
-        /// CORS: as `[cors]` of gateway.toml, or `"backend"`.
-        _cors as "cors": RouteCors = "",
-    }
-}
-
-/// A value of a feature that is not built yet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LaterValue<T>(std::marker::PhantomData<T>);
-
-impl<T: FromNode> FromNode for LaterValue<T> {
-    const TAKES: &'static str = T::TAKES;
-    const LATER: bool = true;
-
-    fn read(_: &Node, _: &mut Report) -> Option<Self> {
-        None
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self(std::marker::PhantomData))
-    }
-}
-
-/// `cors` of a route: not built yet; its unknown keys are named all the same.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RouteCors;
-
-impl FromNode for RouteCors {
-    const TAKES: &'static str = "a table, or \"backend\"";
-    const LATER_SECTION: bool = true;
-
-    fn schema() -> Json {
-        json_schema::nothing()
-    }
-
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        if let Value::Table(table) = &node.value {
-            refuse_unknown(table, &crate::config::cors_keys(), report);
-        }
-        report.error(node.span, crate::config::schema::not_available(&node.name, ""));
-        None
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self)
+        /// When an open WebSocket or stream ends: with its session or API key, or with its token.
+        stream_expiry: StreamExpiry = r#""session""#,
+        /// CORS: a table as `[cors]` of gateway.toml, in whose place it is, or `"backend"`: its own business. Absent is as in
+        /// `[cors]`.
+        cors: Option<CorsWish> = "",
     }
 }
 
@@ -219,6 +179,9 @@ words! {
 }
 words! {
     @read TrailingSlash { Either = "either", Exact = "exact" } later []
+}
+words! {
+    @read StreamExpiry { Session = "session", Token = "token" } later []
 }
 words! {
     @read Case { Sensitive = "sensitive", Insensitive = "insensitive" } later []

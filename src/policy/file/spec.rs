@@ -7,13 +7,14 @@ use http::Method;
 
 use super::raw::{Common, Defaults, Oddity, Own, Route};
 use super::rules;
+use crate::config::cors::{self, CorsWish};
 use crate::config::load::Draft;
 use crate::config::report::{Finding, Report, Span};
 use crate::config::schema::{At, did_you_mean};
 use crate::config::{Backend, backends, roles};
 use crate::domain::{CanonicalPath, CredentialKind, CredentialKinds, Scope};
 use crate::policy::{
-    AllowInPath, AuthMode, Case, Condition, ConditionValue, HostPattern, Pattern, PatternError, Place, RouteSpec,
+    AllowInPath, AuthMode, Case, Condition, ConditionValue, HostPattern, Pattern, PatternError, Place, RouteCors, RouteSpec,
 };
 
 /// The routes so far.
@@ -116,6 +117,10 @@ fn spec(own: &Own, common: &Common, place: Place, draft: &mut Draft) -> Option<R
         forward_credential: common.forward_credential.value.unwrap_or(draft.config.identity.forward_credential),
         timeout: common.timeout.value.map(|wait| wait.0),
         max_body: common.max_body.value.map(|size| size.0),
+        stream_expiry: common.stream_expiry.value,
+        enforce: enforce(common, &mut draft.report),
+        rate_limit: common.rate_limit.value,
+        cors: cors(common, draft),
     })
 }
 
@@ -187,6 +192,24 @@ fn asked_scopes(common: &Common, draft: &mut Draft) {
             draft.report.warning(*span, finding.help(did_you_mean(scope.as_str(), &names)));
         }
     }
+}
+
+/// What is observed only is easily forgotten.
+fn enforce(common: &Common, report: &mut Report) -> bool {
+    if !common.enforce.value {
+        let finding = Finding::new("`enforce = false` only observes: calls that would be refused reach the backend");
+        report.warning(common.enforce.span, finding.help("see `portcullis_would_deny_total`, then write enforce = true"));
+    }
+    common.enforce.value
+}
+
+fn cors(common: &Common, draft: &mut Draft) -> RouteCors {
+    let rules = match &common.cors.value {
+        Some(CorsWish::Backend) => return RouteCors::Backend,
+        Some(CorsWish::Rules(rules)) => cors::checked(rules, &mut draft.report).map(Arc::new),
+        None => draft.config.cors.clone(),
+    };
+    rules.map_or(RouteCors::None, RouteCors::Rules)
 }
 
 fn kinds(listed: &[At<CredentialKind>]) -> CredentialKinds {

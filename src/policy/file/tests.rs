@@ -94,7 +94,7 @@ identity = { "Remote-User" = "{username}" }
 forward_credential = true
 timeout = "5s"
 max_body = "10MiB"
-stream_expiry = "session"
+stream_expiry = "token"
 [[route]]
 name = "rest"
 path = "/rest/**"
@@ -181,11 +181,21 @@ fn what_is_wrong_with_a_route_is_one_error_each() {
         ("identity = { \"X-Own-User\" = \"{username}\" }", "keep_client_headers"),
         ("timeout = \"0s\"", "more than zero"),
         ("max_body = 10", "put it in quotes"),
-        ("rate_limit = \"100/1s\"", "not available yet"),
-        ("enforce = false", "not available yet"),
+        ("rate_limit = \"100\"", "not a rate"),
+        ("rate_limit = \"0/1s\"", "not a rate"),
+        ("enforce = \"false\"", "without quotes"),
         ("on_unauthenticated = \"login\"", "not available yet"),
-        ("stream_expiry = \"token\"", "not available yet"),
-        ("cors = \"backend\"", "not available yet"),
+        ("stream_expiry = \"key\"", "\"session\""),
+        ("cors = \"back\"", "`backend`"),
+        ("cors = true", "a table"),
+        ("cors = { allow_origin = [] }", "allow_origins"),
+        ("cors = { allow_origins = [\"https://a.example.com/\"] }", "write \"https://a.example.com\""),
+        ("cors = { allow_origins = [\"a.example.com\"] }", "write \"https://a.example.com\""),
+        ("cors = { allow_origins = [\"*\"], allow_credentials = true }", "any page on the web"),
+        ("cors = { allow_origins = [\"*\", \"https://a\"] }", "every origin"),
+        ("cors = { allow_origins = [\"https://a\"], allow_credentials = true, allow_headers = [\"*\"] }", "list the headers"),
+        ("cors = { allow_origins = [\"https://a\"], allow_methods = [\"get\"] }", "not one of the methods"),
+        ("cors = { allow_origins = [\"https://a\"], expose_headers = [\"X A\"] }", "not one of the headers"),
     ] {
         let report = load_all(GATEWAY, &[("routes/a.toml", &route(line))]).expect_err(line);
         let found = listed(report.errors());

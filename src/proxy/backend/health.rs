@@ -16,9 +16,11 @@ use crate::proxy::failure;
 use crate::proxy::live::Shared;
 
 /// Questions at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 256;
 /// The shortest time between two questions to one server, whatever is configured.
 const SHORTEST: Duration = Duration::from_millis(20);
+/// An answer may take this long, however short the interval is: a busy moment is no sickness.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether there is something to do.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -59,7 +61,7 @@ impl Checker {
     async fn check(self: Arc<Self>, pool: Arc<Pool>, target: Arc<Target>) {
         let Some(health) = &pool.backend.health else { return };
         let Ok(_place) = self.places.acquire().await else { return };
-        let limit = health.interval.max(SHORTEST).min(pool.backend.timeout);
+        let limit = health.interval.max(PATIENCE).min(pool.backend.timeout);
         let outcome = match timeout(limit, self.ask(&pool, &target, health)).await {
             Ok(outcome) => outcome,
             Err(_) => Err("it did not answer in time".to_owned()),

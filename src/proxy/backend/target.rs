@@ -38,6 +38,8 @@ pub(crate) struct State {
 #[derive(Debug, Default)]
 struct Checks {
     due: Option<Instant>,
+    /// One is under way: a server that does not answer is not asked over and over.
+    asking: bool,
     /// Outcomes in a row that speak against what is believed.
     streak: u32,
 }
@@ -124,12 +126,15 @@ impl State {
         let due = checks.due.is_none_or(|due| due <= now);
         let next = if due { now + interval } else { checks.due.unwrap_or(now).min(now + interval) };
         checks.due = Some(next);
-        (due, next)
+        let begins = due && !checks.asking;
+        checks.asking |= due;
+        (begins, next)
     }
 
     /// Notes what came of a health check; true where what is believed has changed by it.
     pub(crate) fn checked(&self, good: bool, health: &Health) -> bool {
         let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.asking = false;
         if good == self.is_healthy() {
             checks.streak = 0;
             return false;

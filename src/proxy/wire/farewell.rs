@@ -52,6 +52,11 @@ impl Wire {
     }
 
     pub(super) fn poll_farewell(&mut self, cx: &mut Context<'_>, drains: bool) -> Poll<()> {
+        if self.is_cut() {
+            // Nothing is said any more.
+            self.outbox.clear();
+            return Poll::Ready(());
+        }
         let mut farewell = self.farewell.take().unwrap_or_else(Farewell::new);
         let done = self.poll_with(&mut farewell, cx, drains);
         self.farewell = Some(farewell);

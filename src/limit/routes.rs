@@ -1,0 +1,181 @@
+//! The limits of routes: calls by principal, else by address.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use tokio::runtime::Handle;
+
+use super::bucket::Bucket;
+use super::cells::{Cells, Key};
+use super::limited_prefix;
+use super::shared::{AddressError, Ask, Counts};
+use crate::config::{Rate, Redis};
+use crate::domain::{Clock, Issuer};
+use crate::problem::{Allowance, Quota};
+
+/// A route's cells stand in this many parts, each behind a lock of its own, so that threads seldom meet.
+const PARTS: usize = 16;
+/// Callers that a part remembers at most: 65,536 a route, some 3 MB when a flood has filled them all.
+const CAPACITY: usize = 4096;
+/// How long a call waits for the count of all replicas, before it is counted here alone. While Redis hangs only the calls
+/// that were under way wait: without contact nobody asks.
+const ANSWER: Duration = Duration::from_millis(100);
+/// The policy's name in `RateLimit`. A route's own would tell clients about the inside.
+const POLICY: &str = "route";
+
+/// Who is counted.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller<'a> {
+    /// A principal, known by issuer and subject.
+    Principal(&'a Issuer, &'a str),
+    /// Nobody known, by address.
+    Address(IpAddr),
+}
+
+/// The limits of all routes. They outlive reloads: a route that keeps its name and its rate keeps its counts.
+pub struct RouteLimits {
+    clock: Arc<dyn Clock>,
+    counts: Option<Arc<Counts>>,
+    known: Mutex<HashMap<Arc<str>, Arc<RouteLimit>>>,
+}
+
+impl fmt::Debug for RouteLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteLimits").field("shared", &self.counts.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl RouteLimits {
+    /// Counts in this process.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, counts: None, known: Mutex::default() }
+    }
+
+    /// Shares the counts with all replicas on `redis`; connects on `runtime`, in the background.
+    ///
+    /// # Errors
+    /// Where Redis' URL is none that can be used. That it can't be reached is no error.
+    pub fn shared(self, redis: &Redis, runtime: &Handle) -> Result<Self, AddressError> {
+        Ok(Self { counts: Some(Counts::new(redis, runtime)?), ..self })
+    }
+
+    /// The limits of these routes, in their order; those of routes that are not among them are forgotten.
+    pub fn of<'r>(&self, routes: impl Iterator<Item = (&'r Arc<str>, Option<Rate>)>) -> Vec<Option<Arc<RouteLimit>>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = HashMap::new();
+        let limits = routes
+            .map(|(name, rate)| {
+                let limit = match (known.get(name), rate?) {
+                    (Some(same), rate) if same.rate == rate => Arc::clone(same),
+                    (_, rate) => Arc::new(RouteLimit::new(name, rate, self)),
+                };
+                kept.insert(Arc::clone(name), Arc::clone(&limit));
+                Some(limit)
+            })
+            .collect();
+        *known = kept;
+        limits
+    }
+}
+
+/// The limit of one route.
+///
+/// With Redis the count of all replicas decides, at one round trip a call; what this process knows of it refuses early, and
+/// takes over where Redis does not answer in time.
+pub struct RouteLimit {
+    rate: Rate,
+    /// Begins every digest: routes, and a route's old and new rate, count apart.
+    salt: Context,
+    parts: Vec<Bucket>,
+    counts: Option<Arc<Counts>>,
+}
+
+impl fmt::Debug for RouteLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteLimit").field("rate", &self.rate).finish_non_exhaustive()
+    }
+}
+
+impl RouteLimit {
+    fn new(name: &str, rate: Rate, all: &RouteLimits) -> Self {
+        let mut salt = Context::new(&SHA256);
+        salt.update(&u64::from(rate.count).to_be_bytes());
+        salt.update(&rate.period.as_nanos().to_be_bytes());
+        update(&mut salt, name);
+        let part = |_| Bucket::new(POLICY, rate, &Arc::new(Cells::new(CAPACITY)), &all.clock);
+        Self { rate, salt, parts: (0..PARTS).map(part).collect(), counts: all.counts.clone() }
+    }
+
+    /// Counts a call, if one is left; gives what is left then.
+    ///
+    /// # Errors
+    /// The quota, when none was.
+    pub async fn take(&self, caller: Caller<'_>) -> Result<Allowance, Quota> {
+        let key = self.key(caller);
+        let part = usize::from(key.last().copied().unwrap_or_default()) % PARTS;
+        // There are as many parts as PARTS says.
+        let Some(bucket) = self.parts.get(part) else { return Ok(self.allowance(0)) };
+        if let Some(counts) = self.counts.as_ref().filter(|counts| counts.has_contact()) {
+            bucket.look(key)?;
+            if let Some(count) = counts.ask(POLICY, &key, self.rate, Ask::Take, ANSWER).await {
+                bucket.learn(key, count.full_in);
+                return if count.wait.is_zero() {
+                    Ok(self.allowance(bucket.left(count.full_in)))
+                } else {
+                    Err(bucket.quota(count.wait))
+                };
+            }
+        } else if let Some(counts) = &self.counts {
+            counts.connect();
+        }
+        bucket.take(key).map(|left| self.allowance(left))
+    }
+
+    fn allowance(&self, remaining: u32) -> Allowance {
+        let weight = self.rate.period / self.rate.count.max(1);
+        let used = self.rate.count.saturating_sub(remaining);
+        Allowance {
+            policy: POLICY,
+            limit: self.rate.count,
+            window: self.rate.period,
+            remaining,
+            full_in: weight.saturating_mul(used),
+        }
+    }
+
+    fn key(&self, caller: Caller<'_>) -> Key {
+        let mut digest = self.salt.clone();
+        match caller {
+            Caller::Principal(Issuer::Own, subject) => {
+                digest.update(&[0]);
+                digest.update(subject.as_bytes());
+            }
+            Caller::Principal(Issuer::External(name), subject) => {
+                digest.update(&[1]);
+                update(&mut digest, name);
+                digest.update(subject.as_bytes());
+            }
+            Caller::Address(address) => {
+                digest.update(&[2]);
+                match limited_prefix(address) {
+                    IpAddr::V4(v4) => digest.update(&v4.octets()),
+                    IpAddr::V6(v6) => digest.update(&v6.octets()),
+                }
+            }
+        }
+        let mut key = Key::default();
+        key.iter_mut().zip(digest.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        key
+    }
+}
+
+/// With its length before it, so that no two pairs give one text.
+fn update(digest: &mut Context, text: &str) {
+    digest.update(&(text.len() as u64).to_be_bytes());
+    digest.update(text.as_bytes());
+}
