@@ -144,7 +144,6 @@ impl Ctx {
             .response_written()
             .filter(|response| !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS);
         self.status = answered.map(|response| response.status);
-        // Its own, where what pingora sees stands for what is no request.
         let method = self.line.as_ref().map_or(&session.req_header().method, |line| &line.request.method).clone();
         self.note(method.as_str(), session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
     }

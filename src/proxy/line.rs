@@ -95,6 +95,7 @@ pub(crate) struct Line {
     pub(crate) patience: Arc<Patience>,
     broken: AtomicBool,
     starved: AtomicBool,
+    fault: OnceLock<Fault>,
     upgraded: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
     /// Bytes that passed behind an upgrade, from the client.
@@ -104,7 +105,6 @@ pub(crate) struct Line {
     cut: AtomicU8,
     /// Rings when it is cut.
     bell: Notify,
-    fault: OnceLock<Fault>,
 }
 
 impl Line {
@@ -115,13 +115,13 @@ impl Line {
             patience,
             broken: AtomicBool::new(false),
             starved: AtomicBool::new(false),
+            fault: OnceLock::new(),
             upgraded: AtomicBool::new(false),
             tunnel: Mutex::new(None),
             up: AtomicU64::new(0),
             down: AtomicU64::new(0),
             cut: AtomicU8::new(0),
             bell: Notify::new(),
-            fault: OnceLock::new(),
         })
     }
 
@@ -139,6 +139,16 @@ impl Line {
     /// The line of the request that this task serves.
     pub(crate) fn current() -> Option<Arc<Self>> {
         LINE.try_with(Arc::clone).ok()
+    }
+
+    /// Why it is no request, where the connection goes on all the same: it is refused before anything else is asked.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault.get().copied()
+    }
+
+    /// It is no request. The first fault counts.
+    pub(crate) fn set_fault(&self, fault: Fault) {
+        let _ = self.fault.set(fault);
     }
 
     /// From now on no byte passes, in neither direction.
@@ -174,16 +184,6 @@ impl Line {
     /// The tunnel that was left.
     pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Why it is no request, where the connection goes on all the same: it is refused before anything else is asked.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        self.fault.get().copied()
-    }
-
-    /// It is no request. The first fault counts.
-    pub(crate) fn set_fault(&self, fault: Fault) {
-        let _ = self.fault.set(fault);
     }
 
     /// Whether the body in hand turned out to be malformed.

@@ -11,7 +11,8 @@ use pingora_proxy::Session;
 use tokio::time::timeout;
 
 use super::context::Ctx;
-use super::{cors, grpc};
+use super::cors;
+use super::grpc;
 use crate::config::Config;
 use crate::credential::cookie;
 use crate::problem::{Answer, Context, Refusal};

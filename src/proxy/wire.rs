@@ -80,9 +80,9 @@ pub(crate) struct Wire {
     patience: Arc<Patience>,
     alarm: Option<Pin<Box<Sleep>>>,
     farewell: Option<farewell::Farewell>,
-    tunnel: Option<tunnel::Running>,
     /// Nobody has said so far that it is HTTP/1: it may turn out to be HTTP/2.
     undecided: bool,
+    tunnel: Option<tunnel::Running>,
 }
 
 impl Wire {
@@ -100,8 +100,8 @@ impl Wire {
             patience: Arc::new(Patience::new()),
             alarm: None,
             farewell: None,
-            tunnel: None,
             undecided: false,
+            tunnel: None,
         }
     }
 

@@ -150,6 +150,9 @@ impl Exchange {
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
+        if self.line.is_cut().is_some() {
+            return Poll::Ready(Some(Err(Reason::CANCEL.into())));
+        }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         match ready!(body.poll_data(cx)) {
             Some(Ok(bytes)) => {
@@ -285,6 +288,9 @@ impl Exchange {
         };
         let Some(send) = &mut self.send else { return Error::e_explain(InternalError, "a body before its head") };
         while !bytes.is_empty() {
+            if self.line.is_cut().is_some() {
+                return Err(Error::explain(WriteError, "the stream is cut").into_down());
+            }
             send.reserve_capacity(bytes.len());
             let capacity = poll_fn(|cx| send.poll_capacity(cx));
             let capacity = match limit {
@@ -336,6 +342,11 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if self.line.is_cut().is_some() {
+            // What waits to be sent is not sent either.
+            self.respond.send_reset(Reason::CANCEL);
+            return;
+        }
         // An answer that came before the body's end is not to be lost for what the client still sends (RFC 9113 §8.1).
         if self.ended
             && !self.body_ended

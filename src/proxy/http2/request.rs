@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_host_that_differs_stands_beside_the_authority_and_is_refused_as_a_second_one() {
         assert_eq!(read("http://x/", &[("host", "y")]).line.request.hosts.len(), 2);
-        assert_eq!(read("http://x/", &[("host", "x"), ("host", "y")]).line.request.hosts.len(), 2);
+        assert_eq!(read("http://x/", &[("host", "x"), ("host", "y")]).line.request.hosts.len(), 3);
         assert_eq!(read("/", &[("host", "x"), ("host", "x")]).line.request.hosts.len(), 2);
         assert_eq!(read("/", &[("host", "x")]).line.request.hosts.len(), 1);
         assert_eq!(read("/", &[]).line.request.hosts.len(), 0);
