@@ -12,7 +12,6 @@ mod spec;
 mod survey;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Method;
 use portcullis::config::{Backend, Role, Roles};

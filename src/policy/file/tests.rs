@@ -185,7 +185,7 @@ fn what_is_wrong_with_a_route_is_one_error_each() {
         ("rate_limit = \"0/1s\"", "not a rate"),
         ("enforce = \"false\"", "without quotes"),
         ("on_unauthenticated = \"login\"", "not available yet"),
-        ("stream_expiry = \"key\"", "\"session\""),
+        ("stream_expiry = \"key\"", "`session`"),
         ("cors = \"back\"", "`backend`"),
         ("cors = true", "a table"),
         ("cors = { allow_origin = [] }", "allow_origins"),
