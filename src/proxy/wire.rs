@@ -325,6 +325,10 @@ impl AsyncRead for Wire {
                 if let Some(line) = &wire.line {
                     line.set_starved(filled.is_pending());
                 }
+                if filled.is_pending() {
+                    // The backend waits for the rest as long as it would be waited for.
+                    return wire.poll_alarm(cx);
+                }
                 if ready!(filled)? == 0 {
                     // The client left in the middle of a body.
                     return Poll::Ready(Ok(()));
