@@ -25,6 +25,7 @@ use super::failure::Failure;
 use super::framing::Fault;
 use super::live::Shared;
 use super::refuse::{invite_body, malformed, refuse};
+use super::way::Way;
 use super::{bridge, decide, redirect, stream, upstream, websocket};
 use crate::policy::Permit;
 use crate::problem::Refusal;
@@ -54,27 +55,29 @@ impl Gateway {
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
         let head = session.req_header();
         let facts = decide::read(&head.headers, head.version, ctx, &self.shared)?;
-        if ctx.line.as_ref().is_some_and(|line| line.peer.redirect) {
-            let written = redirect::to_https(session, &facts, ctx).await;
-            ctx.facts = Some(facts);
-            return written.map(|()| false).or(Ok(false));
-        }
-        if ctx.live.is_own(&facts) {
-            let response = bridge::ask(session, &facts, ctx, &self.shared).await;
-            let asked = cors::asked_method(&facts.method, &session.req_header().headers);
-            ctx.facts = Some(facts);
-            let response = response?;
-            let methods = asked.and_then(|asked| cors::endpoint_methods(&asked, &response));
-            let written = match (methods, ctx.cors.clone()) {
-                (Some(methods), Some(cors)) => cors::answer(session, ctx, &cors, &methods).await,
-                _ => bridge::answer(session, ctx, response).await,
-            };
-            return written.map(|()| false).or(Ok(false));
-        }
-        let permit = match cors::preflight(&session.req_header().headers, &facts, &ctx.live) {
-            Preflight::Ordinary => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
-            Preflight::Passed(matched) => decide::pass(&session.req_header().headers, &matched, ctx).await,
-            Preflight::Answered(matched, cors, methods) => {
+        let permit = match Way::of(&session.req_header().headers, &facts, ctx) {
+            Way::ToHttps => {
+                let written = redirect::to_https(session, &facts, ctx).await;
+                ctx.facts = Some(facts);
+                return written.map(|()| false).or(Ok(false));
+            }
+            Way::Own => {
+                let response = bridge::ask(session, &facts, ctx, &self.shared).await;
+                let asked = cors::asked_method(&facts.method, &session.req_header().headers);
+                ctx.facts = Some(facts);
+                let response = response?;
+                let methods = asked.and_then(|asked| cors::endpoint_methods(&asked, &response));
+                let written = match (methods, ctx.cors.clone()) {
+                    (Some(methods), Some(cors)) => cors::answer(session, ctx, &cors, &methods).await,
+                    _ => bridge::answer(session, ctx, response).await,
+                };
+                return written.map(|()| false).or(Ok(false));
+            }
+            Way::Route(Preflight::Ordinary) => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
+            Way::Route(Preflight::Passed(matched)) => {
+                decide::pass(&session.req_header().headers, &matched, ctx, &self.shared).await
+            }
+            Way::Route(Preflight::Answered(matched, cors, methods)) => {
                 ctx.matched(&matched.route);
                 ctx.facts = Some(facts);
                 let written = cors::answer(session, ctx, &cors, &methods).await;
