@@ -252,6 +252,10 @@ impl Wire {
         if self.client_left {
             self.patience.cap(HALF_CLOSED);
         }
+        self.poll_alarm(cx)
+    }
+
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.alarm.poll(&self.patience, cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -305,6 +309,10 @@ impl AsyncRead for Wire {
                 let filled = wire.poll_fill(cx);
                 if let Some(line) = &wire.line {
                     line.set_starved(filled.is_pending());
+                }
+                if filled.is_pending() {
+                    // The backend waits for the rest as long as it would be waited for.
+                    return wire.poll_alarm(cx);
                 }
                 if ready!(filled)? == 0 {
                     // The client left in the middle of a body.
