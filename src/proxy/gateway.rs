@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use http::Version;
-use http::header::{ACCEPT, TRANSFER_ENCODING, UPGRADE};
+use http::header::{TRANSFER_ENCODING, UPGRADE};
 use pingora_core::connectors::TransportConnector;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
@@ -97,12 +97,6 @@ fn until_headers(pool: &Pool, permit: &Permit) -> Duration {
     permit.route().spec().timeout.unwrap_or(pool.backend.timeout)
 }
 
-/// Whether a client says that it takes a stream of events, as every `EventSource` does.
-fn accepts_events(session: &Session) -> bool {
-    let mut fields = session.req_header().headers.get_all(ACCEPT).iter();
-    fields.any(|field| field.to_str().is_ok_and(|field| field.contains("text/event-stream")))
-}
-
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Ctx;
@@ -151,10 +145,8 @@ impl ProxyHttp for Gateway {
         (ctx.server, ctx.body_seen) = (Some(target.server.address.clone()), 0);
         ctx.sent_at = Some(self.shared.clock.monotonic());
         let mut peer = Box::new(pool.peer(&target, until_headers));
-        if session.req_header().version <= Version::HTTP_11 || accepts_events(session) {
-            // What an event stream may not have; `Patience` is what a silent backend loses.
-            peer.options.read_timeout = None;
-        }
+        // What an event stream may not have, nor a call whose client is still sending; `Patience` is what a silent backend loses.
+        peer.options.read_timeout = None;
         Ok(peer)
     }
 
@@ -191,6 +183,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> Result<()> {
         stream::goes_on(ctx, end, &self.shared)?;
+        stream::uploads(ctx, end, &self.shared);
         ctx.body_seen += body.as_ref().map_or(0, Bytes::len) as u64;
         let limit = ctx.permit.as_ref().and_then(|permit| permit.route().spec().max_body);
         match limit {
