@@ -623,7 +623,7 @@ fn what_judges_a_policy_ends_with_the_code_that_is_promised() {
         assert!(*code != 2 || (ran.err.starts_with("error:") && ran.out.is_empty()), "{args:?}: {}", ran.err);
     }
     let json: Value = serde_json::from_str(&run_in(dir.path(), &["check", "--format", "json"], "").out).expect("JSON");
-    let failed = json["errors"].as_array().expect("errors").iter().find(|error| error["line"] == 32);
+    let failed = json["errors"].as_array().expect("errors").iter().find(|error| error["line"] == 35);
     let failed = failed.expect("the failing policy test has its place");
     assert_eq!((&failed["file"], &failed["column"]), (&"routes/shop.toml".into(), &10.into()));
 }

@@ -42,7 +42,9 @@ pub fn check(path: &Path, format: Format, strict: bool, colors: bool, env: &Envi
     if format == Format::Json {
         let mut json = report.to_json();
         // What the exit code says: with --strict a warning is not good.
-        json["ok"] = (code == 0).into();
+        if let Some(ok) = json.get_mut("ok") {
+            *ok = (code == 0).into();
+        }
         return Outcome { code, out: format!("{json:#}\n"), err: String::new() };
     }
     let findings = report.render(colors);

@@ -190,7 +190,8 @@ pub async fn explain(shared: &Arc<Shared>, question: &Question) -> Explanation {
         Way::Own => return told,
         Way::ToHttps => {
             let answer = redirect::elsewhere(&facts, &ctx.live.config.server.public_url);
-            told.conclusion = answer.map_or(told.conclusion, |answer| Conclusion::Redirected(whole(answer, question, &ctx)));
+            told.conclusion =
+                answer.map_or(told.conclusion, |answer| Conclusion::Redirected(Box::new(whole(answer, question, &ctx))));
             return told;
         }
         Way::Route(Preflight::Answered(matched, cors, methods)) => {
@@ -225,14 +226,14 @@ fn asked(way: &Way, question: &Question) -> Option<Asked> {
 }
 
 fn refused(refusal: Refusal, question: &Question, ctx: &Ctx) -> Conclusion {
-    let answer = whole(refuse::answer_to(&refusal, ctx), question, ctx);
+    let answer = Box::new(whole(refuse::answer_to(&refusal, ctx), question, ctx));
     Conclusion::Refused { refusal, answer }
 }
 
 /// An answer with all that the client gets of its head.
-fn whole(answer: Answer, question: &Question, ctx: &Ctx) -> Box<Answer> {
+fn whole(answer: Answer, question: &Question, ctx: &Ctx) -> Answer {
     let head = refuse::head(&question.headers, ctx, &answer);
-    Box::new(head.map(|head| Answer { body: answer.body.clone(), ..as_answer(&head) }).unwrap_or(answer))
+    head.map(|head| Answer { body: answer.body.clone(), ..as_answer(&head) }).unwrap_or(answer)
 }
 
 fn as_answer(head: &ResponseHeader) -> Answer {

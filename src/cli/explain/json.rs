@@ -73,7 +73,11 @@ fn target(told: &Told) -> Value {
                 "allow_in_path": blame.and_then(|blame| blame.allow),
             })
         }
-        _ => Value::Null,
+        Conclusion::Own
+        | Conclusion::Redirected(_)
+        | Conclusion::Preflight(_)
+        | Conclusion::Allowed(_)
+        | Conclusion::Refused { .. } => Value::Null,
     };
     let target = explanation.target.as_ref();
     json!({
