@@ -12,6 +12,7 @@ mod session;
 mod tap;
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +110,9 @@ async fn serve(mut connection: Connection<Tap, Bytes>, shared: &Shared, alarm: &
     // When it ends, once it was told that it will.
     let mut goodbye: Option<Instant> = None;
     let mut enough = false;
+    // One that has just come is not sent away before its first request: its client would only come again.
+    let mut asked = false;
+    let mut leaving = pin!(shared.until_leaving());
     loop {
         let idle = shared.live.load().config.server.limits.keepalive_timeout;
         let accepted = tokio::select! {
@@ -128,6 +132,11 @@ async fn serve(mut connection: Connection<Tap, Bytes>, shared: &Shared, alarm: &
                 goodbye = Some(Instant::now() + GOODBYE);
                 continue;
             }
+            () = &mut leaving, if asked && goodbye.is_none() => {
+                connection.graceful_shutdown();
+                goodbye = Some(Instant::now() + GOODBYE);
+                continue;
+            }
             accepted = accept(&mut connection, calls) => accepted,
             () = calls.freed(), if calls.is_full() => continue,
             () = calls.idle_for(idle), if goodbye.is_none() => {
@@ -138,7 +147,10 @@ async fn serve(mut connection: Connection<Tap, Bytes>, shared: &Shared, alarm: &
             () = over(goodbye, calls, enough) => return,
         };
         match accepted {
-            Some(Ok((request, respond))) => begin(request, respond, shared, serving),
+            Some(Ok((request, respond))) => {
+                asked = true;
+                begin(request, respond, shared, serving);
+            }
             Some(Err(error)) => {
                 tracing::debug!(%error, "a connection ended");
                 return;
