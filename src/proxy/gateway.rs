@@ -54,7 +54,9 @@ impl Gateway {
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
         let head = session.req_header();
         let facts = decide::read(&head.headers, head.version, ctx, &self.shared)?;
-        if ctx.line.as_ref().is_some_and(|line| line.peer.redirect) {
+        // What a trusted proxy got by HTTPS is there already.
+        let is_https = ctx.origin.as_ref().is_some_and(|origin| origin.https);
+        if !is_https && ctx.line.as_ref().is_some_and(|line| line.peer.redirect) {
             let written = redirect::to_https(session, &facts, ctx).await;
             ctx.facts = Some(facts);
             return written.map(|()| false).or(Ok(false));
