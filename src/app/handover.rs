@@ -103,7 +103,7 @@ impl Offer {
             return None;
         }
         let given = Arc::new(AtomicBool::new(false));
-        let gives = Arc::clone(&given);
+        let told = Arc::clone(&given);
         let (socket, path) = (self.socket.try_clone().ok()?, self.path.clone());
         let spawned = thread::Builder::new().name("upgrade".into()).spawn(move || {
             for stream in socket.incoming() {
@@ -112,14 +112,14 @@ impl Offer {
                     thread::sleep(Duration::from_millis(100));
                     continue;
                 };
-                match lend(&stream, &lendable, &gives) {
+                match lend(&stream, &lendable, &told) {
                     Ok(process) => {
                         // The one who waits for it may be at its end already.
                         let _ = taken.blocking_send(process);
                         return;
                     }
                     Err(error) => {
-                        gives.store(false, Ordering::Release);
+                        told.store(false, Ordering::Release);
                         lendable.kept();
                         tracing::warn!("an upgrade came to nothing, and this gateway goes on: {error}");
                     }
