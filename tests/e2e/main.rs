@@ -52,5 +52,7 @@ mod streaming;
 mod streams_end;
 mod tls;
 mod upgrade;
+mod upgrade_hazards;
+mod upgrade_streams;
 mod watch;
 mod websocket;
