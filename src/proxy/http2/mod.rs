@@ -51,7 +51,7 @@ const FAULTS: usize = 100;
 /// Streams that the client has reset, and which the engine still remembers.
 const RESETS: usize = 20;
 /// What of a body is read after its answer, in bytes and time.
-const REST: (usize, Duration) = (16 * 1024 * 1024, Duration::from_secs(2));
+const REST: (usize, Duration) = (16 * 1024 * 1024, Duration::from_secs(5));
 /// The second frame of a request often comes in a segment of its own.
 const MOMENT: Duration = Duration::from_millis(20);
 /// For a goodbye to arrive, and what crosses it.
