@@ -223,6 +223,9 @@ pub struct Explain {
     /// Who connects.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub client: std::net::IpAddr,
+    /// To which of `server.listen`, which may send to HTTPS [default: one that does not; TLS as the URL says].
+    #[arg(long, value_name = "ADDRESS")]
+    pub listener: Option<String>,
 }
 
 /// The kinds of credential.

@@ -259,6 +259,12 @@ impl Wire {
         self.alarm.poll(&self.patience, cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
+    fn note_full<T>(&self, wrote: &Poll<T>) {
+        if let Some(line) = &self.line {
+            line.set_full(wrote.is_pending());
+        }
+    }
+
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outbox.is_empty() {
             let count = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.outbox))?;
@@ -332,15 +338,21 @@ impl AsyncWrite for Wire {
             self.outbox.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));
         }
-        ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let sent = self.poll_send(cx);
+        self.note_full(&sent);
+        ready!(sent)?;
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note_full(&wrote);
+        wrote
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        ready!(self.poll_send(cx))?;
+        let sent = self.poll_send(cx);
+        self.note_full(&sent);
+        ready!(sent)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -21,7 +21,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::proxy::line::Line;
+use crate::proxy::line::{Cut, Line};
 use crate::proxy::patience::Alarm;
 
 /// What of a request's body is kept for another try, as pingora keeps of others.
@@ -137,6 +137,10 @@ impl Exchange {
         } else {
             let polled = self.poll_data(cx);
             self.line.set_starved(polled.is_pending());
+            if polled.is_pending() {
+                ready!(self.alarm.poll(&self.line.patience, cx));
+                return Poll::Ready(Err(Error::explain(ReadTimedout, "neither client nor backend says anything")));
+            }
             match ready!(polled) {
                 None => return Poll::Ready(Ok(None)),
                 Some(Err(error)) => return Poll::Ready(Err(Error::because(ReadError, "the request's body ended", error))),
@@ -274,7 +278,12 @@ impl Exchange {
                 return Err(Error::explain(WriteError, "the stream is cut").into_down());
             }
             send.reserve_capacity(bytes.len());
-            let capacity = poll_fn(|cx| send.poll_capacity(cx));
+            let line = &self.line;
+            let capacity = poll_fn(|cx| {
+                let polled = send.poll_capacity(cx);
+                line.set_full(polled.is_pending());
+                polled
+            });
             let capacity = match limit {
                 Some(limit) => timeout(limit, capacity)
                     .await
@@ -324,7 +333,12 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.line.is_cut().is_some() {
+        let cut = self.line.is_cut();
+        if cut == Some(Cut::Silent) && self.answer.is_none() {
+            let mut silent = Response::new(());
+            *silent.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+            self.ended = self.respond.send_response(silent, true).is_ok();
+        } else if cut.is_some() {
             // What waits to be sent is not sent either.
             self.respond.send_reset(Reason::CANCEL);
             return;
