@@ -36,8 +36,7 @@ fn the_pod_with_a_sidecar_is_configured_well_and_ends_in_order() {
     fs::write(dir.path().join("routes/orders.toml"), &routes).expect("written");
     let (good, said) = check(dir.path());
     assert!(good, "{said}");
-    assert!(said.contains("2 routes, 1 backend"), "{said}");
-    assert!(!said.contains("public") || said.contains("0.0.0.0:8080"), "{said}");
+    assert!(said.contains("2 routes, 1 backend, 1 warning") && said.contains("`0.0.0.0:8080` is plain HTTP"), "{said}");
 
     let drains = seconds(&config, "drain_delay = \"") + seconds(&config, "drain_timeout = \"");
     let sleeps = seconds(&manifest, "[\"sleep\", \"");
