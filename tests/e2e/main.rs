@@ -17,6 +17,7 @@ mod config;
 mod cors;
 mod credentials;
 mod demo;
+mod deploy;
 mod echo;
 mod encrypted;
 mod explain;
