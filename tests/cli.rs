@@ -588,3 +588,42 @@ fn a_request_is_explained_step_by_step() {
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(!dir.path().join("data").exists(), "asking makes no store");
 }
+
+#[test]
+fn what_judges_a_policy_ends_with_the_code_that_is_promised() {
+    let dir = tested();
+    let codes: &[(i32, &[&str])] = &[
+        (0, &["explain", "GET", "/api/tenants/a/orders", "--scopes", "orders:read"]),
+        (0, &["explain", "POST", "/auth/login"]),
+        (1, &["explain", "GET", "/api/tenants/a/orders"]),
+        (1, &["explain", "GET", "/api/%2e%2e"]),
+        (1, &["explain", "GET", "/else", "-c", "nowhere.toml"]),
+        (2, &["explain", "GET"]),
+        (2, &["explain", " ", "/else"]),
+        (2, &["explain", "GET", "/else", "--scopes", "::"]),
+        (2, &["explain", "GET", "/else", "--roles", "nobody"]),
+        (2, &["explain", "GET", "/else", "--header", "no colon"]),
+        (2, &["explain", "GET", "/else", "--client", "here"]),
+        (2, &["explain", "GET", "/else", "--listener", "192.0.2.1:1"]),
+        (1, &["test"]),
+        (0, &["test", "orders-write"]),
+        (1, &["test", "nothing like it"]),
+        (1, &["test", "-c", "nowhere.toml"]),
+        (2, &["test", "one", "two"]),
+        (1, &["check"]),
+        (1, &["check", "--format", "json"]),
+        (2, &["check", "--format", "xml"]),
+        (0, &["routes"]),
+        (1, &["routes", "-c", "nowhere.toml"]),
+    ];
+    for (code, args) in codes {
+        let ran = run_in(dir.path(), args, "");
+        assert_eq!(ran.code, *code, "{args:?}: {}{}", ran.out, ran.err);
+        assert!(!ran.out.contains('\u{1b}') && !ran.err.contains('\u{1b}'), "colours where no terminal is: {args:?}");
+        assert!(*code != 2 || (ran.err.starts_with("error:") && ran.out.is_empty()), "{args:?}: {}", ran.err);
+    }
+    let json: Value = serde_json::from_str(&run_in(dir.path(), &["check", "--format", "json"], "").out).expect("JSON");
+    let failed = json["errors"].as_array().expect("errors").iter().find(|error| error["line"] == 32);
+    let failed = failed.expect("the failing policy test has its place");
+    assert_eq!((&failed["file"], &failed["column"]), (&"routes/shop.toml".into(), &10.into()));
+}

@@ -40,7 +40,10 @@ pub fn check(path: &Path, format: Format, strict: bool, colors: bool, env: &Envi
     let warned = report.warnings().next().is_some();
     let code = u8::from(good.is_none() || (strict && warned));
     if format == Format::Json {
-        return Outcome { code, out: format!("{:#}\n", report.to_json()), err: String::new() };
+        let mut json = report.to_json();
+        // What the exit code says: with --strict a warning is not good.
+        json["ok"] = (code == 0).into();
+        return Outcome { code, out: format!("{json:#}\n"), err: String::new() };
     }
     let findings = report.render(colors);
     let verdict = format!("{}: {}\n", shown(path), counts(&report));
@@ -148,7 +151,7 @@ mod tests {
     fn the_json_form_is_one_object_on_standard_output() {
         let outcome = checked(WARNED, Format::Json, true);
         let json: serde_json::Value = serde_json::from_str(&outcome.out).expect("JSON");
-        assert_eq!((outcome.code, &json["ok"], json["warnings"][0]["line"].as_u64()), (1, &true.into(), Some(2)));
+        assert_eq!((outcome.code, &json["ok"], json["warnings"][0]["line"].as_u64()), (1, &false.into(), Some(2)));
         assert_eq!(outcome.err, "");
     }
 }

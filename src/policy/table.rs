@@ -232,6 +232,15 @@ impl RouteTable {
         Found::MethodNotAllowed { allow: allow.into_iter().collect::<Vec<_>>().join(", ") }
     }
 
+    /// The routes of the most specific pattern that host and path match, whatever their methods.
+    #[must_use]
+    pub fn nearest<'t>(&'t self, host: Option<&'t str>, path: &CanonicalPath) -> Vec<&'t Arc<Route>> {
+        let text = path.match_key();
+        let key = Key::new(&text);
+        let nearest = self.trees(host).find_map(|tree| tree.find(&key)).unwrap_or_default();
+        nearest.iter().filter(|route| key.suits(route)).collect()
+    }
+
     /// Every route that host and path lead to, the most specific pattern first: what [`Self::find`] would see if it went on.
     pub(super) fn candidates<'t>(&'t self, host: Option<&'t str>, key: &Key<'_>) -> Vec<&'t [Arc<Route>]> {
         let mut all = Vec::new();

@@ -133,6 +133,15 @@ impl Ctx {
         };
     }
 
+    /// Takes note of the path's routes, none of which takes the request: a page is told by the first that lets pages call.
+    pub(crate) fn unmatched(&mut self, nearest: &[&Arc<Route>]) {
+        let rules = nearest.iter().find_map(|route| match &route.spec().cors {
+            RouteCors::Rules(cors) => Some(Arc::clone(cors)),
+            RouteCors::None | RouteCors::Backend => None,
+        });
+        self.cors = rules.or_else(|| self.cors.take());
+    }
+
     pub(crate) fn client(&self) -> Option<IpAddr> {
         self.origin.as_ref().map(|origin| origin.client)
     }

@@ -42,7 +42,10 @@ pub(crate) fn read(headers: &HeaderMap, version: Version, ctx: &mut Ctx, shared:
 /// Decides. What it learns on its way stays in `ctx`, for the log. Where the route only observes, who would be refused passes.
 pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
     let live = std::sync::Arc::clone(&ctx.live);
-    let matched = live.table.find(facts.target.host.as_deref(), &facts.target.path, &facts.method).into_match()?;
+    let host = facts.target.host.as_deref();
+    let matched = live.table.find(host, &facts.target.path, &facts.method).into_match().inspect_err(|_| {
+        ctx.unmatched(&live.table.nearest(host, &facts.target.path));
+    })?;
     ctx.matched(&matched.route);
     let judged = judge(headers, facts, &matched, ctx, shared).await;
     let (permit, refused) = match judged {

@@ -138,6 +138,19 @@ async fn without_rules_a_preflight_is_an_ordinary_request() {
 }
 
 #[tokio::test]
+async fn refusals_for_want_of_a_route_are_marked_as_the_paths_own_routes_say() {
+    let gateway = gateway("").await;
+    for (method, path, status) in [("PATCH", "/app/x", 405), ("POST", "/app/a;b", 400), ("PUT", "/dead;x", 400)] {
+        let answer = from(&gateway, APP, method, path).await;
+        assert_eq!((answer.status, answer.header("vary").contains("Origin")), (status, status == 405 || path == "/app/a;b"));
+        let told = if path == "/dead;x" { "" } else { APP };
+        assert_eq!(allowed(&answer), told, "{method} {path}");
+        assert!(says_nothing(&from(&gateway, EVIL, method, path).await), "{method} {path}");
+    }
+    assert!(says_nothing(&from(&gateway, APP, "POST", "/backend").await), "CORS is the backend's own business there");
+}
+
+#[tokio::test]
 async fn a_backend_whose_business_it_is_gets_the_preflight_as_nobodys() {
     let gateway = gateway("").await;
     let request = gateway.request("OPTIONS", "/backend").header("Origin", APP).header("Access-Control-Request-Method", "PUT");

@@ -29,6 +29,7 @@ mod lifecycle;
 mod listeners;
 mod logins;
 mod observe;
+mod observed;
 mod observing;
 mod order;
 mod outage;

@@ -47,7 +47,7 @@ async fn gateway() -> Gateway {
 }
 
 /// The access log's line of the call that was answered so.
-async fn line(gateway: &Gateway, answer: &Answer) -> Value {
+pub(crate) async fn line(gateway: &Gateway, answer: &Answer) -> Value {
     let id = answer.header("x-request-id");
     let find = || {
         let mut lines = gateway.log().lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).collect::<Vec<_>>();

@@ -171,3 +171,41 @@ async fn preflights_that_backends_answer_are_counted_by_address_and_observed_whe
     let metrics = gateway.metrics().await;
     assert!(metrics.contains("portcullis_would_deny_total{route=\"watched\",reason=\"rate_limited\"} 1"), "{metrics}");
 }
+
+#[tokio::test]
+async fn all_credentials_of_one_user_count_together_and_those_of_another_do_not() {
+    let gateway = Gateway::start(setup(echo().await, "")).await;
+    gateway.user("alice", &[]);
+    gateway.user("bob", &[]);
+    let key = |owner, name| gateway.cli(&["key", "create", "--owner", owner, "--name", name], "").trim().to_owned();
+    let (one, other, bobs) = (key("alice", "one"), key("alice", "other"), key("bob", "k"));
+    let alice = token(&gateway, "alice").await;
+    let by_key = |key: &str| gateway.send(gateway.request("GET", "/three").header("X-API-Key", key));
+    assert_eq!(by_key(&one).await.status, 200);
+    assert_eq!(by_key(&other).await.status, 200);
+    assert_eq!(gateway.get_as("/three", &alice).await.header("ratelimit"), "\"route\";r=0;t=3600");
+    assert_eq!((by_key(&one).await.status, by_key(&other).await.status), (429, 429));
+    assert_eq!(by_key(&bobs).await.status, 200);
+}
+
+#[tokio::test]
+async fn with_redis_paused_limits_hold_and_nobody_waits_for_long() {
+    let redis = RedisServer::start();
+    let section = format!("[redis]\nurl = \"{}\"\n", redis.url());
+    let keys = tempfile::tempdir().expect("a folder");
+    let gateway = Gateway::start_with_keys(setup(echo().await, "").with(&section), keys).await;
+    gateway.user("alice", &[]);
+    let alice = token(&gateway, "alice").await;
+    assert_eq!(gateway.get_as("/three", &alice).await.status, 200);
+    redis.pause();
+    let begun = std::time::Instant::now();
+    let mut statuses = Vec::new();
+    for path in ["/three", "/three", "/three", "/also-three", "/also-three", "/also-three", "/also-three"] {
+        statuses.push(gateway.get_as(path, &alice).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 429, 200, 200, 200, 429], "what was counted before still counts");
+    // One call waits for the deadline of 100 ms; seven would be 700 ms.
+    let took = begun.elapsed();
+    assert!(took < std::time::Duration::from_millis(650), "{took:?}");
+    redis.resume();
+}
