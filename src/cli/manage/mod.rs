@@ -17,7 +17,7 @@ use super::Failure;
 use super::args::{ConfigArg, Key, Session, SigningKey, User};
 use super::output::tell;
 use crate::accounts::admin::{Admin, AdminError, Publisher, StoreOnly};
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, Environment, Report};
 use crate::domain::{Clock, Entry, SystemClock, SystemEntropy, UserId};
 use crate::password::Pool;
 use crate::revocation;
@@ -53,12 +53,15 @@ pub(super) fn signing_key(command: &SigningKey) -> Result<(), Failure> {
 pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     match config::load(path, &Environment::of_process()) {
         Ok(loaded) => Ok(loaded.config),
-        Err(report) => {
-            let colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            tell(&report.render(colors));
-            Err(Failure::wrong(format!("the configuration is not good; `portcullis check -c {}` says the same", path.display())))
-        }
+        Err(report) => Err(bad(path, &report)),
     }
+}
+
+/// Tells all that is wrong with the configuration at `path`, on stderr.
+pub(super) fn bad(path: &Path, report: &Report) -> Failure {
+    let colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tell(&report.render(colors));
+    Failure::wrong(format!("the configuration is not good; `portcullis check -c {}` says the same", path.display()))
 }
 
 /// Runs `work` on the accounts of the configuration.
