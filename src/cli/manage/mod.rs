@@ -13,9 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::timeout;
 
-use super::Failure;
 use super::args::{ConfigArg, Key, Session, SigningKey, User};
 use super::output::tell;
+use super::{Colors, Failure};
 use crate::accounts::admin::{Admin, AdminError, Publisher, StoreOnly};
 use crate::config::{self, Config, Environment, Report};
 use crate::domain::{Clock, Entry, SystemClock, SystemEntropy, UserId};
@@ -59,8 +59,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
 
 /// Tells all that is wrong with the configuration at `path`, on stderr.
 pub(super) fn bad(path: &Path, report: &Report) -> Failure {
-    let colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tell(&report.render(colors));
+    tell(&report.render(Colors::of_process().err));
     Failure::wrong(format!("the configuration is not good; `portcullis check -c {}` says the same", path.display()))
 }
 
