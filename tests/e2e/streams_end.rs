@@ -1,16 +1,17 @@
 //! An open stream ends when its credential or session is revoked, or has ended by itself.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use crate::gateway::{Gateway, Setup};
 use crate::redis::RedisServer;
 use crate::revocation::{access, log_out};
-use crate::sockets::{Socket, echoes, echoing, ends, open, open_as, rest, until};
+use crate::sockets::{AGREED, Socket, asking, echoes, echoing, ends, open, open_as, rest, until};
 
 async fn gateway(route: &str, sections: &str) -> Gateway {
     let backend = echoing().await;
@@ -159,6 +160,57 @@ async fn a_download_that_is_cut_does_not_look_whole() {
     assert!(short.ends_with("first"), "{short:?}");
     let events = cut_in_the_middle("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream", "data: first\n\n").await;
     assert!(!events.ends_with("0\r\n\r\n"), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_cut_is_a_reset_so_that_what_ends_with_its_connection_does_not_look_whole() {
+    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = backend.local_addr().expect("its address");
+    let route = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n");
+    let gateway = Gateway::start(Setup::routes(route).with("[login]\nrate_limit = \"100000/1s\"\n")).await;
+    gateway.user("alice", &[]);
+    let download = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n".to_owned();
+    for (request, answer) in [("GET /x HTTP/1.0\r\nHost: x\r\n".to_owned(), download), (asking("/x"), format!("{AGREED}first"))] {
+        let tokens = gateway.login("alice").await;
+        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        let request = format!("{request}Authorization: Bearer {}\r\n\r\n", access(&tokens));
+        client.write_all(request.as_bytes()).await.expect("sent");
+        let (mut server, _) = backend.accept().await.expect("a connection");
+        until(&mut server, "\r\n\r\n").await;
+        server.write_all(answer.as_bytes()).await.expect("sent");
+        until(&mut client, "first").await;
+        log_out(&gateway, &tokens).await;
+        let end = client.read_u8().await.expect_err("an end");
+        assert_eq!(end.kind(), ErrorKind::ConnectionReset, "{request}");
+        assert_eq!(rest(&mut server).await, "", "the backend's connection ends too");
+    }
+}
+
+#[tokio::test]
+async fn what_a_slow_client_has_not_taken_by_the_204_it_never_gets() {
+    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = backend.local_addr().expect("its address");
+    let route = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n");
+    let gateway = Gateway::start(Setup::routes(route)).await;
+    gateway.user("alice", &[]);
+    let tokens = gateway.login("alice").await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small window");
+    let mut client = socket.connect(gateway.address).await.expect("connected");
+    let request = format!("{}Authorization: Bearer {}\r\n\r\n", asking("/x"), access(&tokens));
+    client.write_all(request.as_bytes()).await.expect("sent");
+    let (mut server, _) = backend.accept().await.expect("a connection");
+    until(&mut server, "\r\n\r\n").await;
+    server.write_all(AGREED.as_bytes()).await.expect("sent");
+    until(&mut client, "\r\n\r\n").await;
+    let chunk = vec![b'x'; 64 * 1024];
+    while let Ok(sent) = tokio::time::timeout(Duration::from_millis(500), server.write_all(&chunk)).await {
+        sent.expect("sent");
+    }
+    log_out(&gateway, &tokens).await;
+    assert_eq!(rest(&mut server).await, "", "cut, though nobody reads");
+    let late = rest(&mut client).await.len();
+    assert!(late < chunk.len(), "{late} bytes came that the kernel held");
 }
 
 #[tokio::test]
