@@ -63,13 +63,21 @@ async fn revoke(gateway: &Gateway, how: &str, tokens: &Value) {
             let answer = gateway.request("POST", "/auth/logout").bearer_auth(access(tokens)).json(&body);
             assert_eq!(gateway.send(answer).await.status, 204);
         }
+        "a replayed refresh token" => {
+            let refresh = async |tokens: &Value| {
+                gateway.post("/auth/refresh", &serde_json::json!({ "refresh_token": tokens["refresh_token"] })).await
+            };
+            let second = refresh(tokens).await.json();
+            let third = refresh(&second).await;
+            assert_eq!((third.status, refresh(tokens).await.status), (200, 401));
+        }
         other => panic!("{other}"),
     }
 }
 
 #[tokio::test]
 async fn every_way_to_revoke_ends_it() {
-    for how in ["the session by its id", "all sessions", "roles", "the account", "everywhere"] {
+    for how in ["the session by its id", "all sessions", "roles", "the account", "everywhere", "a replayed refresh token"] {
         let gateway = gateway("", "").await;
         let tokens = gateway.login("alice").await;
         let mut socket = open_as(&gateway, "/a", access(&tokens)).await;
@@ -91,6 +99,43 @@ async fn a_revoked_key_ends_its_streams_and_no_others() {
     gateway.cli(&["key", "revoke", gone["id"].as_str().expect("an id")], "");
     ends(&mut ended).await;
     assert!(echoes(&mut other, "still here").await);
+}
+
+#[tokio::test]
+async fn with_its_key() {
+    let gateway = gateway("", "").await;
+    let create = |name, more: &[&str]| {
+        let usual = ["key", "create", "--owner", "alice", "--name", name];
+        gateway.cli(&[&usual[..], more].concat(), "").trim().to_owned()
+    };
+    let (brief, lasting) = (create("brief", &["--expires-in", "4s"]), create("lasting", &[]));
+    let (mut ended, _) = open(&gateway, "/a", &[("x-api-key", &brief)]).await.expect("a WebSocket");
+    let (mut lives, _) = open(&gateway, "/b", &[("x-api-key", &lasting)]).await.expect("a WebSocket");
+    ends(&mut ended).await;
+    gateway.until("the log says why", || async { gateway.log().contains("reason=expired") }).await;
+    assert!(echoes(&mut lives, "still here").await);
+}
+
+#[tokio::test]
+async fn what_waits_for_its_answer_gets_none_once_it_is_revoked() {
+    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = backend.local_addr().expect("its address");
+    let route = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n");
+    let gateway = Gateway::start(Setup::routes(route).with("[login]\nrate_limit = \"100000/1s\"\n")).await;
+    gateway.user("alice", &[]);
+    for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret", "HTTP/1.1 204 No Content\r\nX-Secret: secret\r\n\r\n"] {
+        let tokens = gateway.login("alice").await;
+        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        let request = format!("GET /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", access(&tokens));
+        client.write_all(request.as_bytes()).await.expect("sent");
+        let (mut server, _) = backend.accept().await.expect("a connection");
+        until(&mut server, "\r\n\r\n").await;
+        // What is answered at once is not watched.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        log_out(&gateway, &tokens).await;
+        server.write_all(answer.as_bytes()).await.expect("sent");
+        assert_eq!(rest(&mut client).await, "");
+    }
 }
 
 #[tokio::test]
@@ -280,8 +325,9 @@ fn told(what: &str, took: &[Duration]) -> String {
 
 #[tokio::test]
 async fn on_every_replica_with_redis_and_without() {
-    let redis = RedisServer::start();
-    for redis in [Some(&redis), None] {
+    let mut server = RedisServer::start();
+    for kind in ["with Redis", "with Redis, which is killed", "without Redis"] {
+        let redis = (kind != "without Redis").then_some(&server);
         let backend = echoing().await;
         let sections = redis.map_or_else(String::new, |redis| format!("[redis]\nurl = \"{}\"\n", redis.url()));
         let setup = || {
@@ -292,17 +338,20 @@ async fn on_every_replica_with_redis_and_without() {
         let one = Gateway::start_with_keys(setup(), tempfile::tempdir().expect("a folder")).await;
         let two = Gateway::start(setup().beside(&one)).await;
         one.user("alice", &[]);
-        let count = if redis.is_some() { 200 } else { 10 };
+        let count = if kind == "with Redis" { 200 } else { 10 };
         let mut others = many(5, &two).await;
         let here = many(count, &one).await;
         let took = cut(&one, here).await;
         println!("{}", told("the answering replica", &took));
         assert_eq!(took.last(), Some(&Duration::ZERO), "behind the 204 nothing passes");
         let there = many(count, &two).await;
+        if kind == "with Redis, which is killed" {
+            server.kill();
+        }
         let took = cut(&one, there).await;
-        let (which, half) = (if redis.is_some() { "with Redis" } else { "without Redis" }, took[took.len() / 2]);
-        println!("{}", told(&format!("another replica, {which}"), &took));
-        assert!(redis.is_none() || half < Duration::from_millis(200), "the store alone would take longer: {half:?}");
+        let half = took[took.len() / 2];
+        println!("{}", told(&format!("another replica, {kind}"), &took));
+        assert!(kind != "with Redis" || half < Duration::from_millis(200), "the store alone would take longer: {half:?}");
         for (_, socket) in &mut others {
             assert!(echoes(socket, "of another session").await);
         }
