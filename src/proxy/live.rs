@@ -199,7 +199,6 @@ impl Shared {
     }
 
     /// Waits until they do.
-    #[expect(dead_code, reason = "for connections that carry many requests at once")]
     pub(crate) async fn until_leaving(&self) {
         // The sender is here: it is not gone.
         let _ = self.left.subscribe().wait_for(|leaving| *leaving).await;

@@ -35,6 +35,7 @@ mod tls;
 mod trip;
 mod upgrade;
 mod upstream;
+mod way;
 mod websocket;
 mod wire;
 

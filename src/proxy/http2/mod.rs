@@ -109,6 +109,8 @@ async fn serve(mut connection: Connection<Tap, Bytes>, shared: &Shared, alarm: &
     // When it ends, once it was told that it will.
     let mut goodbye: Option<Instant> = None;
     let mut enough = false;
+    // Who comes after that is told with its first answer: told at once, many libraries would not even ask.
+    let late = shared.is_leaving();
     loop {
         let idle = shared.live.load().config.server.limits.keepalive_timeout;
         let accepted = tokio::select! {
@@ -128,6 +130,11 @@ async fn serve(mut connection: Connection<Tap, Bytes>, shared: &Shared, alarm: &
                 goodbye = Some(Instant::now() + GOODBYE);
                 continue;
             }
+            () = shared.until_leaving(), if goodbye.is_none() && !late => {
+                connection.graceful_shutdown();
+                goodbye = Some(Instant::now() + GOODBYE);
+                continue;
+            }
             accepted = accept(&mut connection, calls) => accepted,
             () = calls.freed(), if calls.is_full() => continue,
             () = calls.idle_for(idle), if goodbye.is_none() => {
@@ -138,7 +145,13 @@ async fn serve(mut connection: Connection<Tap, Bytes>, shared: &Shared, alarm: &
             () = over(goodbye, calls, enough) => return,
         };
         match accepted {
-            Some(Ok((request, respond))) => begin(request, respond, shared, serving),
+            Some(Ok((request, respond))) => {
+                begin(request, respond, shared, serving);
+                if late && goodbye.is_none() {
+                    connection.graceful_shutdown();
+                    goodbye = Some(Instant::now() + GOODBYE);
+                }
+            }
             Some(Err(error)) => {
                 tracing::debug!(%error, "a connection ended");
                 return;
