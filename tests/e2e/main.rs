@@ -48,6 +48,7 @@ mod route_limits;
 #[path = "../support/secure.rs"]
 #[expect(dead_code, reason = "shared by tests that each use a part")]
 mod secure;
+mod secure_sockets;
 mod signing_keys;
 mod sockets;
 mod streaming;
