@@ -2,6 +2,8 @@
 # Small and not root: Debian's libc and the binary.
 
 FROM rust:1.95-bookworm AS build
+# The release names the packages.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends cmake \
  && rm -rf /var/lib/apt/lists/*
@@ -25,7 +27,7 @@ VOLUME /var/lib/portcullis
 EXPOSE 8080
 # By number, so that orchestrators can tell that it is not root.
 USER 65532:65532
-# Kubernetes asks /readyz on the admin listener itself; SIGTERM drains, SIGHUP reloads.
+# For Docker; Kubernetes has probes of its own (deploy/kubernetes). SIGTERM drains, SIGHUP reloads.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["portcullis", "ready"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["portcullis"]

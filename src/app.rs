@@ -15,6 +15,7 @@ mod watch;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -87,6 +88,12 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
+
+    /// Whether the end is asked for already: then no other gateway is to be replaced by this one.
+    fn end_is_asked(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.terminate.poll_recv(&mut cx).is_ready() || self.interrupt.poll_recv(&mut cx).is_ready()
+    }
 }
 
 impl Gateway {
@@ -103,7 +110,7 @@ impl Gateway {
             .enable_all()
             .build()
             .map_err(StartError::System)?;
-        let signals = Signals::listen(&runtime).map_err(StartError::System)?;
+        let mut signals = Signals::listen(&runtime).map_err(StartError::System)?;
         let config = Arc::clone(&everything.config);
         let parts = Arc::new(Parts::start(&config, &runtime)?);
         let live = live::assemble(&parts, everything)?;
@@ -123,7 +130,7 @@ impl Gateway {
         });
         let shared = Arc::new(shared);
         let predecessor = match succession {
-            Succession::Replaces => predecessor(&config, environment, &parts)?,
+            Succession::Replaces => predecessor(&config, environment, &parts, &mut signals)?,
             Succession::Alone | Succession::Replaceable => None,
         };
         let (inherited, told) = predecessor.map(Taken::split).unzip();
@@ -132,12 +139,11 @@ impl Gateway {
             .map_err(StartError::Serve)?;
         let offer = (succession != Succession::Alone).then(|| Offer::new(&config, environment, told.is_some())).flatten();
         if let Some(told) = told {
-            // Both serve now: if the old one is gone without a word, so be it.
-            if let Err(error) = handover::go(&told) {
-                tracing::warn!("the gateway that ran before did not say that it ends: {error}");
-            }
+            not_yet(&mut signals)?;
+            handover::go(&told, &config, environment).map_err(|error| StartError::Upgrade(error.to_string()))?;
             tracing::info!("took the listeners over from the gateway that ran before");
         }
+        running.accept();
         let (tell, taken) = mpsc::channel(1);
         let open = offer.and_then(|offer| offer.open(running.lendable(), tell));
         chores::start(&runtime, &parts, &shared);
@@ -225,9 +231,15 @@ impl Gateway {
 }
 
 /// The gateway that runs on this configuration, ready to be replaced: this one is ready too by then.
-fn predecessor(config: &Config, environment: &Environment, parts: &Parts) -> Result<Option<Taken>, StartError> {
+fn predecessor(
+    config: &Config,
+    environment: &Environment,
+    parts: &Parts,
+    signals: &mut Signals,
+) -> Result<Option<Taken>, StartError> {
     let began = parts.clock.monotonic();
     while !parts.revocations.is_ready() {
+        not_yet(signals)?;
         if parts.clock.monotonic().saturating_sub(began) > READY {
             let why = format!("what is revoked could not be learnt within {READY:?}: is the store reachable?");
             return Err(StartError::Upgrade(why));
@@ -239,6 +251,14 @@ fn predecessor(config: &Config, environment: &Environment, parts: &Parts) -> Res
         tracing::warn!("no gateway runs on this configuration: nothing is taken over, this is a plain start");
     }
     Ok(taken)
+}
+
+/// Refuses to take another's place when the end is asked for already: nobody would serve then.
+fn not_yet(signals: &mut Signals) -> Result<(), StartError> {
+    if signals.end_is_asked() {
+        return Err(StartError::Upgrade("it was told to end before it took the listeners over".to_owned()));
+    }
+    Ok(())
 }
 
 /// Logs the warnings about a configuration that counts from now on.

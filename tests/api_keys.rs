@@ -20,6 +20,7 @@ use portcullis::store::{ApiKeys, StoreError, StoreResult};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 const NOW: i64 = 1_795_360_500;
 const TTL: Duration = Duration::from_mins(15);
@@ -420,22 +421,30 @@ async fn a_store_that_hangs_is_not_waited_for_for_ever() {
     assert!(is_unavailable(&world.present_from(stranger.expose(), None).await));
 }
 
+/// Presents `keys` at once, each as a client of its own.
+fn present_all(world: &Arc<World>, keys: impl Iterator<Item = String>) -> Vec<JoinHandle<Outcome>> {
+    let present = |key: String| {
+        let world = world.clone();
+        tokio::spawn(async move { world.present_from(&key, None).await })
+    };
+    keys.map(present).collect()
+}
+
+/// Lets all that can go on go on.
+async fn settle() {
+    for _ in 0..5000 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
-async fn made_up_keys_can_ask_the_store_so_many_questions_at_once() {
+async fn made_up_keys_ask_the_store_so_many_questions_at_once_and_wait_for_the_rest() {
     let world = Arc::new(world());
     world.accept().await;
     world.store.gate.forget_permits(1000);
-    let strangers: Vec<_> = (0..256)
-        .map(|_| {
-            let world = world.clone();
-            tokio::spawn(async move { world.present_from(ApiKey::generate(&SystemEntropy).expose(), None).await })
-        })
-        .collect();
-    while world.asked() < 257 {
-        tokio::task::yield_now().await;
-    }
-    let one_more = ApiKey::generate(&SystemEntropy);
-    assert!(is_unavailable(&world.present_from(one_more.expose(), None).await));
+    let strangers = present_all(&world, (0..300).map(|_| ApiKey::generate(&SystemEntropy).expose().to_owned()));
+    settle().await;
+    assert_eq!(world.asked(), 1 + 256);
     world.accept().await;
     world.store.gate.add_permits(1);
     for stranger in strangers {
@@ -524,19 +533,12 @@ async fn a_client_that_repeats_a_wrong_key_asks_twice_a_second_at_most() {
 }
 
 #[tokio::test]
-async fn made_up_strings_leave_room_for_keys() {
+async fn made_up_strings_leave_room_for_keys_and_are_answered_in_turn() {
     let world = Arc::new(world());
     world.store.gate.forget_permits(1000);
-    let strangers: Vec<_> = (0..32)
-        .map(|number| {
-            let world = world.clone();
-            tokio::spawn(async move { world.present_from(&made_up(number), None).await })
-        })
-        .collect();
-    while world.asked() < 32 {
-        tokio::task::yield_now().await;
-    }
-    assert!(is_unavailable(&world.present_from(&made_up(99), None).await), "no more of them at once");
+    let strangers = present_all(&world, (0..300).map(made_up));
+    settle().await;
+    assert_eq!(world.asked(), 32);
     let key = tokio::spawn({
         let world = world.clone();
         async move { world.accept().await }
@@ -547,6 +549,25 @@ async fn made_up_strings_leave_room_for_keys() {
     world.store.gate.add_permits(1000);
     key.await.expect("accepted");
     for stranger in strangers {
-        assert!(is_invalid(&stranger.await.expect("answered")));
+        assert!(is_invalid(&stranger.await.expect("answered")), "a wrong key is wrong, however many there are");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_to_ask_is_bounded_too() {
+    let world = Arc::new(world());
+    world.store.gate.forget_permits(1000);
+    let _strangers = present_all(&world, (0..32 + 1024).map(made_up));
+    settle().await;
+    assert_eq!(world.asked(), 32);
+    assert!(is_unavailable(&world.present_from(&made_up(9999), None).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_to_ask_does_not_wait_for_ever() {
+    let world = Arc::new(world());
+    world.store.gate.forget_permits(1000);
+    for stranger in present_all(&world, (0..40).map(made_up)) {
+        assert!(is_unavailable(&stranger.await.expect("answered")));
     }
 }

@@ -26,7 +26,7 @@ const FLOORS: [(&str, u8); 15] = [
 ];
 
 /// Crates that only some places may name: a crate, and what the paths below `src/` begin with.
-const ENGINES: [(&str, &[&str]); 15] = [
+const ENGINES: [(&str, &[&str]); 17] = [
     ("sqlx", &["store"]),
     ("redis", &["revocation", "limit", "app"]),
     ("pingora_core", &["proxy", "app"]),
@@ -35,6 +35,8 @@ const ENGINES: [(&str, &[&str]); 15] = [
     ("pingora_error", &["proxy", "app"]),
     // proxy/live carries the router to the bridge.
     ("axum", &["endpoints", "proxy/bridge", "proxy/live", "app"]),
+    ("h2", &["proxy"]),
+    ("rustls", &["config", "proxy", "main"]),
     ("clap", &["cli"]),
     ("hyper", &["cli"]),
     ("notify", &["app"]),

@@ -108,3 +108,49 @@ async fn a_client_that_stalls_in_its_body_is_told_so_and_the_backend_is_not_blam
     }
     assert!(!gateway.admin("/metrics").await.text().contains("silent"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_end_could_be_read_in_two_ways_is_none() {
+    let (backend, gateway) = world().await;
+    let chunks = "2\r\nok\r\n0\r\n\r\n";
+    for (fields, body) in [
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", chunks),
+        ("Transfer-Encoding: chunked, chunked", chunks),
+        ("Transfer-Encoding: gzip, chunked", chunks),
+        ("Transfer-Encoding: xchunked", chunks),
+        ("Transfer-Encoding: identity", "ok"),
+        ("Content-Length: 2\r\nContent-Length: 3", "ok"),
+        ("Content-Length: +2", "ok"),
+        ("Content-Length: -1", "ok"),
+    ] {
+        backend.answer(Script::Bytes(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}").into_bytes()));
+        let answer = gateway.send("GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!((answer.status, answer.code().as_str()), (502, "bad_gateway"), "{fields}");
+    }
+    // Where all say the same, one does.
+    for fields in ["Content-Length: 2\r\nContent-Length: 2", "Content-Length: 2, 2"] {
+        backend.answer(Script::Bytes(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nok").into_bytes()));
+        let answer = gateway.send("GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!((answer.headers("content-length"), answer.text().as_str()), (vec!["2".to_owned()], "ok"), "{fields}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_backend_says_behind_its_answer_is_no_answer_to_the_next_request() {
+    let (backend, gateway) = world().await;
+    let smuggled = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\n",
+    ] {
+        backend.answer(Script::Bytes(format!("{answer}{smuggled}").into_bytes()));
+        let mut client = gateway.connect().await;
+        client.write("GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!([200, 204, 304].contains(&client.answer().await.status));
+        backend.answer(Script::Ok);
+        client.write("GET /open/next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(client.answer().await.text(), "b", "{answer}");
+    }
+}

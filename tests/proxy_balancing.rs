@@ -204,5 +204,9 @@ async fn a_server_whose_checks_fail_is_left_out_until_they_succeed() {
             gateway.send(GET).await;
         }
         assert_eq!(counts(&[&sick])[0], before + 4);
+        gateway.shared.replace(live(config(), open(Backend { scheme, health: health(), ..backend(&[&sick]) })));
+        let text = gateway.admin("/metrics").await.text();
+        let said: Vec<_> = text.lines().filter(|line| line.starts_with("portcullis_backend_healthy{")).collect();
+        assert_eq!(said, [format!("portcullis_backend_healthy{{backend=\"b\",server=\"{}\"}} 1", sick.address)]);
     }
 }

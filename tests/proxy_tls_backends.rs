@@ -213,6 +213,23 @@ async fn an_answer_with_trailers_arrives_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_http_1_0_gets_no_chunks_of_an_http2_backend() {
+    let server = Server::clear().await;
+    let gateway = Gateway::start(open(h2c(server.address)));
+    for more in ["", "Connection: keep-alive\r\n"] {
+        // An answer without a length.
+        let answer = gateway.send(format!("GET /open/trailers HTTP/1.0\r\n{more}\r\n")).await;
+        assert_eq!(
+            (answer.status, answer.header("transfer-encoding"), answer.header("connection")),
+            (200, None, Some("close".into()))
+        );
+        assert!(answer.text().starts_with("HTTP/2.0 on "), "{}", answer.text());
+    }
+    let head = gateway.send("HEAD /open/trailers HTTP/1.0\r\n\r\n").await;
+    assert_eq!((head.status, head.header("transfer-encoding"), head.text().as_str()), (200, None, ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_http2_backend_is_given_up_and_its_connection_serves_others() {
     let server = Server::clear().await;
     let backend = Backend { timeout: Duration::from_millis(200), ..h2c(server.address) };

@@ -1,6 +1,7 @@
 //! `run --upgrade`: the listeners of a running gateway go to the one that takes its place, by a Unix socket between the two.
 //!
-//! The new one is ready before it asks; it accepts before it says "go"; until then the old one goes on as if nobody had asked.
+//! The new one is ready before it asks, and has all listeners before it says "go"; it accepts once the old one has heard that.
+//! Until then the old one goes on as if nobody had asked: whatever comes of the new one, one of them serves.
 
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
@@ -9,12 +10,15 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
+use rustix::io::retry_on_intr;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
     sockopt,
@@ -31,6 +35,8 @@ use crate::proxy::serve::{Inherited, Lendable, name_of, name_of_admin};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a gateway that is leaving is asked again: another may just be taking its place.
 const AGAIN: (u32, Duration) = (50, Duration::from_millis(100));
+/// How often nobody is there before one that was there is known to have died.
+const SILENT: u32 = 10;
 /// The longest word, in bytes.
 const WORD: usize = 64 * 1024;
 /// The most descriptors that one word carries (the kernel's `SCM_MAX_FD`).
@@ -45,9 +51,9 @@ enum Word {
     Want(Vec<String>),
     /// The old one: here are these, in the order of their descriptors.
     Have(Vec<String>),
-    /// The new one: all is well, this process serves.
+    /// The new one: all is well, this process can serve.
     Go(u32),
-    /// The old one: so be it.
+    /// The old one: so be it, from now on it does.
     Gone,
 }
 
@@ -93,11 +99,12 @@ impl Offer {
     /// Listens from now on. What is taken is told to `taken`, once.
     pub(super) fn open(self, lendable: Lendable, taken: mpsc::Sender<u32>) -> Option<Open> {
         if let Err(error) = fs::rename(&self.made, &self.path) {
-            let _ = fs::remove_file(&self.made);
             tracing::warn!("`run --upgrade` can't take this gateway's place: {}: {error}", self.path.display());
             return None;
         }
-        let socket = self.socket;
+        let given = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&given);
+        let (socket, path) = (self.socket.try_clone().ok()?, self.path.clone());
         let spawned = thread::Builder::new().name("upgrade".into()).spawn(move || {
             for stream in socket.incoming() {
                 let Ok(stream) = stream else {
@@ -105,21 +112,29 @@ impl Offer {
                     thread::sleep(Duration::from_millis(100));
                     continue;
                 };
-                match lend(&stream, &lendable) {
+                match lend(&stream, &lendable, &told) {
                     Ok(process) => {
                         // The one who waits for it may be at its end already.
                         let _ = taken.blocking_send(process);
                         return;
                     }
                     Err(error) => {
+                        told.store(false, Ordering::Release);
                         lendable.kept();
                         tracing::warn!("an upgrade came to nothing, and this gateway goes on: {error}");
                     }
                 }
             }
         });
-        let identity = identity(&self.path);
-        spawned.is_ok().then_some(Open { path: self.path, identity })
+        let identity = identity(&path);
+        spawned.is_ok().then_some(Open { path, identity, given })
+    }
+}
+
+impl Drop for Offer {
+    fn drop(&mut self) {
+        // It stands elsewhere by now, unless it was never opened.
+        let _ = fs::remove_file(&self.made);
     }
 }
 
@@ -127,11 +142,13 @@ impl Offer {
 pub(super) struct Open {
     path: PathBuf,
     identity: Option<(u64, u64)>,
+    /// Whether all was given away: the file is the successor's to replace, at any moment.
+    given: Arc<AtomicBool>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if self.identity.is_some() && self.identity == identity(&self.path) {
+        if !self.given.load(Ordering::Acquire) && self.identity.is_some() && self.identity == identity(&self.path) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -143,7 +160,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Gives to who asks, if it is one of ours; the process that serves from now on.
-fn lend(stream: &UnixStream, lendable: &Lendable) -> io::Result<u32> {
+fn lend(stream: &UnixStream, lendable: &Lendable, given: &AtomicBool) -> io::Result<u32> {
     ours(stream)?;
     let (Word::Want(names), _) = hear(stream)? else { return Err(unexpected()) };
     let lent = lendable.lend(&names)?;
@@ -151,8 +168,9 @@ fn lend(stream: &UnixStream, lendable: &Lendable) -> io::Result<u32> {
     let descriptors: Vec<BorrowedFd<'_>> = shared.iter().map(OwnedFd::as_fd).collect();
     say(stream, &Word::Have(names), &descriptors)?;
     let (Word::Go(process), _) = hear(stream)? else { return Err(unexpected()) };
-    // It serves: whether it hears this or not.
-    let _ = say(stream, &Word::Gone, &[]);
+    given.store(true, Ordering::Release);
+    // Who is gone by now does not hear it, and does not serve.
+    say(stream, &Word::Gone, &[])?;
     Ok(process)
 }
 
@@ -174,14 +192,16 @@ impl Taken {
             .map(|listener| name_of(&listener.address))
             .chain([name_of_admin(config.server.admin_listen)])
             .collect();
-        let mut last = None;
+        let (mut last, mut nobody) = (None, 0);
         for _ in 0..AGAIN.0 {
-            let Some(stream) = places.iter().find_map(|path| UnixStream::connect(path).ok()) else {
-                return last.map_or(Ok(None), Err);
-            };
-            match Self::from(stream, names.clone()) {
-                Ok(taken) => return Ok(Some(taken)),
-                Err(error) => last = Some(error),
+            match places.iter().find_map(|path| UnixStream::connect(path).ok()) {
+                Some(stream) => match Self::from(stream, names.clone()) {
+                    Ok(taken) => return Ok(Some(taken)),
+                    Err(error) => last = Some(error),
+                },
+                None if last.is_none() || nobody == SILENT => return Ok(None),
+                // Somebody was there: who takes its place may not be heard yet.
+                None => nobody += 1,
             }
             thread::sleep(AGAIN.1);
         }
@@ -204,13 +224,19 @@ impl Taken {
     }
 }
 
-/// Tells the old one that this process serves.
-pub(super) fn go(stream: &UnixStream) -> io::Result<()> {
-    say(stream, &Word::Go(std::process::id()), &[])?;
-    match hear(stream)? {
-        (Word::Gone, _) => Ok(()),
-        _ => Err(unexpected()),
+/// Tells the old one that this process can serve. An error: the old one goes on.
+pub(super) fn go(stream: &UnixStream, config: &Config, environment: &Environment) -> io::Result<()> {
+    let error = match say(stream, &Word::Go(std::process::id()), &[]).and_then(|()| hear(stream)) {
+        Ok((Word::Gone, _)) => return Ok(()),
+        Ok(_) => unexpected(),
+        Err(error) => error,
+    };
+    // It may have died meanwhile, or have waited for too long and goes on: then it, or who took its place, can be asked.
+    if places(config, environment).iter().any(|path| UnixStream::connect(path).is_ok()) {
+        return Err(error);
     }
+    tracing::warn!("the gateway that ran before ended by itself: {error}");
+    Ok(())
 }
 
 /// Refuses what runs as somebody else; root may do all.
@@ -249,7 +275,8 @@ fn hear(mut stream: &UnixStream) -> io::Result<(Word, Vec<OwnedFd>)> {
     let mut line = vec![0; WORD];
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut beside = RecvAncillaryBuffer::new(&mut space);
-    let heard = recvmsg(stream, &mut [IoSliceMut::new(&mut line)], &mut beside, RecvFlags::CMSG_CLOEXEC)?;
+    // With a deadline a signal interrupts it, a stop and its end too.
+    let heard = retry_on_intr(|| recvmsg(stream, &mut [IoSliceMut::new(&mut line)], &mut beside, RecvFlags::CMSG_CLOEXEC))?;
     let mut descriptors = Vec::new();
     for message in beside.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {

@@ -10,9 +10,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::Failure;
 use super::args::Ready;
 use super::output::put;
+use super::{Failure, manage};
 use crate::config::Environment;
 use crate::config::load::draft;
 
@@ -44,7 +44,7 @@ pub(super) fn ready(args: &Ready) -> Result<(), Failure> {
 
 /// Where the admin listener is. What else may be wrong with the file does not matter: a gateway goes on with what it has.
 fn address(file: &Path) -> Result<SocketAddr, Failure> {
-    let draft = draft(file, &Environment::of_process()).map_err(|report| Failure::wrong(report.render(false).trim_end()))?;
+    let draft = draft(file, &Environment::of_process()).map_err(|report| manage::bad(file, &report))?;
     let mut address = draft.config.server.admin_listen;
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) });

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::args::Run;
-use super::{Exit, Failure};
+use super::{Exit, Failure, manage};
 use crate::app::{self, Gateway, StartError, Succession, Watch};
 use crate::config::Environment;
 use crate::telemetry;
@@ -28,7 +28,7 @@ pub(super) fn serve(
 ) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let watch = watch.then(|| Watch::of(file, &environment));
-    let loaded = app::load(file, &environment).map_err(|report| failure(&StartError::Config(report)))?;
+    let loaded = app::load(file, &environment).map_err(|report| manage::bad(file, &report))?;
     let _log = telemetry::init(&loaded.config.log);
     app::warn(&loaded.report);
     let (gateway, signals) = Gateway::start(file, &environment, loaded, succession).map_err(|error| failure(&error))?;

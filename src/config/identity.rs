@@ -124,10 +124,47 @@ const NOT_EMITTED: [&str; 36] = [
     "x-request-id",
 ];
 
+/// What the gateway writes itself, and what else is known to steer backends.
+pub(crate) const FORWARDING: [&str; 32] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-real-ip",
+    "x-request-id",
+    "x-forwarded-prefix",
+    "x-forwarded-path",
+    "x-forwarded-uri",
+    "x-forwarded-method",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-scheme",
+    "x-forwarded-protocol",
+    "x-forwarded-by",
+    "x-scheme",
+    "x-url-scheme",
+    "front-end-https",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-host",
+    "x-original-method",
+    "x-rewrite-url",
+    "x-override-url",
+    "x-http-path-override",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-script-name",
+    "script-name",
+    // CGI turns it into HTTP_PROXY, which HTTP clients obey.
+    "proxy",
+];
+
 /// `name` as a header that the gateway may emit.
 pub(crate) fn emitted_name(name: &str) -> Result<HeaderName, Finding> {
     let header = header_name(name)?;
-    if NOT_EMITTED.contains(&header.as_str()) {
+    if NOT_EMITTED.contains(&fold(name).as_str()) {
         return Err(Finding::new(format!("`{name}` has a meaning of its own in HTTP")).help("take a name such as `X-Auth-User`"));
     }
     Ok(header)
@@ -155,6 +192,15 @@ pub(crate) fn checked(raw: &raw::Identity, gateway: &raw::Gateway, report: &mut 
                 name.span,
                 Finding::new(format!("`{}` is emitted by the gateway: a client's own would be believed", name.value))
                     .help("leave it out here, or out of `identity.headers`"),
+            ),
+            Ok(_) if FORWARDING.contains(&fold(&name.value).as_str()) => report.error(
+                name.span,
+                Finding::new(format!("`{}` is set or removed by the gateway on every route", name.value))
+                    .help("leave it out; `server.trusted_proxies` says whose forwarding headers are believed"),
+            ),
+            Ok(_) if fold(&name.value) == fold(&gateway.api_keys.value.header.value) => report.error(
+                name.span,
+                Finding::new(format!("`{}` is where API keys come in: no backend gets them", name.value)).help("leave it out"),
             ),
             Ok(header) => keep.push(header.as_str().to_owned()),
         }
@@ -234,7 +280,17 @@ mod tests {
 
     #[test]
     fn headers_that_frame_a_message_are_not_emitted() {
-        for name in ["Host", "content-length", "Connection", "Transfer-Encoding", "X-Forwarded-For", "a b", ""] {
+        for name in [
+            "Host",
+            "content-length",
+            "Connection",
+            "Transfer-Encoding",
+            "X-Forwarded-For",
+            "X_Forwarded_For",
+            "HTTP_COOKIE",
+            "a b",
+            "",
+        ] {
             assert!(emitted_name(name).is_err(), "{name}");
         }
         assert!(emitted_name("Remote-User").is_ok());

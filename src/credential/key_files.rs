@@ -39,7 +39,7 @@ pub(super) fn read_all(dir: &Path) -> Result<Vec<KeyFile>, KeyError> {
         Err(error) => return Err(KeyError::io(dir, error)),
     };
     let about = fs::metadata(dir).map_err(|error| KeyError::io(dir, error))?;
-    if about.mode() & 0o022 != 0 {
+    if about.mode() & 0o022 != 0 && !is_read_only(dir) {
         return Err(KeyError::Exposed { path: dir.to_owned(), what: "can be changed by others", mode: "700" });
     }
     let mut paths = entries
@@ -49,6 +49,12 @@ pub(super) fn read_all(dir: &Path) -> Result<Vec<KeyFile>, KeyError> {
     paths.retain(|path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("pem")));
     paths.sort_unstable();
     paths.into_iter().map(read).collect()
+}
+
+/// Whether nobody here can change anything in `dir`, whatever its mode says. Secrets that Kubernetes mounts are in a folder
+/// for everybody (1777), of a file system that is mounted to be read.
+fn is_read_only(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|about| about.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 fn read(path: PathBuf) -> Result<KeyFile, KeyError> {

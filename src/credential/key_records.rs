@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::domain::{ApiKeyRecord, Clock, Hash256, KeyId, Timestamp, User};
 use crate::store::ApiKeys;
@@ -21,10 +21,13 @@ const FRESH: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Known keys; beyond, those that are used least are forgotten.
 const MAX_KNOWN: usize = 10_000;
-/// Questions that the store is asked at once. Who has a well-formed key can make up ids; nobody can make up more work than this.
+/// Questions about ids that the store is asked at once; others wait. Who has a well-formed key can make up ids; nobody can make
+/// up more work than this.
 const MAX_ASKED: usize = 256;
-/// How many of them may be about hashes, which need no form: made-up strings leave room for keys.
+/// The same of hashes, which need no form: made-up strings leave room for keys.
 const MAX_ASKED_BY_HASH: usize = 32;
+/// Who waits to ask at most, each for [`DEADLINE`] at most; beyond, keys that are not known are not decided.
+const MAX_WAITING: usize = 1024;
 /// Hashes that the store was found not to have; beyond, the oldest are asked for again.
 const MAX_UNKNOWN: usize = 10_000;
 /// For how long it is taken not to have them: a key that is imported has to work within a second.
@@ -120,6 +123,11 @@ type Answer = watch::Receiver<Option<Found>>;
 pub(super) struct KeyRecords {
     shared: Arc<Shared>,
     runtime: Handle,
+    /// Who may ask now, by id and by hash.
+    by_id: Arc<Semaphore>,
+    by_hash: Arc<Semaphore>,
+    /// Places to wait for that.
+    waiting: Semaphore,
 }
 
 struct Shared {
@@ -164,7 +172,13 @@ impl KeyRecords {
             asked: Mutex::default(),
             complained_at: AtomicU64::new(0),
         };
-        Self { shared: Arc::new(shared), runtime }
+        Self {
+            shared: Arc::new(shared),
+            runtime,
+            by_id: Arc::new(Semaphore::new(MAX_ASKED)),
+            by_hash: Arc::new(Semaphore::new(MAX_ASKED_BY_HASH)),
+            waiting: Semaphore::new(MAX_WAITING),
+        }
     }
 
     /// What is known of the key `name`, `ttl` old at most; a record whose owner `is_outdated` is as if it were not known.
@@ -189,24 +203,43 @@ impl KeyRecords {
 
     /// Asks the store, or waits for the answer to somebody else's question.
     async fn ask(&self, name: &Name) -> Found {
-        let Some(mut answer) = self.question(name) else { return Found::Unavailable };
+        let under_way = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let mut answer = if let Some(answer) = under_way {
+            answer
+        } else {
+            let Some(turn) = self.turn(name).await else { return Found::Unavailable };
+            // Somebody else may have asked the same meanwhile.
+            if self.shared.was_strange(name, self.shared.clock.monotonic()) {
+                return Found::Nothing;
+            }
+            self.question(name, turn)
+        };
         // The sender goes away without an answer only if the task was stopped.
         let answered = answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
         answered.unwrap_or(Found::Unavailable)
     }
 
-    fn question(&self, name: &Name) -> Option<Answer> {
+    /// Waits until the store may be asked about `name`.
+    async fn turn(&self, name: &Name) -> Option<OwnedSemaphorePermit> {
+        let turns = match name {
+            Name::Id(_) => &self.by_id,
+            Name::Hash(_) => &self.by_hash,
+        };
+        if let Ok(turn) = turns.clone().try_acquire_owned() {
+            return Some(turn);
+        }
+        let _place = self.waiting.try_acquire().ok()?;
+        tokio::time::timeout(DEADLINE, turns.clone().acquire_owned()).await.ok()?.ok()
+    }
+
+    fn question(&self, name: &Name, turn: OwnedSemaphorePermit) -> Answer {
         let mut asked = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = asked.get(name) {
-            return Some(answer.clone());
-        }
-        let by_hash = |name: &&Name| matches!(name, Name::Hash(_));
-        if asked.len() >= MAX_ASKED || (by_hash(&name) && asked.keys().filter(by_hash).count() >= MAX_ASKED_BY_HASH) {
-            return None;
+            return answer.clone();
         }
         let (sender, receiver) = watch::channel(None);
         asked.insert(name.clone(), receiver.clone());
-        let question = Question { shared: self.shared.clone(), name: name.clone() };
+        let question = Question { shared: self.shared.clone(), name: name.clone(), _turn: turn };
         // On the long-lived runtime: a store's connection must not die with the worker of one request.
         self.runtime.spawn(async move {
             let answer = question.put().await;
@@ -214,7 +247,7 @@ impl KeyRecords {
             // Nobody may be waiting any more.
             let _ = sender.send(Some(answer));
         });
-        Some(receiver)
+        receiver
     }
 }
 
@@ -222,6 +255,7 @@ impl KeyRecords {
 struct Question {
     shared: Arc<Shared>,
     name: Name,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Question {

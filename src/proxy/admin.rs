@@ -13,6 +13,7 @@ use super::backend::Pool;
 use super::listener::Bound;
 use super::live::{Live, Shared};
 use super::wire::{Next, Wire};
+use crate::telemetry::metrics::ServerHealth;
 
 /// Connections at once.
 const CONNECTIONS: usize = 64;
@@ -70,7 +71,11 @@ impl Reply {
         match target.split(|&b| b == b'?').next().unwrap_or_default() {
             b"/livez" => Self::text(200, "ok\n".into()),
             b"/readyz" => readiness(shared),
-            b"/metrics" => Self { status: 200, kind: "text/plain; version=0.0.4; charset=utf-8", body: shared.metrics.render() },
+            b"/metrics" => Self {
+                status: 200,
+                kind: "text/plain; version=0.0.4; charset=utf-8",
+                body: shared.metrics.render_with(&servers(&shared.live.load())),
+            },
             _ => Self::text(404, "There are /livez, /readyz and /metrics.\n".into()),
         }
     }
@@ -115,15 +120,26 @@ fn readiness(shared: &Shared) -> Reply {
     Reply { status: if ready { 200 } else { 503 }, kind: "application/json", body: format!("{body}\n") }
 }
 
-/// The servers whose health checks fail, as `backend address`.
+/// How the servers are that health checks ask.
+fn servers(live: &Live) -> Vec<ServerHealth> {
+    let mut servers = Vec::new();
+    for pool in live.backends.pools().filter(|pool| pool.backend.health.is_some()) {
+        servers.extend(pool.targets().iter().map(|target| ServerHealth {
+            backend: pool.backend.name.clone(),
+            server: target.address,
+            healthy: target.state.is_healthy(),
+        }));
+    }
+    servers.sort_by(|one, other| (&one.backend, one.server).cmp(&(&other.backend, other.server)));
+    // Two names may have one address, and a metric only one value.
+    servers.dedup_by(|one, other| (&one.backend, one.server) == (&other.backend, other.server));
+    servers
+}
+
+/// Those whose health checks fail, as `backend address`.
 fn unhealthy(live: &Live) -> Vec<String> {
-    let checked = live.backends.pools().filter(|pool| pool.backend.health.is_some());
-    let named = |pool: &Arc<Pool>| {
-        let targets = pool.targets();
-        let bad = targets.iter().filter(|target| !target.state.is_healthy());
-        bad.map(|target| format!("{} {}", pool.backend.name, target.address)).collect::<Vec<_>>()
-    };
-    checked.flat_map(named).collect()
+    let bad = servers(live).into_iter().filter(|server| !server.healthy);
+    bad.map(|bad| format!("{} {}", bad.backend, bad.server)).collect()
 }
 
 const fn word(good: bool, otherwise: &'static str) -> &'static str {

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use bytes::{Buf as _, BytesMut};
 use ipnet::IpNet;
-use pingora_core::protocols::l4::stream::Stream;
 use ppp::{PartialResult as _, v1, v2};
 use tokio::io::AsyncReadExt as _;
 
 use super::forwarded::holds;
+use super::socket::Socket;
 
 /// The longest header that is taken, in bytes: addresses, and what else load balancers add.
 const LIMIT: usize = 4096;
@@ -34,13 +34,13 @@ pub(crate) fn may_say(peer: IpAddr, proxies: &[IpNet]) -> bool {
 /// Reads the header that a connection begins with. What follows it stays in `stream`.
 ///
 /// `None`: there is none. `Some(None)`: the connection is the balancer's own.
-pub(crate) async fn client(stream: &mut Stream) -> Option<Option<IpAddr>> {
+pub(crate) async fn client(stream: &mut Socket) -> Option<Option<IpAddr>> {
     let mut bytes = BytesMut::with_capacity(512);
     loop {
         match read(&bytes) {
             Step::Header { length, client } => {
                 bytes.advance(length);
-                stream.rewind(&bytes);
+                stream.put_back(bytes);
                 return Some(client);
             }
             Step::More if bytes.len() < LIMIT && stream.read_buf(&mut bytes).await.ok()? > 0 => {}

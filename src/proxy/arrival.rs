@@ -1,11 +1,11 @@
 //! From an accepted connection to one that speaks HTTP: what comes before it, within one deadline.
 
 use pingora_core::protocols::Stream;
-use pingora_core::protocols::l4;
 use tokio::time::timeout;
 
 use super::line::Peer;
 use super::live::Shared;
+use super::socket::Socket;
 use super::{announced, tls};
 use crate::config::Listener;
 
@@ -31,7 +31,7 @@ pub(crate) enum Negotiated {
 }
 
 /// Makes one of what `listener` accepted; `None`: it is no such thing, and closed.
-pub(crate) async fn of(stream: l4::stream::Stream, peer: Peer, listener: &Listener, shared: &Shared) -> Option<Arrived> {
+pub(crate) async fn of(stream: Socket, peer: Peer, listener: &Listener, shared: &Shared) -> Option<Arrived> {
     let live = shared.live.load_full();
     let deadline = live.config.server.limits.header_timeout;
     let refused = |reason: &'static str| {

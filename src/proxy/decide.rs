@@ -56,12 +56,7 @@ pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, sh
         },
     };
     fits(headers, &permit)?;
-    if let (Some(line), Some(origin)) = (&ctx.line, &ctx.origin)
-        && websocket::is_asked(&line.request, headers)?
-    {
-        websocket::same_origin(headers, &permit, origin)?;
-        ctx.upgrades = true;
-    }
+    ctx.upgrades = is_upgrade(headers, ctx)?;
     ctx.decision = "allow";
     if let Some(refusal) = refused {
         would_deny(&refusal, &matched, ctx, shared);
@@ -108,8 +103,16 @@ async fn judge(headers: &HeaderMap, facts: &Facts, matched: &Matched, ctx: &mut 
         ctx.missing = caller.as_ref().and_then(|caller| matched.route.missing_scopes(caller));
     }
     let permit = matched.route.authorize(caller, &matched.params)?;
+    if let (Ok(true), Some(origin)) = (is_upgrade(headers, ctx), &ctx.origin) {
+        websocket::allowed_origin(headers, &permit, origin, ctx.cors.as_deref())?;
+    }
     limit(&permit, ctx).await?;
     Ok(permit)
+}
+
+/// Whether it asks for a WebSocket.
+fn is_upgrade(headers: &HeaderMap, ctx: &Ctx) -> Result<bool, Refusal> {
+    ctx.line.as_ref().map_or(Ok(false), |line| websocket::is_asked(&line.request, headers))
 }
 
 /// Counts the call, by its principal, else by its address.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use http::Version;
-use http::header::{TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use pingora_core::connectors::TransportConnector;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
@@ -203,6 +203,7 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() && !switches {
             return Ok(());
         }
+        upstream::framing(response)?;
         ctx.upstream = ctx.sent_at.map(|sent| self.shared.clock.monotonic().saturating_sub(sent));
         if let (Some(line), Some((pool, _))) = (&ctx.line, destination(ctx)) {
             if switches || stream::is_events(response) {
@@ -228,15 +229,22 @@ impl ProxyHttp for Gateway {
         }
         // The version is each connection's own (RFC 9112 §2.3): a backend's HTTP/1.0 is not ours.
         response.set_version(Version::HTTP_11);
-        if session.req_header().version == Version::HTTP_10 && response.remove_header(&TRANSFER_ENCODING).is_some() {
-            // It knows no chunks: the end of the connection ends the body (RFC 9112 §6.3).
+        // HTTP/1.0 knows no chunks: the end of the connection ends the body (RFC 9112 §6.3).
+        let ends_by_closing = session.req_header().version == Version::HTTP_10 && !response.headers.contains_key(CONTENT_LENGTH);
+        if ends_by_closing {
+            response.remove_header(&TRANSFER_ENCODING);
             session.set_keepalive(None);
         }
         upstream::response(ctx, response)?;
         if let Some(cors) = &ctx.cors {
             cors::mark(&session.req_header().headers, cors, response)?;
         }
-        stream::begins(ctx, response, &self.shared)
+        stream::begins(ctx, response, &self.shared)?;
+        if ends_by_closing {
+            // Now: of a backend's HTTP/2 pingora would make chunks behind this.
+            session.write_response_header_ref(response, false).await?;
+        }
+        Ok(())
     }
 
     fn upstream_response_body_filter(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::config;
+use crate::config::identity::FORWARDING;
 use crate::domain::{IdentityTable, Principal, Template, TemplateError};
 use crate::policy::{Permit, RouteTable};
 
@@ -18,43 +19,6 @@ const ASSERTION: &str = "x-auth-assertion";
 
 /// Whatever follows is taken for the `oauth2-proxy` preset's.
 const AUTH_REQUEST: &[u8] = b"x-auth-request-";
-
-/// What the gateway writes itself, and what else is known to steer backends.
-const FORWARDING: [&str; 32] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-real-ip",
-    "x-request-id",
-    "x-forwarded-prefix",
-    "x-forwarded-path",
-    "x-forwarded-uri",
-    "x-forwarded-method",
-    "x-forwarded-server",
-    "x-forwarded-ssl",
-    "x-forwarded-scheme",
-    "x-forwarded-protocol",
-    "x-forwarded-by",
-    "x-scheme",
-    "x-url-scheme",
-    "front-end-https",
-    "x-original-url",
-    "x-original-uri",
-    "x-original-host",
-    "x-original-method",
-    "x-rewrite-url",
-    "x-override-url",
-    "x-http-path-override",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-script-name",
-    "script-name",
-    // CGI turns it into HTTP_PROXY, which HTTP clients obey.
-    "proxy",
-];
 
 /// A kept name that the gateway itself sets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pingora_core::protocols::l4::stream::Stream;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::line::Peer;
 use super::serve::ServeError;
+use super::socket;
 use crate::config::{ListenAddress, Listener};
 
 /// Connections that the kernel holds until they are accepted.
@@ -47,7 +47,7 @@ struct SocketFile {
 
 impl Bound {
     /// The next connection, and who made it.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    pub(crate) async fn accept(&self) -> io::Result<(socket::Socket, Peer)> {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;

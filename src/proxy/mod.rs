@@ -29,6 +29,7 @@ mod redirect;
 mod refuse;
 mod request_id;
 pub mod serve;
+mod socket;
 mod stream;
 mod tls;
 mod trip;

@@ -46,6 +46,8 @@ pub struct Running {
     listeners: Vec<Listener>,
     admin: SocketAddr,
     shared: Arc<Shared>,
+    /// Connections are taken from now on.
+    accepting: watch::Sender<bool>,
     /// No more connections are taken.
     stopping: watch::Sender<bool>,
     /// No more connections on the admin listener either.
@@ -111,8 +113,8 @@ pub fn name_of_admin(address: SocketAddr) -> String {
     format!("admin {address}")
 }
 
-/// Binds all listeners, or takes those of `inherited` over; starts `threads` threads (at least one), and serves. Port 0 takes
-/// any free port. What is left of `inherited` is nobody's any more.
+/// Binds all listeners, or takes those of `inherited` over, and starts `threads` threads (at least one); who connects waits for
+/// [`Running::accept`]. Port 0 takes any free port. What is left of `inherited` is nobody's any more.
 ///
 /// # Errors
 /// When an address can't be bound: nothing is left running then.
@@ -136,6 +138,7 @@ pub fn start(
         listeners: Vec::new(),
         admin,
         shared: Arc::clone(shared),
+        accepting: watch::Sender::new(false),
         stopping: watch::Sender::new(false),
         gone: watch::Sender::new(false),
         closing: watch::Sender::new(false),
@@ -163,11 +166,21 @@ impl Running {
         let proxy = Arc::new(proxy(Arc::clone(&self.shared), threads));
         for listener in &bound {
             self.listeners.push(Listener::clone(&listener.config));
-            let (stopping, closing) = (self.stopping.subscribe(), self.closing.subscribe());
-            runtime.spawn(accept(Arc::clone(listener), Arc::clone(&self.shared), Arc::clone(&proxy), stopping, closing));
+            let (mut accepting, stopping) = (self.accepting.subscribe(), self.stopping.subscribe());
+            let taking =
+                accept(Arc::clone(listener), Arc::clone(&self.shared), Arc::clone(&proxy), stopping, self.closing.subscribe());
+            runtime.spawn(async move {
+                if accepting.wait_for(|accepting| *accepting).await.is_ok() {
+                    taking.await;
+                }
+            });
         }
         let (serving, mut gone) = (admin::serve(Arc::clone(&admin), Arc::clone(&self.shared)), self.gone.subscribe());
+        let mut accepting = self.accepting.subscribe();
         runtime.spawn(async move {
+            if accepting.wait_for(|accepting| *accepting).await.is_err() {
+                return;
+            }
             tokio::select! {
                 () = serving => {}
                 _ = gone.wait_for(|gone| *gone) => {}
@@ -175,6 +188,11 @@ impl Running {
         });
         *self.lendable.all() = bound.into_iter().chain([admin]).collect();
         Ok(())
+    }
+
+    /// Serves from now on.
+    pub fn accept(&self) {
+        self.accepting.send_replace(true);
     }
 
     /// Its listeners, with the ports that they got.

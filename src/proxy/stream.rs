@@ -70,7 +70,7 @@ pub(crate) fn is_events(response: &ResponseHeader) -> bool {
 pub(crate) fn begins(ctx: &mut Ctx, response: &ResponseHeader, shared: &Arc<Shared>) -> Result<()> {
     let length = response.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let endless = ctx.upgrades || is_events(response);
-    if endless || length.is_none_or(|length| length > SMALL) {
+    if endless || length.is_none_or(|length| length > SMALL) || is_old(ctx, shared) {
         watch(ctx, shared);
     }
     if endless {
@@ -85,13 +85,17 @@ pub(crate) fn begins(ctx: &mut Ctx, response: &ResponseHeader, shared: &Arc<Shar
 /// # Errors
 /// When the stream was cut.
 pub(crate) fn goes_on(ctx: &mut Ctx, is_last: bool, shared: &Arc<Shared>) -> Result<()> {
-    if ctx.leash.watch.is_none() && (!is_last || shared.clock.monotonic().saturating_sub(ctx.started) > YOUNG) {
+    if ctx.leash.watch.is_none() && (!is_last || is_old(ctx, shared)) {
         watch(ctx, shared);
     }
     if ctx.leash.guard.is_none() && until(ctx, shared).is_some_and(|until| until <= shared.clock.now()) {
         guard(ctx, shared);
     }
     judge(ctx)
+}
+
+fn is_old(ctx: &Ctx, shared: &Shared) -> bool {
+    shared.clock.monotonic().saturating_sub(ctx.started) > YOUNG
 }
 
 /// A piece of the request is about to pass. While a backend takes none of it nobody looks at the client, nor at the time.

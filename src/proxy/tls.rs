@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
-use pingora_core::protocols::l4;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest, UniqueID,
@@ -24,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::arrival::Negotiated;
+use super::socket::Socket;
 use crate::config::{Certificate, Tls, TlsVersion};
 
 /// What ALPN offers, the best first (RFC 7301).
@@ -53,7 +53,7 @@ pub(crate) fn server_config(tls: &Tls) -> Option<Arc<ServerConfig>> {
 }
 
 /// Shakes hands; `None`: the client speaks no TLS, none that is taken, or left.
-pub(crate) async fn accept(stream: l4::stream::Stream, config: Arc<ServerConfig>) -> Option<(Stream, Negotiated)> {
+pub(crate) async fn accept(stream: Socket, config: Arc<ServerConfig>) -> Option<(Stream, Negotiated)> {
     let accepted = TlsAcceptor::from(config).accept(stream).await;
     let stream = accepted.inspect_err(|error| tracing::debug!(%error, "no TLS was agreed on")).ok()?;
     let negotiated = match stream.get_ref().1.alpn_protocol() {
@@ -103,10 +103,11 @@ impl ResolvesServerCert for Names {
 }
 
 /// A connection inside TLS.
-struct Encrypted(TlsStream<l4::stream::Stream>);
+pub(crate) struct Encrypted(TlsStream<Socket>);
 
 impl Encrypted {
-    fn socket(&self) -> &l4::stream::Stream {
+    /// What is below it.
+    pub(crate) fn socket(&self) -> &Socket {
         self.0.get_ref().0
     }
 }

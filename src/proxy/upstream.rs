@@ -129,6 +129,25 @@ fn cookies(request: &mut RequestHeader) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure that the client can't read another end of the answer than the gateway did: one length, or chunks alone.
+///
+/// # Errors
+/// Where the answer is coded in a way that nobody asked for (RFC 9112 §6.1).
+pub(crate) fn framing(response: &mut ResponseHeader) -> Result<()> {
+    let mut codings = response.headers.get_all(TRANSFER_ENCODING).iter();
+    let (coding, more) = (codings.next(), codings.next());
+    if more.is_some() || coding.is_some_and(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, "the answer is coded in a way that nobody asked for").into_up());
+    }
+    // pingora has seen that all of them say the same; `2, 2` and two fields become one.
+    let mut lengths = response.headers.get_all(CONTENT_LENGTH).iter().flat_map(|field| field.as_bytes().split(|&b| b == b','));
+    let length = lengths.next().map(|length| length.trim_ascii().to_vec());
+    match length {
+        Some(length) if lengths.next().is_some() => response.insert_header(CONTENT_LENGTH, length),
+        _ => Ok(()),
+    }
+}
+
 /// Turns the backend's answer into the client's.
 pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
     let nominated: Vec<HeaderName> = response

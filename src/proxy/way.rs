@@ -20,7 +20,9 @@ pub(crate) enum Way {
 impl Way {
     /// The first of them that is meant.
     pub(crate) fn of(headers: &HeaderMap, facts: &Facts, ctx: &Ctx) -> Self {
-        if ctx.line.as_ref().is_some_and(|line| line.peer.redirect) {
+        // What a trusted proxy got by HTTPS is there already.
+        let is_https = ctx.origin.as_ref().is_some_and(|origin| origin.https);
+        if !is_https && ctx.line.as_ref().is_some_and(|line| line.peer.redirect) {
             Self::ToHttps
         } else if ctx.live.is_own(facts) {
             Self::Own

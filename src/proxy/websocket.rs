@@ -15,6 +15,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use super::forwarded;
 use super::line::Request;
 use super::target::Authority;
+use crate::config::Cors;
 use crate::domain::CredentialKind;
 use crate::policy::Permit;
 use crate::problem::Refusal;
@@ -56,17 +57,27 @@ pub(crate) fn is_agreed(response: &ResponseHeader) -> bool {
 }
 
 /// Browsers send cookies with a handshake from any page, and no preflight: with a cookie for a credential the page has
-/// to be this host's (RFC 6455 §10.2). Who sends no `Origin` is no browser.
+/// to be this host's (RFC 6455 §10.2), or one that `cors` lets call with cookies. Who sends no `Origin` is no browser.
 ///
 /// # Errors
 /// When it is another's page.
-pub(crate) fn same_origin(headers: &HeaderMap, permit: &Permit, origin: &forwarded::Origin) -> Result<(), Refusal> {
+pub(crate) fn allowed_origin(
+    headers: &HeaderMap,
+    permit: &Permit,
+    origin: &forwarded::Origin,
+    cors: Option<&Cors>,
+) -> Result<(), Refusal> {
     let by_cookie = permit.principal().is_some_and(|caller| caller.method == CredentialKind::Session);
-    if !by_cookie || !headers.contains_key(ORIGIN) || only(headers, &ORIGIN).is_some_and(|page| is_own(page, origin)) {
+    if !by_cookie || may_bring_cookies(headers, origin, cors) {
         Ok(())
     } else {
         Err(Refusal::Forbidden("A page of another host may not open a WebSocket with this session."))
     }
+}
+
+fn may_bring_cookies(headers: &HeaderMap, origin: &forwarded::Origin, cors: Option<&Cors>) -> bool {
+    let invited = |page: &[u8]| cors.is_some_and(|cors| cors.allow_credentials && cors.allow_origins.allow(page));
+    !headers.contains_key(ORIGIN) || only(headers, &ORIGIN).is_some_and(|page| is_own(page, origin) || invited(page))
 }
 
 /// Whether `page`, an `Origin` (RFC 6454 §7), is the host that the request is for.
@@ -113,9 +124,12 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
 
     use super::*;
+    use crate::config::{Origin, Origins};
 
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -208,6 +222,36 @@ mod tests {
         assert!(!agreed(&[("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "websocket")]));
         assert!(!agreed(&[("connection", "upgrade"), ("upgrade", "websocket"), ("content-length", "5")]));
         assert!(!agreed(&[("connection", "upgrade"), ("upgrade", "websocket"), ("transfer-encoding", "chunked")]));
+    }
+
+    #[test]
+    fn a_cookie_comes_from_our_pages_or_those_that_cors_lets_bring_it() {
+        let own = Authority::parse(b"app.test");
+        let origin = forwarded::Origin::of("192.0.2.1".parse().unwrap(), true, own, forwarded::Claimed::default(), &[]);
+        let rules = |allow_origins: Origins, allow_credentials| Cors {
+            allow_origins,
+            allow_methods: None,
+            allow_headers: None,
+            expose_headers: None,
+            allow_credentials,
+            max_age: Duration::ZERO,
+        };
+        let friends = || Origins::These(vec![Origin::Exact("https://friend.test".to_owned())]);
+        let may = |pages: &[&str], cors: Option<&Cors>| {
+            let fields: Vec<_> = pages.iter().map(|page| ("origin", *page)).collect();
+            may_bring_cookies(&headers(&fields), &origin, cors)
+        };
+        let (with, without, any) = (rules(friends(), true), rules(friends(), false), rules(Origins::Any, false));
+        for cors in [None, Some(&with), Some(&without), Some(&any)] {
+            assert!(may(&[], cors), "no browser");
+            assert!(may(&["https://app.test"], cors));
+            for pages in [&["https://evil.test"][..], &["null"], &[""], &["https://app.test", "https://evil.test"]] {
+                assert!(!may(pages, cors), "{pages:?} {cors:?}");
+            }
+            let friend = cors.is_some_and(|cors| cors.allow_credentials);
+            assert_eq!(may(&["https://friend.test"], cors), friend, "{cors:?}");
+            assert!(!may(&["https://friend.test", "https://friend.test"], cors));
+        }
     }
 
     #[test]

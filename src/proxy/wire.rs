@@ -23,6 +23,7 @@ use super::framing::{Delimiter, Fault, Head, HeadReader};
 use super::http2::PREFACE;
 use super::line::{Line, Peer, Request};
 use super::patience::{Alarm, Patience};
+use super::socket;
 use crate::config::Limits;
 
 mod farewell;
@@ -112,12 +113,14 @@ impl Wire {
 
     /// Takes a connection over whose client may begin by speaking HTTP/2, with prior knowledge.
     pub(crate) fn undecided(stream: Stream, peer: Peer) -> Self {
-        Self { undecided: true, ..Self::new(stream, peer) }
+        let mut wire = Self::new(stream, peer);
+        wire.undecided = true;
+        wire
     }
 
     /// The connection, and what of it was read.
-    pub(crate) fn into_parts(self) -> (Stream, BytesMut) {
-        (self.stream, self.inbox)
+    pub(crate) fn into_parts(mut self) -> (Stream, BytesMut) {
+        (std::mem::replace(&mut self.stream, nothing()), self.inbox.split())
     }
 
     /// What goes beside the request in hand.
@@ -274,6 +277,20 @@ impl Wire {
             self.outbox.advance(count);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// What stands in the place of a connection that was taken.
+fn nothing() -> Stream {
+    Box::new(tokio::io::duplex(1).0)
+}
+
+/// However it ends, what was cut does not look whole: a body may have no other end than the connection's.
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.is_cut() {
+            socket::reset_when_closed(&self.stream);
+        }
     }
 }
 

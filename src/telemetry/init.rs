@@ -53,6 +53,9 @@ pub fn init(log: &Log) -> Guard {
     let clock = Arc::new(SystemClock::default());
     // It fails where somebody else logs already: that stays as it is.
     let _ = dispatch(*log, &level, clock, access, rest).try_init();
+    // Nobody hears more of the `log` crate (`targets`), and pingora ends its thread over a line at `trace` about an answer
+    // with a header that is no UTF-8.
+    log::set_max_level(log::LevelFilter::Info);
     Guard { _workers: vec![access_worker, rest_worker], dropped }
 }
 

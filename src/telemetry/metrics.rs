@@ -68,6 +68,17 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
+/// What the health checks say of one server.
+#[derive(Clone, Debug)]
+pub struct ServerHealth {
+    /// The backend's name.
+    pub backend: String,
+    /// One address of the server.
+    pub server: std::net::SocketAddr,
+    /// Whether it may take traffic.
+    pub healthy: bool,
+}
+
 impl Metrics {
     /// Makes the registry, and starts the thread that folds samples into buckets every few seconds, so that memory is
     /// bounded whether or not anybody scrapes. Not global: two gateways in one process count apart.
@@ -79,7 +90,7 @@ impl Metrics {
             builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets).unwrap_or_default();
         }
         let recorder = builder.build_recorder();
-        for metric in ALL {
+        for metric in ALL.iter().filter(|metric| metric.name != BACKEND_HEALTHY) {
             let (name, help) = (metric.name.into(), SharedString::from(metric.help));
             match metric.kind {
                 Kind::Counter => recorder.describe_counter(name, None, help),
@@ -159,12 +170,6 @@ impl Metrics {
         self.counter(BACKEND_RETRIES, &[("backend", or_dash(backend)), ("outcome", outcome)]).increment(1);
     }
 
-    /// Sets whether a server's health checks let it take traffic.
-    pub fn backend_health(&self, backend: &str, server: &str, healthy: bool) {
-        let labels = vec![Label::new("backend", or_dash(backend).to_owned()), Label::new("server", server.to_owned())];
-        self.recorder.register_gauge(&Key::from_parts(BACKEND_HEALTHY, labels), &METADATA).set(if healthy { 1.0 } else { 0.0 });
-    }
-
     /// Counts a reload of the configuration.
     pub fn reload(&self, outcome: &'static str) {
         self.named(RELOAD, outcome, "", &[("outcome", outcome)]);
@@ -186,11 +191,24 @@ impl Metrics {
     /// Everything in Prometheus' text format 0.0.4. Metrics that have no value yet show their name and type.
     #[must_use]
     pub fn render(&self) -> String {
+        self.render_with(&[])
+    }
+
+    /// The same, with how the servers are that there are now: nothing is said of those that a reload or a name has removed.
+    #[must_use]
+    pub fn render_with(&self, servers: &[ServerHealth]) -> String {
         let mut text = self.handle.render();
         for metric in ALL {
             if !text.contains(&format!("# TYPE {} ", metric.name)) {
                 // Writing to a string does not fail.
-                let _ = write!(text, "# HELP {0} {1}\n# TYPE {0} {2}\n\n", metric.name, metric.help, metric.kind.as_str());
+                let _ = writeln!(text, "# HELP {0} {1}\n# TYPE {0} {2}", metric.name, metric.help, metric.kind.as_str());
+                let servers = servers.iter().filter(|_| metric.name == BACKEND_HEALTHY);
+                for ServerHealth { backend, server, healthy } in servers {
+                    // Neither names nor addresses hold what would have to be escaped.
+                    let value = u8::from(*healthy);
+                    let _ = writeln!(text, "{BACKEND_HEALTHY}{{backend=\"{backend}\",server=\"{server}\"}} {value}");
+                }
+                text.push('\n');
             }
         }
         text

@@ -1,5 +1,8 @@
 //! Backends over TLS as an operator configures them: files beside gateway.toml, read again at a reload.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
 use crate::gateway::{Gateway, Setup};
 use crate::secure::{Authority, Server};
 
@@ -53,4 +56,24 @@ async fn a_route_names_an_https_or_h2c_backend_by_its_url() {
     assert_eq!(gateway.get("/a").await.body, "HTTP/2.0 on 0");
     assert_eq!(gateway.get("/b").await.status, 502, "there is no TLS there");
     assert_eq!(gateway.get("/c").await.body, "HTTP/1.1 on 2");
+}
+
+#[tokio::test]
+async fn a_header_that_is_no_utf8_reaches_the_client_as_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 4096]).await;
+            let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nX-Name: caf\xe9\r\nContent-Length: 2\r\n\r\nok").await;
+        }
+    });
+    let routes = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nauth = \"none\"\nbackend = \"http://{address}\"\n");
+    for level in ["info", "trace"] {
+        let gateway = Gateway::start(Setup::routes(&routes).env("RUST_LOG", level)).await;
+        let answer = gateway.http.get(format!("{}/x", gateway.url)).send().await.expect("an answer");
+        assert_eq!(answer.headers().get("x-name").map(http::HeaderValue::as_bytes), Some(&b"caf\xe9"[..]), "{level}");
+        assert_eq!(answer.text().await.expect("a body"), "ok");
+        assert!(!gateway.log().contains("panicked"), "{}", gateway.log());
+    }
 }

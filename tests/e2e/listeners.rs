@@ -176,3 +176,23 @@ async fn a_redirecting_listener_sends_what_was_judged_and_nothing_else() {
     assert!(gateway.log().contains("decision=redirect"), "{}", gateway.log());
     assert!(!gateway.log().contains("backend="), "nothing was proxied");
 }
+
+#[tokio::test]
+async fn a_redirecting_listener_serves_what_a_trusted_proxy_got_by_https() {
+    let (plain, redirecting) = (free_address(), free_address());
+    let listen = format!("[\"{plain}\", {{ address = \"{redirecting}\", redirect_to_https = true }}]");
+    let ask = |fields: &'static str| async move {
+        let head = format!("GET /a HTTP/1.1\r\nHost: shop.test\r\n{fields}Connection: close\r\n\r\n");
+        let answer = tcp(redirecting, &[head.as_bytes()]).await;
+        answer.split(' ').nth(1).expect("a status").to_owned()
+    };
+    {
+        let _gateway = start(&listen, |setup| setup.server("trusted_proxies = [\"127.0.0.0/8\"]")).await;
+        assert_eq!(ask("X-Forwarded-Proto: https\r\n").await, "200");
+        assert_eq!(ask("X-Forwarded-Proto: https, http\r\n").await, "308", "the last word is the proxy's own");
+        assert_eq!(ask("X-Forwarded-Proto: http\r\n").await, "308");
+        assert_eq!(ask("").await, "308");
+    }
+    let _gateway = start(&listen, |setup| setup.server("trusted_proxies = [\"10.0.0.0/8\"]")).await;
+    assert_eq!(ask("X-Forwarded-Proto: https\r\n").await, "308", "anybody can say so");
+}

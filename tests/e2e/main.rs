@@ -17,6 +17,7 @@ mod config;
 mod cors;
 mod credentials;
 mod demo;
+mod deploy;
 mod echo;
 mod encrypted;
 mod explain;
@@ -47,11 +48,14 @@ mod route_limits;
 #[path = "../support/secure.rs"]
 #[expect(dead_code, reason = "shared by tests that each use a part")]
 mod secure;
+mod secure_sockets;
 mod signing_keys;
 mod sockets;
 mod streaming;
 mod streams_end;
 mod tls;
 mod upgrade;
+mod upgrade_hazards;
+mod upgrade_streams;
 mod watch;
 mod websocket;

@@ -167,3 +167,17 @@ fn a_name_that_some_route_sets_is_not_kept() {
     assert_eq!(check.status.code(), Some(1), "{said}");
     assert!(said.contains("a.toml:4:12") && said.contains("keep_client_headers"), "{said}");
 }
+
+#[test]
+fn what_the_gateway_writes_itself_is_not_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("routes")).expect("made");
+    std::fs::write(dir.path().join("routes/a.toml"), "version = 1\n").expect("written");
+    for name in ["X-Real-IP", "X_Forwarded_For", "HTTP_X_REQUEST_ID", "X-Rewrite-URL", "x-api-key"] {
+        let config = format!("[identity]\nkeep_client_headers = [\"{name}\"]");
+        std::fs::write(dir.path().join("gateway.toml"), config).expect("written");
+        let check = portcullis_in(dir.path(), &["check"], "");
+        let said = String::from_utf8_lossy(&check.stderr);
+        assert!(check.status.code() == Some(1) && said.contains("gateway.toml:2:24") && said.contains(name), "{name}: {said}");
+    }
+}

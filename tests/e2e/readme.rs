@@ -28,9 +28,12 @@ guides! {
     the_guide_to_putting_it_in_front_of_something_works = "docs/in-front-of.md",
     the_guide_to_a_public_address_works = "docs/tls.md",
     the_guide_to_upgrades_works = "docs/upgrade.md",
+    the_guide_to_websockets_works = "docs/websocket.md",
     the_guide_to_keys_works = "docs/keys.md",
     the_guide_to_policy_tests_works = "docs/policy-tests.md",
     the_guide_to_explain_works = "docs/explain.md",
+    the_guide_to_sidecars_works = "docs/sidecar.md",
+    the_guide_to_load_balancers_works = "docs/behind-a-load-balancer.md",
 }
 
 #[test]
@@ -43,4 +46,41 @@ fn every_document_with_commands_to_paste_is_pasted() {
             assert!(TESTED.contains(&path.as_str()), "{path} has commands that no test pastes");
         }
     }
+}
+
+#[test]
+fn the_index_names_every_document_and_links_lead_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let index = document("docs/README.md");
+    let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
+    for entry in std::fs::read_dir(root.join("docs")).expect("docs").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".md") {
+            assert!(name == "README.md" || index.contains(&format!("]({name})")), "docs/README.md does not name {name}");
+            pages.push(format!("docs/{name}"));
+        }
+    }
+    for page in pages {
+        let text = document(&page);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            if file.contains("://") {
+                continue;
+            }
+            let file = if file.is_empty() { root.join(&page) } else { root.join(&page).parent().expect("a folder").join(file) };
+            assert!(file.exists(), "{page} links to {target}, which is not there");
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(&file).expect("a document");
+                let headings: Vec<_> = text.lines().filter_map(anchor).collect();
+                assert!(headings.iter().any(|known| known == heading), "{page} links to {target}, which has no such heading");
+            }
+        }
+    }
+}
+
+/// A heading as links name it.
+fn anchor(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' ')?;
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    Some(kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect())
 }

@@ -97,9 +97,14 @@ pub(crate) async fn ends(socket: &mut Socket) {
 
 /// A handshake's bytes.
 pub(crate) fn handshake(path: &str, more: &str) -> String {
+    format!("{}{more}\r\n", asking(path))
+}
+
+/// The same, with room for more fields.
+pub(crate) fn asking(path: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: gateway.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     )
 }
 

@@ -1,16 +1,17 @@
 //! An open stream ends when its credential or session is revoked, or has ended by itself.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use crate::gateway::{Gateway, Setup};
 use crate::redis::RedisServer;
 use crate::revocation::{access, log_out};
-use crate::sockets::{Socket, echoes, echoing, ends, open, open_as, rest, until};
+use crate::sockets::{AGREED, Socket, asking, echoes, echoing, ends, open, open_as, rest, until};
 
 async fn gateway(route: &str, sections: &str) -> Gateway {
     let backend = echoing().await;
@@ -62,13 +63,21 @@ async fn revoke(gateway: &Gateway, how: &str, tokens: &Value) {
             let answer = gateway.request("POST", "/auth/logout").bearer_auth(access(tokens)).json(&body);
             assert_eq!(gateway.send(answer).await.status, 204);
         }
+        "a replayed refresh token" => {
+            let refresh = async |tokens: &Value| {
+                gateway.post("/auth/refresh", &serde_json::json!({ "refresh_token": tokens["refresh_token"] })).await
+            };
+            let second = refresh(tokens).await.json();
+            let third = refresh(&second).await;
+            assert_eq!((third.status, refresh(tokens).await.status), (200, 401));
+        }
         other => panic!("{other}"),
     }
 }
 
 #[tokio::test]
 async fn every_way_to_revoke_ends_it() {
-    for how in ["the session by its id", "all sessions", "roles", "the account", "everywhere"] {
+    for how in ["the session by its id", "all sessions", "roles", "the account", "everywhere", "a replayed refresh token"] {
         let gateway = gateway("", "").await;
         let tokens = gateway.login("alice").await;
         let mut socket = open_as(&gateway, "/a", access(&tokens)).await;
@@ -90,6 +99,43 @@ async fn a_revoked_key_ends_its_streams_and_no_others() {
     gateway.cli(&["key", "revoke", gone["id"].as_str().expect("an id")], "");
     ends(&mut ended).await;
     assert!(echoes(&mut other, "still here").await);
+}
+
+#[tokio::test]
+async fn with_its_key() {
+    let gateway = gateway("", "").await;
+    let create = |name, more: &[&str]| {
+        let usual = ["key", "create", "--owner", "alice", "--name", name];
+        gateway.cli(&[&usual[..], more].concat(), "").trim().to_owned()
+    };
+    let (brief, lasting) = (create("brief", &["--expires-in", "4s"]), create("lasting", &[]));
+    let (mut ended, _) = open(&gateway, "/a", &[("x-api-key", &brief)]).await.expect("a WebSocket");
+    let (mut lives, _) = open(&gateway, "/b", &[("x-api-key", &lasting)]).await.expect("a WebSocket");
+    ends(&mut ended).await;
+    gateway.until("the log says why", || async { gateway.log().contains("reason=expired") }).await;
+    assert!(echoes(&mut lives, "still here").await);
+}
+
+#[tokio::test]
+async fn what_waits_for_its_answer_gets_none_once_it_is_revoked() {
+    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = backend.local_addr().expect("its address");
+    let route = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n");
+    let gateway = Gateway::start(Setup::routes(route).with("[login]\nrate_limit = \"100000/1s\"\n")).await;
+    gateway.user("alice", &[]);
+    for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret", "HTTP/1.1 204 No Content\r\nX-Secret: secret\r\n\r\n"] {
+        let tokens = gateway.login("alice").await;
+        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        let request = format!("GET /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", access(&tokens));
+        client.write_all(request.as_bytes()).await.expect("sent");
+        let (mut server, _) = backend.accept().await.expect("a connection");
+        until(&mut server, "\r\n\r\n").await;
+        // What is answered at once is not watched.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        log_out(&gateway, &tokens).await;
+        server.write_all(answer.as_bytes()).await.expect("sent");
+        assert_eq!(rest(&mut client).await, "");
+    }
 }
 
 #[tokio::test]
@@ -162,6 +208,57 @@ async fn a_download_that_is_cut_does_not_look_whole() {
 }
 
 #[tokio::test]
+async fn a_cut_is_a_reset_so_that_what_ends_with_its_connection_does_not_look_whole() {
+    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = backend.local_addr().expect("its address");
+    let route = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n");
+    let gateway = Gateway::start(Setup::routes(route).with("[login]\nrate_limit = \"100000/1s\"\n")).await;
+    gateway.user("alice", &[]);
+    let download = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n".to_owned();
+    for (request, answer) in [("GET /x HTTP/1.0\r\nHost: x\r\n".to_owned(), download), (asking("/x"), format!("{AGREED}first"))] {
+        let tokens = gateway.login("alice").await;
+        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        let request = format!("{request}Authorization: Bearer {}\r\n\r\n", access(&tokens));
+        client.write_all(request.as_bytes()).await.expect("sent");
+        let (mut server, _) = backend.accept().await.expect("a connection");
+        until(&mut server, "\r\n\r\n").await;
+        server.write_all(answer.as_bytes()).await.expect("sent");
+        until(&mut client, "first").await;
+        log_out(&gateway, &tokens).await;
+        let end = client.read_u8().await.expect_err("an end");
+        assert_eq!(end.kind(), ErrorKind::ConnectionReset, "{request}");
+        assert_eq!(rest(&mut server).await, "", "the backend's connection ends too");
+    }
+}
+
+#[tokio::test]
+async fn what_a_slow_client_has_not_taken_by_the_204_it_never_gets() {
+    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = backend.local_addr().expect("its address");
+    let route = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n");
+    let gateway = Gateway::start(Setup::routes(route)).await;
+    gateway.user("alice", &[]);
+    let tokens = gateway.login("alice").await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small window");
+    let mut client = socket.connect(gateway.address).await.expect("connected");
+    let request = format!("{}Authorization: Bearer {}\r\n\r\n", asking("/x"), access(&tokens));
+    client.write_all(request.as_bytes()).await.expect("sent");
+    let (mut server, _) = backend.accept().await.expect("a connection");
+    until(&mut server, "\r\n\r\n").await;
+    server.write_all(AGREED.as_bytes()).await.expect("sent");
+    until(&mut client, "\r\n\r\n").await;
+    let chunk = vec![b'x'; 64 * 1024];
+    while let Ok(sent) = tokio::time::timeout(Duration::from_millis(500), server.write_all(&chunk)).await {
+        sent.expect("sent");
+    }
+    log_out(&gateway, &tokens).await;
+    assert_eq!(rest(&mut server).await, "", "cut, though nobody reads");
+    let late = rest(&mut client).await.len();
+    assert!(late < chunk.len(), "{late} bytes came that the kernel held");
+}
+
+#[tokio::test]
 async fn an_upload_that_is_cut_reaches_the_backend_no_further() {
     let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = backend.local_addr().expect("its address");
@@ -228,8 +325,9 @@ fn told(what: &str, took: &[Duration]) -> String {
 
 #[tokio::test]
 async fn on_every_replica_with_redis_and_without() {
-    let redis = RedisServer::start();
-    for redis in [Some(&redis), None] {
+    let mut server = RedisServer::start();
+    for kind in ["with Redis", "with Redis, which is killed", "without Redis"] {
+        let redis = (kind != "without Redis").then_some(&server);
         let backend = echoing().await;
         let sections = redis.map_or_else(String::new, |redis| format!("[redis]\nurl = \"{}\"\n", redis.url()));
         let setup = || {
@@ -240,17 +338,20 @@ async fn on_every_replica_with_redis_and_without() {
         let one = Gateway::start_with_keys(setup(), tempfile::tempdir().expect("a folder")).await;
         let two = Gateway::start(setup().beside(&one)).await;
         one.user("alice", &[]);
-        let count = if redis.is_some() { 200 } else { 10 };
+        let count = if kind == "with Redis" { 200 } else { 10 };
         let mut others = many(5, &two).await;
         let here = many(count, &one).await;
         let took = cut(&one, here).await;
         println!("{}", told("the answering replica", &took));
         assert_eq!(took.last(), Some(&Duration::ZERO), "behind the 204 nothing passes");
         let there = many(count, &two).await;
+        if kind == "with Redis, which is killed" {
+            server.kill();
+        }
         let took = cut(&one, there).await;
-        let (which, half) = (if redis.is_some() { "with Redis" } else { "without Redis" }, took[took.len() / 2]);
-        println!("{}", told(&format!("another replica, {which}"), &took));
-        assert!(redis.is_none() || half < Duration::from_millis(200), "the store alone would take longer: {half:?}");
+        let half = took[took.len() / 2];
+        println!("{}", told(&format!("another replica, {kind}"), &took));
+        assert!(kind != "with Redis" || half < Duration::from_millis(200), "the store alone would take longer: {half:?}");
         for (_, socket) in &mut others {
             assert!(echoes(socket, "of another session").await);
         }

@@ -190,7 +190,9 @@ async fn answer(request: Request<Incoming>, connection: usize, state: Arc<State>
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     if path == "/healthz" {
-        let status = u16::try_from(state.health.load(Ordering::SeqCst)).unwrap();
+        // As nginx does: HTTP/2 without a scheme and an authority is no request.
+        let is_whole = parts.version != Version::HTTP_2 || (parts.uri.scheme().is_some() && parts.uri.authority().is_some());
+        let status = if is_whole { u16::try_from(state.health.load(Ordering::SeqCst)).unwrap() } else { 400 };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
         return Ok(Response::builder().status(status).body(Full::new(Bytes::new()).boxed()).unwrap());
     }

@@ -79,6 +79,12 @@ impl From<StoreError> for AdminError {
             StoreError::Taken(field) => {
                 Self::Taken(format!("the {field} is taken: usernames and e-mail addresses share one namespace, choose another"))
             }
+            StoreError::NotFound(what @ ("session" | "user")) => {
+                Self::NotFound(format!("there is no such {what}: `portcullis {what} list` shows all"))
+            }
+            StoreError::NotFound("API key") => {
+                Self::NotFound("there is no such API key: `portcullis key list` shows all".to_owned())
+            }
             StoreError::NotFound(what) => Self::NotFound(format!("there is no such {what}")),
             error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => Self::Unavailable(error.to_string()),
         }

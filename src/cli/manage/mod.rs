@@ -17,7 +17,7 @@ use super::args::{ConfigArg, Key, Session, SigningKey, User};
 use super::output::tell;
 use super::{Colors, Failure};
 use crate::accounts::admin::{Admin, AdminError, Publisher, StoreOnly};
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, Environment, Report};
 use crate::domain::{Clock, Entry, SystemClock, SystemEntropy, UserId};
 use crate::password::Pool;
 use crate::revocation;
@@ -53,11 +53,14 @@ pub(super) fn signing_key(command: &SigningKey) -> Result<(), Failure> {
 pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     match config::load(path, &Environment::of_process()) {
         Ok(loaded) => Ok(loaded.config),
-        Err(report) => {
-            tell(&report.render(Colors::of_process().err));
-            Err(Failure::wrong(format!("the configuration is not good; `portcullis check -c {}` says the same", path.display())))
-        }
+        Err(report) => Err(bad(path, &report)),
     }
+}
+
+/// Tells all that is wrong with the configuration at `path`, on stderr.
+pub(super) fn bad(path: &Path, report: &Report) -> Failure {
+    tell(&report.render(Colors::of_process().err));
+    Failure::wrong(format!("the configuration is not good; `portcullis check -c {}` says the same", path.display()))
 }
 
 /// Runs `work` on the accounts of the configuration.

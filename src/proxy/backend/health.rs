@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::Uri;
 use http::header::{HOST, USER_AGENT};
 use pingora_core::connectors::http::Connector;
 use pingora_http::RequestHeader;
@@ -76,7 +77,6 @@ impl Checker {
                 Err(cause) => tracing::warn!(backend, server, %address, cause, "a server is unhealthy and left out"),
             }
         }
-        self.shared.metrics.backend_health(backend, &address.to_string(), target.state.is_healthy());
     }
 
     /// GET, over the backend's scheme and with its TLS; 2xx and 3xx are good.
@@ -88,7 +88,15 @@ impl Checker {
         let connector = self.connector.get_or_init(|| Connector::new(None));
         let (mut session, _) = connector.get_http_session(&peer).await.map_err(said)?;
         let mut request = RequestHeader::build("GET", health.path.as_bytes(), None).map_err(said)?;
-        request.insert_header(HOST, target.server.address.as_str()).map_err(said)?;
+        let host = target.server.address.as_str();
+        if session.as_http2().is_some() {
+            // Without `:scheme` and `:authority` it is no request of HTTP/2 (RFC 9113 §8.3.1), and nginx answers 400.
+            let scheme = if peer.is_tls() { "https" } else { "http" };
+            let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(health.path.as_str()).build();
+            request.set_uri(uri.map_err(|error| error.to_string())?);
+        } else {
+            request.insert_header(HOST, host).map_err(said)?;
+        }
         request.insert_header(USER_AGENT, "portcullis-health").map_err(said)?;
         session.write_request_header(Box::new(request)).await.map_err(said)?;
         session.finish_request_body().await.map_err(said)?;

@@ -17,6 +17,9 @@ impl Shutdown for Wire {
     async fn shutdown(&mut self) {
         // pingora closes here while a client may still send: it gets a chance to read what it was told.
         self.linger().await;
+        if self.is_cut() {
+            return;
+        }
         Shutdown::shutdown(&mut *self.stream).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem::{replace, take};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +11,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use pingora_core::protocols::Stream;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
-use super::Wire;
+use super::{Wire, nothing};
 use crate::proxy::line::Line;
+use crate::proxy::socket;
 
 /// What is held of each direction, at most.
 const BUFFER: usize = 8 * 1024;
@@ -42,8 +44,8 @@ impl Wire {
     pub(super) fn poll_tunnel(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some((tunnel, line)) = self.line.as_ref().and_then(|line| Some((line.take_tunnel()?, Arc::clone(line)))) {
             // The connection is the tunnel's from here on; what is left in its place is nothing.
-            let client = std::mem::replace(&mut self.stream, Box::new(tokio::io::duplex(1).0));
-            let (answer, early) = (self.outbox.split().freeze(), self.inbox.split().freeze());
+            let client = replace(&mut self.stream, nothing());
+            let (answer, early) = (take(&mut self.outbox).freeze(), take(&mut self.inbox).freeze());
             self.tunnel = Some(Box::pin(run(client, answer, early, tunnel, line)));
         }
         match &mut self.tunnel {
@@ -53,9 +55,53 @@ impl Wire {
     }
 }
 
+/// One side of a tunnel: not a byte goes in or out of it once its line is cut, also in the middle of what was begun.
+struct Side {
+    stream: Stream,
+    line: Arc<Line>,
+}
+
+impl Side {
+    fn stream(&mut self) -> io::Result<Pin<&mut Stream>> {
+        match self.line.is_cut() {
+            None => Ok(Pin::new(&mut self.stream)),
+            Some(_) => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+}
+
+impl AsyncRead for Side {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Side {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(cx)
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        if self.line.is_cut().is_some() {
+            socket::reset_when_closed(&self.stream);
+        }
+    }
+}
+
 /// Passes `answer` and what the backend has said to the client, `early` to the backend, and then all that comes.
 async fn run(client: Stream, answer: Bytes, early: Bytes, tunnel: Tunnel, line: Arc<Line>) {
-    let ((client_in, client_out), (backend_in, backend_out)) = (split(client), split(tunnel.backend));
+    let side = |stream| split(Side { stream, line: Arc::clone(&line) });
+    let ((client_in, client_out), (backend_in, backend_out)) = (side(client), side(tunnel.backend));
     let up = pump(client_in, backend_out, Bytes::new(), early, &line.up);
     let down = pump(backend_in, client_out, answer, tunnel.said, &line.down);
     let mut both = pin!(both(up, down, &line));
@@ -84,8 +130,8 @@ async fn last_words(mut rest: Pin<&mut impl Future<Output = io::Result<()>>>, pa
 /// One direction, until its source has ended: then its other side is told so. `head` goes first, and what the source has
 /// said `already`.
 async fn pump(
-    mut from: ReadHalf<Stream>,
-    mut to: WriteHalf<Stream>,
+    mut from: ReadHalf<Side>,
+    mut to: WriteHalf<Side>,
     head: Bytes,
     already: Bytes,
     passed: &AtomicU64,
