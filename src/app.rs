@@ -9,6 +9,7 @@ mod inspect;
 mod live;
 mod parts;
 mod sample;
+mod start_error;
 mod watch;
 
 use std::io;
@@ -22,18 +23,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::config::{Config, Environment, Listener, Report};
-use crate::credential::KeyError;
 use crate::policy::RouteTable;
-use crate::proxy::identity::IdentityError;
 use crate::proxy::live::Shared;
-use crate::proxy::serve::{self, Running, ServeError};
+use crate::proxy::serve::{self, Running};
 use crate::revocation::Revocations as _;
-use crate::store::StoreError;
 use handover::{Offer, Taken};
 pub use inspect::{Answer, InspectError, inspect};
 pub use live::Loaded;
 use parts::Parts;
 pub use sample::{Sample, start as start_sample};
+pub use start_error::{StartError, told};
 pub use watch::Watch;
 
 /// How long a gateway that takes another's place has to become ready.
@@ -41,33 +40,6 @@ const READY: Duration = Duration::from_secs(30);
 
 /// Routes that a log line names at most.
 const NAMED: usize = 10;
-
-/// Why the gateway did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// gateway.toml or a route file is wrong: every error there is.
-    Config(Report),
-    /// The store's URL is none that can be used.
-    Store(StoreError),
-    /// The signing keys can't be used.
-    Keys(KeyError),
-    /// Identity headers can't be made as configured.
-    Identity(IdentityError),
-    /// Redis' URL is none that can be used.
-    Redis(String),
-    /// An address can't be listened on.
-    Serve(ServeError),
-    /// The gateway that runs can't be replaced.
-    Upgrade(String),
-    /// The machine gives no threads or signals.
-    System(io::Error),
-}
-
-impl From<Report> for StartError {
-    fn from(report: Report) -> Self {
-        Self::Config(report)
-    }
-}
 
 /// What a gateway that starts has to do with others on the same configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,21 +283,6 @@ fn tell_observed(table: &RouteTable) {
 /// Reads the configuration and the routes at `file`: all good, or every error there is.
 pub fn load(file: &Path, environment: &Environment) -> Result<Loaded, Report> {
     live::load(file, environment)
-}
-
-/// A start error as the log and the terminal tell it.
-#[must_use]
-pub fn told(error: &StartError) -> String {
-    match error {
-        StartError::Config(report) => format!("\n{}", report.render(false)),
-        StartError::Store(error) => format!("store.url: {error}"),
-        StartError::Keys(error) => error.to_string(),
-        StartError::Identity(error) => error.to_string(),
-        StartError::Redis(error) => format!("redis.url: {error}"),
-        StartError::Upgrade(error) => format!("--upgrade: {error}; the gateway that runs goes on as before"),
-        StartError::Serve(error) => format!("{error}; [server].listen and [server].admin_listen name the addresses"),
-        StartError::System(error) => error.to_string(),
-    }
 }
 
 /// Keys that a reload cannot change, and that differ.

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::credential::{Accepted, ApiKey, ApiKeyScheme, KeyError, Outcome, Presented, Scheme, cookie};
 use crate::domain::secret::ExposeSecret as _;
 use crate::domain::{Clock, Concern, CredentialKind, Principal, SystemClock, SystemEntropy};
+use crate::limit::RouteLimits;
 use crate::policy::file::Everything;
 use crate::proxy::explain::{Explanation, Question, explain};
 use crate::proxy::identity::IdentityError;
@@ -70,10 +71,12 @@ pub fn inspect(everything: Everything, mut question: Question, supposed: Option<
             present(&principal, &config, &mut question);
             sources.schemes.push(Arc::new(Supposed(principal)));
         }
-        None if presents_something(&config, &question) => sources = runtime.block_on(Sources::open(&config, &clock, &runtime))?,
+        None if question.presents_something(&config) => sources = runtime.block_on(Sources::open(&config, &clock, &runtime))?,
         None => {}
     }
-    let mut live = Live::new(Arc::clone(&config), table, sources.schemes, axum::Router::new())?;
+    let live = Live::new(Arc::clone(&config), table, sources.schemes, axum::Router::new())?;
+    // Counts of its own: what asks must use nothing up, nor ask Redis.
+    let mut live = live.limited(&RouteLimits::new(Arc::clone(&clock)));
     if let Ok((keys, _)) = live::bearer(&config, &clock) {
         live = live.asserting(keys, Arc::clone(&clock), Arc::new(SystemEntropy));
     }
@@ -130,12 +133,6 @@ async fn within<T>(asked: impl Future<Output = store::StoreResult<T>>) -> Result
         Ok(answer) => answer.map_err(|error| InspectError::Store(error.to_string())),
         Err(_) => Err(InspectError::Store("it does not answer".to_owned())),
     }
-}
-
-/// Whether there is a credential to be judged.
-fn presents_something(config: &Config, question: &Question) -> bool {
-    let in_query = || config.api_keys.query_parameter.is_some() && question.target.contains(&b'?');
-    question.headers.contains_key(AUTHORIZATION) || question.headers.contains_key(config.api_keys.header.as_str()) || in_query()
 }
 
 /// Makes the question come with what stands for the supposed caller's credential.

@@ -6,6 +6,13 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod manage;
+
+pub use manage::{
+    Key, KeyCreate, KeyRevoke, Listing, Session, SessionList, SessionRevoke, SigningKey, User, UserAdd, UserName,
+    UserSetAttribute, UserSetPassword, UserSetRoles, UserSetScopes, UserShow,
+};
+
 /// Where the configuration is if nobody says so.
 pub const DEFAULT_CONFIG: &str = "./gateway.toml";
 
@@ -216,6 +223,9 @@ pub struct Explain {
     /// Who connects.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub client: std::net::IpAddr,
+    /// To which of `server.listen`, which may send to HTTPS [default: one that does not; TLS as the URL says].
+    #[arg(long, value_name = "ADDRESS")]
+    pub listener: Option<String>,
 }
 
 /// The kinds of credential.
@@ -298,252 +308,4 @@ pub struct Completions {
 pub struct Man {
     #[command(flatten)]
     pub config: UnreadConfigArg,
-}
-
-/// `user …`
-#[derive(Debug, Subcommand)]
-pub enum User {
-    /// Add an account.
-    Add(UserAdd),
-    /// List all accounts.
-    List(Listing),
-    /// Show one account.
-    Show(UserShow),
-    /// Lock an account out: its tokens, sessions and keys are dead at once.
-    Disable(UserName),
-    /// Let a disabled account in again.
-    Enable(UserName),
-    /// Delete an account with its sessions and keys.
-    Delete(UserName),
-    /// Set a password; all sessions of the account end.
-    SetPassword(UserSetPassword),
-    /// Set the roles, comma-separated; "" takes all away.
-    SetRoles(UserSetRoles),
-    /// Set the scopes that the account has beside its roles', separated by spaces; "" takes all away.
-    SetScopes(UserSetScopes),
-    /// Set or remove attributes, which routes' conditions and identity headers can ask for; older access tokens are dead.
-    SetAttribute(UserSetAttribute),
-}
-
-/// A listing.
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct Listing {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    #[command(flatten)]
-    pub format: FormatArg,
-}
-
-/// `user add`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct UserAdd {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    #[command(flatten)]
-    pub format: FormatArg,
-    /// The username: 1 to 64 letters, digits and ._-+@
-    pub name: String,
-    /// The e-mail address; it counts as verified.
-    #[arg(long, value_name = "E")]
-    pub email: Option<String>,
-    /// The full name.
-    #[arg(long, value_name = "N")]
-    pub full_name: Option<String>,
-    /// Roles, comma-separated; without any, the default role of the configuration.
-    #[arg(long, value_name = "A,B")]
-    pub roles: Option<String>,
-    /// Scopes beside the roles', separated by spaces.
-    #[arg(long, value_name = "X Y")]
-    pub scopes: Option<String>,
-    /// An attribute; may be given several times, and with one name several times for a list.
-    #[arg(long = "attribute", value_name = "K=V")]
-    pub attributes: Vec<String>,
-    /// A machine's account, without a password.
-    #[arg(long, conflicts_with = "password_stdin")]
-    pub service: bool,
-    /// Read the password from the first line of stdin.
-    #[arg(long)]
-    pub password_stdin: bool,
-}
-
-/// `user show`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct UserShow {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    #[command(flatten)]
-    pub format: FormatArg,
-    /// Username or e-mail address.
-    pub name: String,
-}
-
-/// `user disable|enable|delete`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct UserName {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    /// Username or e-mail address.
-    pub name: String,
-}
-
-/// `user set-password`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct UserSetPassword {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    /// Username or e-mail address.
-    pub name: String,
-    /// Read the password from the first line of stdin.
-    #[arg(long)]
-    pub password_stdin: bool,
-}
-
-/// `user set-roles`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct UserSetRoles {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    /// Username or e-mail address.
-    pub name: String,
-    /// Roles, comma-separated.
-    #[arg(value_name = "A,B")]
-    pub roles: String,
-}
-
-/// `user set-scopes`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct UserSetScopes {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    /// Username or e-mail address.
-    pub name: String,
-    /// Scopes, separated by spaces.
-    #[arg(value_name = "X Y")]
-    pub scopes: String,
-}
-
-/// `user set-attribute`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct UserSetAttribute {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    /// Username or e-mail address.
-    pub name: String,
-    /// tenant=a1 sets a text, groups=a groups=b a list, tenant= removes; what begins with a bracket or brace is JSON.
-    #[arg(value_name = "K=V", required = true)]
-    pub attributes: Vec<String>,
-}
-
-/// `key …`
-#[derive(Debug, Subcommand)]
-pub enum Key {
-    /// Make an API key and print it: it is not shown again.
-    Create(KeyCreate),
-    /// Take over a key that clients have already, whatever its form: from stdin, kept as its hash. Prints its id.
-    Import(KeyCreate),
-    /// List API keys.
-    List(Listing),
-    /// Revoke an API key.
-    Revoke(KeyRevoke),
-}
-
-/// `key create`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct KeyCreate {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    #[command(flatten)]
-    pub format: FormatArg,
-    /// Whose rights bound it: username or e-mail address.
-    #[arg(long, value_name = "NAME")]
-    pub owner: String,
-    /// What to call it.
-    #[arg(long, value_name = "LABEL")]
-    pub name: String,
-    /// What it may do, separated by spaces; never more than its owner.
-    #[arg(long, value_name = "X Y")]
-    pub scopes: Option<String>,
-    /// When it ends, such as 30d [default: never].
-    #[arg(long, value_name = "SPAN", value_parser = span)]
-    pub expires_in: Option<std::time::Duration>,
-    /// A network it may be used from; may be given several times [default: any].
-    #[arg(long = "allow", value_name = "CIDR", value_parser = network)]
-    pub allow: Vec<String>,
-}
-
-/// `key revoke`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct KeyRevoke {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    /// The key's id: the 26 characters behind ptc_, or what `key import` printed.
-    pub id: String,
-}
-
-/// `session …`
-#[derive(Debug, Subcommand)]
-pub enum Session {
-    /// List live sessions.
-    List(SessionList),
-    /// End a session, or all of a user's.
-    Revoke(SessionRevoke),
-}
-
-/// `session list`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct SessionList {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    #[command(flatten)]
-    pub format: FormatArg,
-    /// Only this user's: username or e-mail address.
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-}
-
-/// `session revoke`
-#[derive(Args, Debug)]
-#[group(id = "which", required = true, multiple = false, args = ["id", "user"])]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct SessionRevoke {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    /// The session's id.
-    pub id: Option<String>,
-    /// All of this user's: username or e-mail address.
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-}
-
-/// `signing-key …`
-#[derive(Debug, Subcommand)]
-pub enum SigningKey {
-    /// List the signing keys and what each does.
-    List(Listing),
-    /// Make a key that follows the others; running gateways read it at a reload.
-    Rotate(Listing),
-}
-
-fn span(text: &str) -> Result<std::time::Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(span) if span.is_zero() => Err("write a span longer than zero, such as 30d".into()),
-        Ok(span) => Ok(span),
-        Err(_) => Err("write a number and a unit, such as 12h or 30d".into()),
-    }
-}
-
-fn network(text: &str) -> Result<String, String> {
-    let network = text.parse::<ipnet::IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into));
-    network.map(|network| network.trunc().to_string()).map_err(|_| "write a network, such as 10.0.0.0/8".into())
 }

@@ -3,8 +3,6 @@
 mod json;
 mod text;
 
-use std::io::IsTerminal as _;
-
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -14,25 +12,26 @@ use super::args::{Explain, Format};
 use super::check::refused;
 use super::manage::{attributes, scopes, words};
 use super::output::{put, tell};
-use super::{Exit, Failure, password};
+use super::{Colors, Exit, Failure, password};
 use crate::app::{self, InspectError};
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, Listener};
 use crate::credential::peek;
 use crate::domain::secret::ExposeSecret as _;
 use crate::domain::{CredentialKind, Issuer, Principal};
 use crate::policy::file::{load_untested, usual_scopes};
+use crate::policy::target::Authority;
 use crate::proxy::explain::{Conclusion, Question};
 
 /// Explains what the arguments ask about.
-pub(super) fn explain(args: &Explain, colors: bool) -> Result<(), Failure> {
+pub(super) fn explain(args: &Explain, colors: Colors) -> Result<(), Failure> {
     let path = &args.config.config;
     let everything = load_untested(path, &Environment::of_process()).map_err(|report| {
-        tell(&refused(path, &report, std::io::stderr().is_terminal()));
+        tell(&refused(path, &report, colors.err));
         Failure { exit: Exit::Wrong, message: String::new() }
     })?;
     let config = everything.config.clone();
     let supposed = supposed(args, &config)?;
-    let question = question(args)?;
+    let question = question(args, &config)?;
     let answer = app::inspect(everything, question.clone(), supposed.clone()).map_err(|error| Failure {
         exit: match error {
             InspectError::Store(_) | InspectError::System(_) => Exit::CouldNot,
@@ -43,10 +42,10 @@ pub(super) fn explain(args: &Explain, colors: bool) -> Result<(), Failure> {
     let told = Told { question, url: shown_url(&args.url, &config), answer, supposed };
     match args.format.format {
         Format::Json => put(&format!("{:#}\n", json::render(&told)))?,
-        Format::Text => put(&text::render(&told, colors))?,
+        Format::Text => put(&text::render(&told, colors.out))?,
     }
     match told.answer.explanation.conclusion {
-        Conclusion::Own | Conclusion::Allowed(_) => Ok(()),
+        Conclusion::Own | Conclusion::Redirected(_) | Conclusion::Preflight(_) | Conclusion::Allowed(_) => Ok(()),
         Conclusion::Refused { .. } => Err(Failure { exit: Exit::Wrong, message: String::new() }),
     }
 }
@@ -84,7 +83,7 @@ fn shown_url(url: &str, config: &Config) -> String {
     format!("{path}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"))
 }
 
-fn question(args: &Explain) -> Result<Question, Failure> {
+fn question(args: &Explain, config: &Config) -> Result<Question, Failure> {
     let method = Method::from_bytes(args.method.as_bytes())
         .map_err(|_| usage(format!("`{}` is no method; write it as: portcullis explain GET /orders/7", args.method)))?;
     let lower = args.url.to_ascii_lowercase();
@@ -92,6 +91,7 @@ fn question(args: &Explain) -> Result<Question, Failure> {
     if !absolute && lower.split(['/', '?']).next().is_some_and(|host| host.contains('.')) {
         return Err(usage(format!("`{0}` is neither a URL nor a path; write https://{0}, or begin with a slash", args.url)));
     }
+    let listener = args.listener.as_deref().map(|name| listener(name, config)).transpose()?;
     let (mut headers, mut hosts) = (HeaderMap::new(), Vec::new());
     for line in &args.headers {
         let (name, value) =
@@ -113,13 +113,33 @@ fn question(args: &Explain) -> Result<Question, Failure> {
         value.set_sensitive(true);
         headers.append(AUTHORIZATION, value);
     }
+    if hosts.is_empty() {
+        hosts.extend(host(&args.url).map(Bytes::copy_from_slice));
+    }
     Ok(Question {
         method,
         target: Bytes::copy_from_slice(args.url.as_bytes()),
         hosts,
         headers,
         client: args.client,
-        tls: lower.starts_with("https://"),
+        tls: listener.map_or_else(|| lower.starts_with("https://"), |listener| listener.tls),
+        redirect: listener.is_some_and(|listener| listener.redirect_to_https),
+    })
+}
+
+/// The `Host` that a client of this URL sends; nothing where it names none that is one.
+fn host(url: &str) -> Option<&[u8]> {
+    let rest = url.split_once("://").filter(|_| !url.starts_with('/'))?.1;
+    let authority = rest.split(['/', '?', '#']).next()?.as_bytes();
+    Authority::parse(authority).map(|_| authority)
+}
+
+/// The listener at this address of `server.listen`.
+fn listener<'a>(name: &str, config: &'a Config) -> Result<&'a Listener, Failure> {
+    let all = &config.server.listen;
+    all.iter().find(|listener| listener.address.to_string() == name).ok_or_else(|| {
+        let names = all.iter().map(|listener| listener.address.to_string()).collect::<Vec<_>>().join(", ");
+        usage(format!("there is no listener `{name}`; there are {names}"))
     })
 }
 

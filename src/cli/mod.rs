@@ -88,8 +88,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<(), Failure> {
-    // https://no-color.org: set to anything, it says no.
-    let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colors = Colors::of_process();
     match command {
         Command::Run(args) => run::run(&args),
         Command::Ready(args) => ready::ready(&args),
@@ -97,11 +96,11 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Init(args) => init::init(&args),
         Command::Check(args) => {
             let format = args.format.format.into();
-            report(&check::check(&args.config.config, format, args.strict, colors, &Environment::of_process()))
+            report(&check::check(&args.config.config, format, args.strict, colors.err, &Environment::of_process()))
         }
         Command::Routes(args) => {
             let format = args.format.format.into();
-            report(&routes::routes(&args.config.config, format, colors, &Environment::of_process()))
+            report(&routes::routes(&args.config.config, format, colors.err, &Environment::of_process()))
         }
         Command::Explain(args) => explain::explain(&args, colors),
         Command::Test(args) => {
@@ -115,6 +114,23 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Key(command) => manage::key(command),
         Command::Session(command) => manage::session(command),
         Command::SigningKey(command) => manage::signing_key(&command),
+    }
+}
+
+/// Where colours may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colors {
+    /// On stdout.
+    pub out: bool,
+    /// On stderr.
+    pub err: bool,
+}
+
+impl Colors {
+    fn of_process() -> Self {
+        // https://no-color.org: set to anything, it says no.
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { out: wanted && std::io::stdout().is_terminal(), err: wanted && std::io::stderr().is_terminal() }
     }
 }
 

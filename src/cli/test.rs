@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::Colors;
 use super::check::{Format, Outcome, refused};
 use super::trace::{self, Paint};
 use crate::config::Environment;
@@ -21,13 +22,13 @@ struct Ran<'a> {
 
 /// Runs the tests of the configuration at `path` whose request, name, route or file has `filter` in it.
 #[must_use]
-pub fn test(path: &Path, filter: Option<&str>, format: Format, colors: bool, env: &Environment) -> Outcome {
+pub fn test(path: &Path, filter: Option<&str>, format: Format, colors: Colors, env: &Environment) -> Outcome {
     let everything = match load_untested(path, env) {
         Ok(everything) => everything,
         Err(report) if format == Format::Json => {
             return Outcome { code: 1, out: format!("{:#}\n", report.to_json()), err: String::new() };
         }
-        Err(report) => return Outcome { code: 1, out: String::new(), err: refused(path, &report, colors) },
+        Err(report) => return Outcome { code: 1, out: String::new(), err: refused(path, &report, colors.err) },
     };
     let ran: Vec<Ran<'_>> =
         everything.tests.iter().filter(|test| is_meant(test, filter)).map(|test| run(test, &everything)).collect();
@@ -42,7 +43,7 @@ pub fn test(path: &Path, filter: Option<&str>, format: Format, colors: bool, env
                 format!("error: none of the {} policy tests has `{filter}` in its request, name, route or file\n", all.len());
             Outcome { code, out: String::new(), err }
         }
-        _ => Outcome { code, out: as_text(&ran, &everything, colors), err: String::new() },
+        _ => Outcome { code, out: as_text(&ran, &everything, colors.out), err: String::new() },
     }
 }
 

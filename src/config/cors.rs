@@ -10,7 +10,8 @@ use super::document::{Node, Value};
 use super::origin::{Origin, Origins};
 use super::report::{Finding, Report};
 use super::schema::{At, FromNode};
-use super::values::{refuse_word, string};
+use super::values::string;
+use super::words::refuse_word;
 use super::{json_schema, raw};
 
 /// Rules that allow some origin.

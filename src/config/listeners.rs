@@ -11,7 +11,8 @@ use super::json_schema;
 use super::raw;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, FromNode, section};
-use super::values::{Required, string};
+use super::values::string;
+use super::wrapped::Required;
 
 /// The longest path that a Unix socket can have (`sun_path`, less its final zero), in bytes. What is made before it gets its
 /// name has a few letters more.

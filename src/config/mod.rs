@@ -1,5 +1,6 @@
 //! Floor 1: gateway.toml. This is the checked form: holding a [`Config`] means that every value is good.
 
+mod backend;
 mod backend_tls;
 pub(crate) mod backends;
 pub(crate) mod cors;
@@ -22,6 +23,8 @@ mod tls;
 mod tokens;
 pub(crate) mod values;
 pub(crate) mod watched;
+pub(crate) mod words;
+pub(crate) mod wrapped;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,6 +35,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
+pub use backend::{Backend, BackendServer, Balance, Health, Scheme};
 pub use backend_tls::{BackendTls, ClientIdentity};
 pub use cors::Cors;
 pub use environment::Environment;
@@ -41,9 +45,10 @@ pub use listeners::{ListenAddress, Listener};
 pub use load::{Loaded, load};
 pub use origin::{Origin, Origins};
 pub use report::{Diagnostic, Report, Severity};
+pub use roles::{Role, Roles};
 pub use tls::{Certificate, Tls, TlsVersion};
 
-use crate::domain::{IdentityTable, Scope, ScopeSet, SecretString};
+use crate::domain::{IdentityTable, Scope, SecretString};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -140,107 +145,6 @@ pub struct Limits {
     pub h2_streams: usize,
 }
 
-/// A `[[backends]]` entry, or one made of a route's inline URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backend {
-    /// Its name; the URL's authority for an inline one, behind its scheme where that is not `http`.
-    pub name: String,
-    /// Never empty.
-    pub servers: Vec<BackendServer>,
-    /// A path that every path is put behind, from an inline URL such as `http://a/base`; empty mostly.
-    pub base_path: String,
-    /// How its servers are spoken to.
-    pub scheme: Scheme,
-    /// How one of them is chosen.
-    pub balance: Balance,
-    /// To connect, with the TLS handshake.
-    pub connect_timeout: Duration,
-    /// Until response headers.
-    pub timeout: Duration,
-    /// Between reads.
-    pub read_timeout: Duration,
-    /// How many other servers an idempotent call is tried on.
-    pub retries: u32,
-    /// How its servers' health is asked for, if it is.
-    pub health: Option<Health>,
-}
-
-impl Backend {
-    /// Plain HTTP servers of equal weight, with the defaults of every other key.
-    #[must_use]
-    pub fn plain(name: impl Into<String>, servers: &[&str]) -> Self {
-        Self {
-            name: name.into(),
-            servers: servers.iter().map(|server| BackendServer { address: (*server).to_owned(), weight: 1 }).collect(),
-            base_path: String::new(),
-            scheme: Scheme::Http,
-            balance: Balance::RoundRobin,
-            connect_timeout: Duration::from_secs(2),
-            timeout: Duration::from_mins(1),
-            read_timeout: Duration::from_mins(1),
-            retries: 1,
-            health: None,
-        }
-    }
-}
-
-/// A server of a backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackendServer {
-    /// `host:port`, in lower case.
-    pub address: String,
-    /// Its part of the traffic, at least 1.
-    pub weight: u32,
-}
-
-impl BackendServer {
-    /// The host alone, without the brackets of IPv6 addresses.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
-        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
-    }
-}
-
-/// How a backend is spoken to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// Plain HTTP/1.1.
-    Http,
-    /// TLS, always verified; HTTP/2 or HTTP/1.1, as the server chooses (ALPN).
-    Https(Arc<BackendTls>),
-    /// HTTP/2 without TLS, with prior knowledge (RFC 9113 §3.3).
-    H2c,
-}
-
-/// How a server is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balance {
-    /// One after the other.
-    RoundRobin,
-    /// By chance.
-    Random,
-    /// Where the fewest requests are under way.
-    LeastConnections,
-    /// The same for a client address.
-    HashIp,
-    /// The same for a principal, else for a client address.
-    HashUser,
-}
-
-/// How a server's health is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// The path of the GET.
-    pub path: String,
-    /// From one to the next.
-    pub interval: Duration,
-    /// After how many failures in a row a server is left out.
-    pub unhealthy_after: u32,
-    /// After how many successes in a row it is back.
-    pub healthy_after: u32,
-}
-
 /// `[auth]`
 #[derive(Clone, Debug)]
 pub struct Auth {
@@ -309,47 +213,6 @@ pub struct ApiKeys {
     pub query_parameter: Option<String>,
     /// How long a known key goes on without the store.
     pub cache_ttl: Duration,
-}
-
-/// `[roles]`: named sets of scopes that may include each other; without cycles.
-#[derive(Clone, Debug, Default)]
-pub struct Roles(pub BTreeMap<String, Role>);
-
-/// One role.
-#[derive(Clone, Debug, Default)]
-pub struct Role {
-    /// The roles it includes, directly.
-    pub includes: Vec<String>,
-    /// The scopes it gives itself.
-    pub scopes: ScopeSet,
-}
-
-impl Roles {
-    /// All scopes of `roles` and of what they include; unknown roles give nothing.
-    #[must_use]
-    pub fn scopes_of(&self, roles: &[String]) -> ScopeSet {
-        self.expanded(roles)
-            .iter()
-            .filter_map(|name| self.0.get(*name))
-            .fold(ScopeSet::default(), |all, role| all.union(&role.scopes))
-    }
-
-    /// Whether somebody with `held` has the role `asked`, itself or by inclusion.
-    #[must_use]
-    pub fn grants(&self, held: &[String], asked: &str) -> bool {
-        self.expanded(held).contains(&asked)
-    }
-
-    fn expanded<'a>(&'a self, roles: &'a [String]) -> std::collections::BTreeSet<&'a str> {
-        let mut all = std::collections::BTreeSet::new();
-        let mut open: Vec<&str> = roles.iter().map(String::as_str).collect();
-        while let Some(name) = open.pop() {
-            if all.insert(name) {
-                open.extend(self.0.get(name).into_iter().flat_map(|role| role.includes.iter().map(String::as_str)));
-            }
-        }
-        all
-    }
 }
 
 /// `N/period`: a burst of N, refilled over the period.

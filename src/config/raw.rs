@@ -9,7 +9,9 @@ use super::Rate;
 use super::identity::IdentityWish;
 use super::listeners::Listen;
 use super::schema::{At, section};
-use super::values::{Count, Later, LaterSection, Named, Required, Secret, Size, Version, Wait, words};
+use super::values::{Count, Secret, Size, Version, Wait};
+use super::words::words;
+use super::wrapped::{Later, LaterSection, Named, Required};
 use crate::domain::Scope;
 
 const KIB: u64 = 1024;

@@ -1,12 +1,53 @@
 //! `[roles]` and `[scopes]`, checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::raw;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, did_you_mean};
-use super::values::Named;
-use super::{Role, Roles, raw};
+use super::wrapped::Named;
 use crate::domain::{Scope, ScopeSet, User};
+
+/// `[roles]`: named sets of scopes that may include each other; without cycles.
+#[derive(Clone, Debug, Default)]
+pub struct Roles(pub BTreeMap<String, Role>);
+
+/// One role.
+#[derive(Clone, Debug, Default)]
+pub struct Role {
+    /// The roles it includes, directly.
+    pub includes: Vec<String>,
+    /// The scopes it gives itself.
+    pub scopes: ScopeSet,
+}
+
+impl Roles {
+    /// All scopes of `roles` and of what they include; unknown roles give nothing.
+    #[must_use]
+    pub fn scopes_of(&self, roles: &[String]) -> ScopeSet {
+        self.expanded(roles)
+            .iter()
+            .filter_map(|name| self.0.get(*name))
+            .fold(ScopeSet::default(), |all, role| all.union(&role.scopes))
+    }
+
+    /// Whether somebody with `held` has the role `asked`, itself or by inclusion.
+    #[must_use]
+    pub fn grants(&self, held: &[String], asked: &str) -> bool {
+        self.expanded(held).contains(&asked)
+    }
+
+    fn expanded<'a>(&'a self, roles: &'a [String]) -> BTreeSet<&'a str> {
+        let mut all = BTreeSet::new();
+        let mut open: Vec<&str> = roles.iter().map(String::as_str).collect();
+        while let Some(name) = open.pop() {
+            if all.insert(name) {
+                open.extend(self.0.get(name).into_iter().flat_map(|role| role.includes.iter().map(String::as_str)));
+            }
+        }
+        all
+    }
+}
 
 /// The roles that are there without being written down.
 fn built_in() -> Roles {
@@ -91,7 +132,7 @@ fn refuse_cycles(roles: &Roles, written: &[Named<raw::Role>], report: &mut Repor
 /// The shortest way along `includes` from `start` back to it, without its end.
 fn cycle_from<'a>(roles: &'a Roles, start: &'a str) -> Option<Vec<&'a str>> {
     let mut ways: std::collections::VecDeque<Vec<&str>> = [vec![start]].into();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     while let Some(way) = ways.pop_front() {
         let includes = way.last().and_then(|last| roles.0.get(*last)).map_or(&[][..], |role| &role.includes);
         for include in includes {

@@ -70,7 +70,7 @@ pub(crate) fn checked(raw: &raw::Tls, folder: &Path, report: &mut Report) -> Tls
 }
 
 fn certificate(raw: &raw::Certificate, folder: &Path, report: &mut Report) -> Option<Certificate> {
-    let path_of = |key: &At<super::values::Required<String>>| key.value.0.as_ref().map(|path| folder.join(path));
+    let path_of = |key: &At<super::wrapped::Required<String>>| key.value.0.as_ref().map(|path| folder.join(path));
     let (chain_file, key_file) = (path_of(&raw.certificate), path_of(&raw.key));
     // Both are looked at: every error at once.
     let chain = chain_file.and_then(|path| filed(chain(&path), raw.certificate.span, report));

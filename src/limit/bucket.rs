@@ -90,6 +90,12 @@ impl Bucket {
         Quota { policy: self.policy, limit: self.rate.count, window: self.rate.period, retry_after }
     }
 
+    /// How many keys it holds.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.cells.len()
+    }
+
     pub(super) const fn policy(&self) -> &'static str {
         self.policy
     }

@@ -179,3 +179,70 @@ fn update(digest: &mut Context, text: &str) {
     digest.update(&(text.len() as u64).to_be_bytes());
     digest.update(text.as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+    use crate::domain::Timestamp;
+    use crate::domain::clock::ManualClock;
+
+    fn limit(count: u32) -> (Arc<RouteLimit>, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_700_000_000)));
+        let limits = RouteLimits::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let rate = Rate { count, period: Duration::from_mins(1) };
+        let made = limits.of(std::iter::once((&Arc::from("a"), Some(rate)))).pop().flatten();
+        (made.expect("a limit"), clock)
+    }
+
+    fn network(number: u32) -> Caller<'static> {
+        Caller::Address(IpAddr::V6(Ipv6Addr::from(u128::from(number) << 64)))
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_addresses_fills_a_bounded_memory_and_frees_nobody_who_is_at_the_limit() {
+        let (limit, _) = limit(3);
+        let greedy = Caller::Principal(&Issuer::Own, "greedy");
+        while limit.take(greedy).await.is_ok() {}
+        for number in 0..200_000 {
+            assert!(limit.take(network(number)).await.is_ok());
+        }
+        assert!(limit.parts.iter().all(|part| part.remembered() <= CAPACITY));
+        assert!(limit.take(greedy).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn after_a_burst_one_comes_back_in_each_share_of_the_period() {
+        let (limit, clock) = limit(3);
+        let caller = Caller::Principal(&Issuer::Own, "ann");
+        for left in [2, 1, 0] {
+            assert_eq!(limit.take(caller).await.map(|allowance| allowance.remaining), Ok(left));
+        }
+        assert_eq!(limit.take(caller).await.map_err(|quota| quota.retry_after), Err(Duration::from_secs(20)));
+        clock.advance(Duration::from_secs(19));
+        assert!(limit.take(caller).await.is_err());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(limit.take(caller).await.map(|allowance| allowance.remaining), Ok(0));
+        assert!(limit.take(caller).await.is_err());
+        clock.advance(Duration::from_mins(2));
+        assert_eq!(limit.take(caller).await.map(|allowance| allowance.remaining), Ok(2));
+    }
+
+    #[tokio::test]
+    async fn callers_who_are_spelled_alike_are_not_the_same() {
+        let (limit, _) = limit(1);
+        let (one, other) = (Issuer::External("a".into()), Issuer::External("ab".into()));
+        let mapped = "::ffff:192.0.2.1".parse().expect("an address");
+        for (caller, passes) in [
+            (Caller::Principal(&Issuer::Own, "abc"), true),
+            (Caller::Principal(&one, "bc"), true),
+            (Caller::Principal(&other, "c"), true),
+            (Caller::Principal(&one, "bc"), false),
+            (Caller::Address(IpAddr::from([192, 0, 2, 1])), true),
+            (Caller::Address(mapped), false),
+        ] {
+            assert_eq!(limit.take(caller).await.is_ok(), passes, "{caller:?}");
+        }
+    }
+}

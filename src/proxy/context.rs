@@ -10,7 +10,7 @@ use pingora_proxy::Session;
 
 use super::facts::Facts;
 use super::forwarded::Origin;
-use super::line::Line;
+use super::line::{Cut, Line};
 use super::live::{Live, Shared};
 use super::stream::{Credential, Leash};
 use super::trip::Trip;
@@ -150,11 +150,18 @@ impl Ctx {
 
     fn note(&mut self, method: &str, bytes_in: u64, bytes_out: u64) {
         self.recorded = Recorded::Done;
-        if let Some(cut) = self.line.as_ref().and_then(|line| line.is_cut()) {
-            self.reason = Some(cut.as_str());
-            self.shared.metrics.stream_ended(cut.as_str());
+        let cut = self.line.as_ref().and_then(|line| line.is_cut());
+        match (cut, backend(self.permit.as_ref())) {
+            (Some(Cut::Silent), Some(backend)) => {
+                self.shared.metrics.backend(backend, "silent");
+                self.decision = "error";
+            }
+            (Some(cut), _) => self.shared.metrics.stream_ended(cut.as_str()),
+            (None, _) => {}
         }
-        let status = self.status.map_or(499, |status| status.as_u16());
+        self.reason = cut.map(Cut::as_str).or(self.reason);
+        let unanswered = if cut == Some(Cut::Silent) { 504 } else { 499 };
+        let status = self.status.map_or(unanswered, |status| status.as_u16());
         let duration = self.shared.clock.monotonic().saturating_sub(self.started);
         let route = self.route.as_deref();
         // Of a WebSocket nobody can tell what the gateway's share was.
@@ -176,13 +183,18 @@ impl Ctx {
             detail: self.detail.as_deref(),
             principal: self.principal.as_deref(),
             credential: self.credential,
-            backend: self.permit.as_ref().and_then(|permit| Some(permit.route().spec().backend.as_ref()?.name.as_str())),
+            backend: backend(self.permit.as_ref()),
             bytes_in,
             bytes_out,
             duration,
             upstream: self.upstream,
         });
     }
+}
+
+/// The name of the backend that a permit leads to.
+fn backend(permit: Option<&Permit>) -> Option<&str> {
+    Some(permit?.route().spec().backend.as_ref()?.name.as_str())
 }
 
 /// Whatever becomes of a request that was let in is in the log, also where it is dropped in the middle: cut while nobody

@@ -69,8 +69,15 @@ pub(crate) fn preflight(headers: &HeaderMap, facts: &Facts, live: &Live) -> Pref
 /// Answers a preflight by `cors`; `methods` is what there is to call for, as `Allow` would say it.
 pub(crate) async fn answer(session: &mut Session, ctx: &mut Ctx, cors: &Cors, methods: &str) -> Result<()> {
     drain(session).await;
+    let header = head(&session.req_header().headers, ctx, cors, methods)?;
+    (ctx.decision, ctx.reason) = ("own", Some("preflight"));
+    session.write_response_header(Box::new(header), true).await
+}
+
+/// The whole answer to a preflight.
+pub(crate) fn head(request: &HeaderMap, ctx: &Ctx, cors: &Cors, methods: &str) -> Result<ResponseHeader> {
     let mut header = ResponseHeader::build(StatusCode::NO_CONTENT, Some(8))?;
-    let allowed = only(&session.req_header().headers, &ORIGIN).is_some_and(|origin| cors.allow_origins.allow(origin.as_bytes()));
+    let allowed = only(request, &ORIGIN).is_some_and(|origin| cors.allow_origins.allow(origin.as_bytes()));
     // Who is not allowed learns nothing, and its browser refuses the call.
     if allowed {
         let default = || format!("Authorization, Content-Type, {}", ctx.live.config.api_keys.header);
@@ -83,11 +90,10 @@ pub(crate) async fn answer(session: &mut Session, ctx: &mut Ctx, cors: &Cors, me
         }
         header.insert_header(ACCESS_CONTROL_MAX_AGE, cors.max_age.as_secs())?;
     }
-    origin_fields(&session.req_header().headers, cors, &mut header)?;
+    origin_fields(request, cors, &mut header)?;
     header.append_header(VARY, "Access-Control-Request-Method, Access-Control-Request-Headers")?;
     header.insert_header(REQUEST_ID, ctx.request_id.as_str())?;
-    (ctx.decision, ctx.reason) = ("own", Some("preflight"));
-    session.write_response_header(Box::new(header), true).await
+    Ok(header)
 }
 
 /// Marks an answer by the rules that hold for its request: a backend's own `Access-Control-*` make room for the gateway's.

@@ -34,8 +34,9 @@ pub(crate) fn read(headers: &HeaderMap, version: Version, ctx: &mut Ctx, shared:
         Some(_) => return Err(Refusal::InvalidRequest("It is no request.")),
         None => {}
     }
+    let facts = facts?;
     expectation(headers, version)?;
-    facts
+    Ok(facts)
 }
 
 /// Decides. What it learns on its way stays in `ctx`, for the log. Where the route only observes, who would be refused passes.
@@ -60,24 +61,33 @@ pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, sh
     }
     ctx.decision = "allow";
     if let Some(refusal) = refused {
-        shared.metrics.would_deny(&matched.route.spec().name, refusal.code());
-        (ctx.decision, ctx.reason) = ("would_deny", Some(refusal.code()));
-        ctx.detail = Some(refusal.detail().into_owned());
+        would_deny(&refusal, &matched, ctx, shared);
     }
     Ok(permit)
 }
 
+/// Takes note of a refusal that is not made.
+fn would_deny(refusal: &Refusal, matched: &Matched, ctx: &mut Ctx, shared: &Shared) {
+    shared.metrics.would_deny(&matched.route.spec().name, refusal.code());
+    (ctx.decision, ctx.reason) = ("would_deny", Some(refusal.code()));
+    ctx.detail = Some(refusal.detail().into_owned());
+}
+
 /// Lets a preflight pass that the backend answers itself: as nobody's, counted by address.
-pub(crate) async fn pass(headers: &HeaderMap, matched: &Matched, ctx: &mut Ctx) -> Result<Permit, Refusal> {
+pub(crate) async fn pass(headers: &HeaderMap, matched: &Matched, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
     ctx.matched(&matched.route);
     let permit = matched.route.preflight(&matched.params).unwrap_or(Err(Refusal::NoRoute))?;
-    if let Err(refusal) = limit(&permit, ctx).await
-        && matched.route.observe(&refusal, &matched.params).is_none()
+    let refused = limit(&permit, ctx).await.err();
+    if let Some(refusal) = &refused
+        && matched.route.observe(refusal, &matched.params).is_none()
     {
-        return Err(refusal);
+        return Err(refusal.clone());
     }
     fits(headers, &permit)?;
     ctx.decision = "allow";
+    if let Some(refusal) = refused {
+        would_deny(&refusal, matched, ctx, shared);
+    }
     Ok(permit)
 }
 

@@ -5,22 +5,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
-use pingora_http::RequestHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::context::{Ctx, Recorded};
-use super::decide;
-use super::facts::Facts;
+use super::cors::{self, Preflight};
+use super::facts::{Facts, split_query};
 use super::line::{Line, Peer, Request};
 use super::live::Shared;
 use super::patience::Patience;
-use super::refuse::context;
-use super::upstream;
+use super::way::Way;
+use super::{decide, redirect, refuse, upstream};
+use crate::config::{Config, Rate};
 use crate::credential::{Accepted, Identity, identify};
-use crate::domain::CredentialKind;
+use crate::domain::{CredentialKind, Principal};
 use crate::policy::target::Target;
-use crate::policy::{AuthMode, Check, Loss, Matched, Permit, Route};
+use crate::policy::{AuthMode, Check, Found, Loss, Matched, Permit, Route};
 use crate::problem::{Answer, Refusal};
 use crate::revocation::Standing;
 
@@ -39,6 +40,18 @@ pub struct Question {
     pub client: IpAddr,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// Whether it comes to a listener that sends every request to HTTPS.
+    pub redirect: bool,
+}
+
+impl Question {
+    /// Whether there is a credential to be judged.
+    #[must_use]
+    pub fn presents_something(&self, config: &Config) -> bool {
+        let query = self.target.splitn(2, |&byte| byte == b'?').nth(1).and_then(|query| std::str::from_utf8(query).ok());
+        let (_, keys) = split_query(query, config.api_keys.query_parameter.as_deref());
+        !keys.is_empty() || self.headers.contains_key(AUTHORIZATION) || self.headers.contains_key(config.api_keys.header.as_str())
+    }
 }
 
 /// What becomes of it, and why.
@@ -50,7 +63,9 @@ pub struct Explanation {
     pub query: Option<String>,
     /// Who is taken for the client.
     pub client: Option<IpAddr>,
-    /// The route that takes it.
+    /// What it asks for, where it is a preflight for a route.
+    pub preflight: Option<Asked>,
+    /// The route that takes it, or that a preflight is for.
     pub matched: Option<Matched>,
     /// Why the other routes do not, the nearest first.
     pub losers: Vec<(Arc<Route>, Loss)>,
@@ -62,17 +77,50 @@ pub struct Explanation {
     pub standing: Option<Standing>,
     /// What the route asks, one by one.
     pub checks: Vec<Check>,
-    /// The code of the refusal that a route which only observes does not make of it.
-    pub observed: Option<&'static str>,
+    /// The limit that it counts for, where it comes to that.
+    pub limit: Option<Limit>,
+    /// What a route which only observes does not make of it.
+    pub observed: Option<Observed>,
     /// What becomes of it.
     pub conclusion: Conclusion,
+}
+
+/// A preflight.
+#[derive(Debug)]
+pub struct Asked {
+    /// The method that it asks for.
+    pub method: Method,
+    /// Whose business it is: `gateway` or `backend`; nothing where it is an ordinary request.
+    pub answered_by: Option<&'static str>,
+}
+
+/// A route's `rate_limit`, and for whom a call counts. What was counted already nobody knows here.
+#[derive(Debug)]
+pub struct Limit {
+    /// How many in what time.
+    pub rate: Rate,
+    /// The principal; nothing where calls count by address.
+    pub principal: Option<String>,
+}
+
+/// A refusal that is not made.
+#[derive(Debug)]
+pub struct Observed {
+    /// Its code.
+    pub code: &'static str,
+    /// What the client would have been told.
+    pub detail: String,
 }
 
 /// What becomes of a request.
 #[derive(Debug)]
 pub enum Conclusion {
-    /// The gateway answers it itself.
+    /// An endpoint of the gateway answers it.
     Own,
+    /// The listener answers it: it sends to HTTPS.
+    Redirected(Box<Answer>),
+    /// The gateway answers the preflight.
+    Preflight(Box<Answer>),
     /// It goes to a backend.
     Allowed(Box<Sent>),
     /// It is refused.
@@ -109,57 +157,125 @@ pub async fn explain(shared: &Arc<Shared>, question: &Question) -> Explanation {
     let version = if question.hosts.is_empty() { Version::HTTP_10 } else { Version::HTTP_11 };
     let request =
         Request { method: question.method.clone(), target: question.target.clone(), version, hosts: question.hosts.clone() };
-    let peer = Peer { tls: question.tls, ..Peer::at(question.client) };
+    let peer = Peer { tls: question.tls, redirect: question.redirect, ..Peer::at(question.client) };
     ctx.line = Some(Line::new(peer, request, Arc::new(Patience::new())));
     let read = decide::read(&question.headers, version, &mut ctx, shared);
     let mut told = Explanation {
         target: None,
         query: None,
         client: ctx.client(),
+        preflight: None,
         matched: None,
         losers: Vec::new(),
         presented: Vec::new(),
         accepted: None,
         standing: None,
         checks: Vec::new(),
+        limit: None,
         observed: None,
         conclusion: Conclusion::Own,
     };
     let facts = match read {
         Ok(facts) => facts,
         Err(refusal) => {
-            told.conclusion = refused(refusal, &ctx);
+            told.conclusion = refused(refusal, question, &ctx);
             return told;
         }
     };
     told.target = Some(facts.target.clone());
     told.query.clone_from(&facts.query);
-    if ctx.live.is_own(&facts) {
-        return told;
-    }
-    told.look(question, &facts, &ctx, shared).await;
-    let decided = decide::decide(&question.headers, &facts, &mut ctx, shared).await;
-    ctx.facts = Some(facts);
-    told.observed = ctx.reason.filter(|_| decided.is_ok() && ctx.decision == "would_deny");
-    told.conclusion = match decided.and_then(|permit| sent(permit, question, &mut ctx)) {
-        Ok(sent) => Conclusion::Allowed(Box::new(sent)),
-        Err(refusal) => refused(refusal, &ctx),
+    let way = Way::of(&question.headers, &facts, &ctx);
+    told.preflight = asked(&way, question);
+    let decided = match way {
+        Way::Own => return told,
+        Way::ToHttps => {
+            let answer = redirect::elsewhere(&facts, &ctx.live.config.server.public_url);
+            told.conclusion = answer.map_or(told.conclusion, |answer| Conclusion::Redirected(whole(answer, question, &ctx)));
+            return told;
+        }
+        Way::Route(Preflight::Answered(matched, cors, methods)) => {
+            let head = cors::head(&question.headers, &ctx, &cors, &methods).map(|head| as_answer(&head)).ok();
+            told.conclusion = head.map_or(told.conclusion, |answer| Conclusion::Preflight(Box::new(answer)));
+            told.is_for(matched, &facts, &ctx);
+            return told;
+        }
+        Way::Route(Preflight::Passed(matched)) => {
+            let decided = decide::pass(&question.headers, &matched, &mut ctx, shared).await;
+            told.is_for(matched, &facts, &ctx);
+            decided
+        }
+        Way::Route(Preflight::Ordinary) => {
+            told.look(question, &facts, &ctx, shared).await;
+            decide::decide(&question.headers, &facts, &mut ctx, shared).await
+        }
     };
+    ctx.facts = Some(facts);
+    told.decided(decided, question, &mut ctx);
     told
 }
 
-fn refused(refusal: Refusal, ctx: &Ctx) -> Conclusion {
-    let answer = Box::new(refusal.answer(&context(&ctx.live.config, &ctx.request_id)));
+fn asked(way: &Way, question: &Question) -> Option<Asked> {
+    let Way::Route(preflight) = way else { return None };
+    let answered_by = match preflight {
+        Preflight::Ordinary => None,
+        Preflight::Answered(..) => Some("gateway"),
+        Preflight::Passed(_) => Some("backend"),
+    };
+    Some(Asked { method: cors::asked_method(&question.method, &question.headers)?, answered_by })
+}
+
+fn refused(refusal: Refusal, question: &Question, ctx: &Ctx) -> Conclusion {
+    let answer = whole(refuse::answer_to(&refusal, ctx), question, ctx);
     Conclusion::Refused { refusal, answer }
 }
 
+/// An answer with all that the client gets of its head.
+fn whole(answer: Answer, question: &Question, ctx: &Ctx) -> Box<Answer> {
+    let head = refuse::head(&question.headers, ctx, &answer);
+    Box::new(head.map(|head| Answer { body: answer.body.clone(), ..as_answer(&head) }).unwrap_or(answer))
+}
+
+fn as_answer(head: &ResponseHeader) -> Answer {
+    let headers = head.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    Answer { status: head.status, headers, body: Vec::new() }
+}
+
 impl Explanation {
+    /// Sees which route there is for `method`, and why it is not another.
+    fn survey(&mut self, facts: &Facts, method: &Method, ctx: &Ctx) -> Found {
+        let survey = ctx.live.table.survey(facts.target.host.as_deref(), &facts.target.path, method);
+        self.losers = survey.losers;
+        survey.found
+    }
+
+    /// Takes note of the route that a preflight is for.
+    fn is_for(&mut self, matched: Matched, facts: &Facts, ctx: &Ctx) {
+        if let Some(method) = self.preflight.as_ref().map(|asked| asked.method.clone()) {
+            self.survey(facts, &method, ctx);
+        }
+        self.matched = Some(matched);
+    }
+
+    /// Takes note of what was decided.
+    fn decided(&mut self, decided: Result<Permit, Refusal>, question: &Question, ctx: &mut Ctx) {
+        if let Ok(permit) = &decided
+            && let (Some(rate), Some(_)) = (permit.route().spec().rate_limit, &ctx.allowance)
+        {
+            self.limit = Some(Limit { rate, principal: permit.principal().map(Principal::id) });
+        }
+        if let (Ok(_), "would_deny", Some(code)) = (&decided, ctx.decision, ctx.reason) {
+            self.observed = Some(Observed { code, detail: ctx.detail.clone().unwrap_or_default() });
+        }
+        self.conclusion = match decided.and_then(|permit| sent(permit, question, ctx)) {
+            Ok(sent) => Conclusion::Allowed(Box::new(sent)),
+            Err(refusal) => refused(refusal, question, ctx),
+        };
+    }
+
     /// Sees what the decision sees.
     async fn look(&mut self, question: &Question, facts: &Facts, ctx: &Ctx, shared: &Shared) {
         let live = &ctx.live;
-        let survey = live.table.survey(facts.target.host.as_deref(), &facts.target.path, &facts.method);
-        self.losers = survey.losers;
-        let (Ok(matched), Some(origin)) = (survey.found.into_match(), &ctx.origin) else { return };
+        let (Ok(matched), Some(origin)) = (self.survey(facts, &facts.method, ctx).into_match(), &ctx.origin) else { return };
         let spec = matched.route.spec();
         if spec.auth != AuthMode::None {
             let presented = facts.presented(&question.headers, origin, &live.config);

@@ -62,7 +62,7 @@ impl Facts {
 }
 
 /// The query without `parameter`, and that parameter's values; all else stays byte for byte.
-fn split_query(query: Option<&str>, parameter: Option<&str>) -> (Option<String>, Vec<String>) {
+pub(super) fn split_query(query: Option<&str>, parameter: Option<&str>) -> (Option<String>, Vec<String>) {
     let (Some(text), Some(parameter)) = (query, parameter) else { return (query.map(str::to_owned), Vec::new()) };
     let mut keys = Vec::new();
     let others: Vec<&str> = text

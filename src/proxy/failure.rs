@@ -55,11 +55,12 @@ impl Failure {
             (Some(late), ..) => Self::Refused(late),
             _ if cut => Self::Cut,
             _ if broken => Self::Malformed,
+            // The backend waits for a body that does not come: that is not its fault.
+            _ if silent && starved => Self::Refused(Refusal::RequestTimeout),
             _ if silent => Self::Refused(Refusal::GatewayTimeout),
             (_, ErrorSource::Downstream, InvalidHTTPHeader) => Self::Malformed,
             (_, ErrorSource::Downstream, ReadTimedout) => Self::Refused(Refusal::RequestTimeout),
             (_, ErrorSource::Downstream, _) => Self::ClientLeft,
-            // The backend waits for a body that does not come: that is not its fault.
             (_, _, ReadTimedout) if starved => Self::Refused(Refusal::RequestTimeout),
             (_, _, ReadTimedout | WriteTimedout | ConnectTimedout) => Self::Refused(Refusal::GatewayTimeout),
             _ => Self::Refused(Refusal::BadGateway),

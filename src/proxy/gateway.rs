@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use http::Version;
-use http::header::{ACCEPT, TRANSFER_ENCODING, UPGRADE};
+use http::header::{TRANSFER_ENCODING, UPGRADE};
 use pingora_core::connectors::TransportConnector;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
@@ -25,6 +25,7 @@ use super::failure::Failure;
 use super::framing::Fault;
 use super::live::Shared;
 use super::refuse::{invite_body, malformed, refuse};
+use super::way::Way;
 use super::{bridge, decide, redirect, stream, upstream, websocket};
 use crate::policy::Permit;
 use crate::problem::Refusal;
@@ -54,29 +55,29 @@ impl Gateway {
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
         let head = session.req_header();
         let facts = decide::read(&head.headers, head.version, ctx, &self.shared)?;
-        // What a trusted proxy got by HTTPS is there already.
-        let is_https = ctx.origin.as_ref().is_some_and(|origin| origin.https);
-        if !is_https && ctx.line.as_ref().is_some_and(|line| line.peer.redirect) {
-            let written = redirect::to_https(session, &facts, ctx).await;
-            ctx.facts = Some(facts);
-            return written.map(|()| false).or(Ok(false));
-        }
-        if ctx.live.is_own(&facts) {
-            let response = bridge::ask(session, &facts, ctx, &self.shared).await;
-            let asked = cors::asked_method(&facts.method, &session.req_header().headers);
-            ctx.facts = Some(facts);
-            let response = response?;
-            let methods = asked.and_then(|asked| cors::endpoint_methods(&asked, &response));
-            let written = match (methods, ctx.cors.clone()) {
-                (Some(methods), Some(cors)) => cors::answer(session, ctx, &cors, &methods).await,
-                _ => bridge::answer(session, ctx, response).await,
-            };
-            return written.map(|()| false).or(Ok(false));
-        }
-        let permit = match cors::preflight(&session.req_header().headers, &facts, &ctx.live) {
-            Preflight::Ordinary => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
-            Preflight::Passed(matched) => decide::pass(&session.req_header().headers, &matched, ctx).await,
-            Preflight::Answered(matched, cors, methods) => {
+        let permit = match Way::of(&session.req_header().headers, &facts, ctx) {
+            Way::ToHttps => {
+                let written = redirect::to_https(session, &facts, ctx).await;
+                ctx.facts = Some(facts);
+                return written.map(|()| false).or(Ok(false));
+            }
+            Way::Own => {
+                let response = bridge::ask(session, &facts, ctx, &self.shared).await;
+                let asked = cors::asked_method(&facts.method, &session.req_header().headers);
+                ctx.facts = Some(facts);
+                let response = response?;
+                let methods = asked.and_then(|asked| cors::endpoint_methods(&asked, &response));
+                let written = match (methods, ctx.cors.clone()) {
+                    (Some(methods), Some(cors)) => cors::answer(session, ctx, &cors, &methods).await,
+                    _ => bridge::answer(session, ctx, response).await,
+                };
+                return written.map(|()| false).or(Ok(false));
+            }
+            Way::Route(Preflight::Ordinary) => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
+            Way::Route(Preflight::Passed(matched)) => {
+                decide::pass(&session.req_header().headers, &matched, ctx, &self.shared).await
+            }
+            Way::Route(Preflight::Answered(matched, cors, methods)) => {
                 ctx.matched(&matched.route);
                 ctx.facts = Some(facts);
                 let written = cors::answer(session, ctx, &cors, &methods).await;
@@ -94,12 +95,6 @@ impl Gateway {
 /// How long a permit's backend may take until the response's header.
 fn until_headers(pool: &Pool, permit: &Permit) -> Duration {
     permit.route().spec().timeout.unwrap_or(pool.backend.timeout)
-}
-
-/// Whether a client says that it takes a stream of events, as every `EventSource` does.
-fn accepts_events(session: &Session) -> bool {
-    let mut fields = session.req_header().headers.get_all(ACCEPT).iter();
-    fields.any(|field| field.to_str().is_ok_and(|field| field.contains("text/event-stream")))
 }
 
 #[async_trait]
@@ -150,10 +145,8 @@ impl ProxyHttp for Gateway {
         (ctx.server, ctx.body_seen) = (Some(target.server.address.clone()), 0);
         ctx.sent_at = Some(self.shared.clock.monotonic());
         let mut peer = Box::new(pool.peer(&target, until_headers));
-        if session.req_header().version <= Version::HTTP_11 || accepts_events(session) {
-            // What an event stream may not have; `Patience` is what a silent backend loses.
-            peer.options.read_timeout = None;
-        }
+        // What an event stream may not have, nor a call whose client is still sending; `Patience` is what a silent backend loses.
+        peer.options.read_timeout = None;
         Ok(peer)
     }
 
@@ -190,6 +183,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> Result<()> {
         stream::goes_on(ctx, end, &self.shared)?;
+        stream::uploads(ctx, end, &self.shared);
         ctx.body_seen += body.as_ref().map_or(0, Bytes::len) as u64;
         let limit = ctx.permit.as_ref().and_then(|permit| permit.route().spec().max_body);
         match limit {

@@ -73,6 +73,8 @@ pub(crate) enum Cut {
     Revoked,
     /// Its credential or session has ended by itself.
     Expired,
+    /// Its backend neither takes the request nor answers.
+    Silent,
 }
 
 impl Cut {
@@ -81,6 +83,7 @@ impl Cut {
         match self {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
+            Self::Silent => "gateway_timeout",
         }
     }
 }
@@ -95,6 +98,7 @@ pub(crate) struct Line {
     pub(crate) patience: Arc<Patience>,
     broken: AtomicBool,
     starved: AtomicBool,
+    full: AtomicBool,
     fault: OnceLock<Fault>,
     upgraded: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
@@ -115,6 +119,7 @@ impl Line {
             patience,
             broken: AtomicBool::new(false),
             starved: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             fault: OnceLock::new(),
             upgraded: AtomicBool::new(false),
             tunnel: Mutex::new(None),
@@ -162,6 +167,7 @@ impl Line {
         match self.cut.load(Ordering::Acquire) {
             0 => None,
             cut if cut == Cut::Revoked as u8 + 1 => Some(Cut::Revoked),
+            cut if cut == Cut::Silent as u8 + 1 => Some(Cut::Silent),
             _ => Some(Cut::Expired),
         }
     }
@@ -204,6 +210,16 @@ impl Line {
     /// Whether all waits for the client, as of now.
     pub(crate) fn set_starved(&self, starved: bool) {
         self.starved.store(starved, Ordering::Relaxed);
+    }
+
+    /// Whether the client does not take what it is sent, as of now.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    /// Whether it is the client that is waited for, in either direction.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.is_starved() || self.full.load(Ordering::Relaxed)
     }
 }
 

@@ -34,6 +34,7 @@ mod tls;
 mod trip;
 mod upgrade;
 mod upstream;
+mod way;
 mod websocket;
 mod wire;
 

@@ -1,9 +1,12 @@
 //! How long a silent backend is waited for: kept beside the client's connection, which pingora watches all the while.
 
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long a silent backend is waited for: a span since the last sign of life.
 #[derive(Debug)]
@@ -71,6 +74,29 @@ impl Patience {
             (span, cap) => span.min(cap),
         };
         Some(self.base + Duration::from_millis(self.since.load(Ordering::Relaxed).saturating_add(span)))
+    }
+}
+
+/// Rings when patience has ended. The timer is left where it stands while it rings early enough: one is set in many
+/// requests, not in each.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Ready when `patience` has ended, which it then knows.
+    pub(crate) fn poll(&mut self, patience: &Patience, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(deadline) = patience.deadline() else { return Poll::Pending };
+            if Instant::now() >= deadline {
+                patience.end();
+                return Poll::Ready(());
+            }
+            let alarm = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if alarm.is_elapsed() || alarm.deadline() > deadline {
+                alarm.as_mut().reset(deadline);
+            }
+            ready!(alarm.as_mut().poll(cx));
+        }
     }
 }
 

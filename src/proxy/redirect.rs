@@ -14,13 +14,18 @@ use crate::problem::Answer;
 /// Answers with where the same is to be had over HTTPS.
 pub(crate) async fn to_https(session: &mut Session, facts: &Facts, ctx: &mut Ctx) -> Result<()> {
     ctx.decision = "redirect";
-    let location = location(&facts.target, &ctx.live.config.server.public_url);
-    let Ok(location) = HeaderValue::try_from(location) else {
-        // A checked host, path and query always are one.
-        return super::refuse::malformed(session, ctx).await;
-    };
+    match elsewhere(facts, &ctx.live.config.server.public_url) {
+        Some(found) => answer(session, ctx, found).await,
+        // A checked host, path and query always are a header value.
+        None => super::refuse::malformed(session, ctx).await,
+    }
+}
+
+/// The answer that says where.
+pub(crate) fn elsewhere(facts: &Facts, public_url: &str) -> Option<Answer> {
+    let location = HeaderValue::try_from(location(&facts.target, public_url)).ok()?;
     let headers = vec![(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    answer(session, ctx, Answer { status: StatusCode::PERMANENT_REDIRECT, headers, body: Vec::new() }).await
+    Some(Answer { status: StatusCode::PERMANENT_REDIRECT, headers, body: Vec::new() })
 }
 
 /// The host that was asked for, at the port of `public_url` where it is that host; `public_url` where none was.

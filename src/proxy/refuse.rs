@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE};
-use http::{Method, header};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, SET_COOKIE};
+use http::{HeaderMap, Method, header};
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -34,12 +34,18 @@ pub(crate) async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: &Refus
     } else {
         drain(session).await;
     }
-    let mut answer = refusal.answer(&context(&ctx.live.config, &ctx.request_id));
+    let mut answer = answer_to(refusal, ctx);
     if grpc::is_call(session.req_header()) {
         answer = grpc::answer(refusal, answer);
     }
-    let stale = ctx.stale_cookie.then(|| cookie::clearing(&ctx.live.config));
-    send(session, ctx, answer, stale).await
+    send(session, ctx, answer).await
+}
+
+/// What a client is told, which is to forget a cookie that is of no use any more.
+pub(crate) fn answer_to(refusal: &Refusal, ctx: &Ctx) -> Answer {
+    let mut answer = refusal.answer(&context(&ctx.live.config, &ctx.request_id));
+    answer.headers.extend(ctx.stale_cookie.then(|| (SET_COOKIE, cookie::clearing(&ctx.live.config))));
+    answer
 }
 
 /// A call of gRPC whose answer has begun ends with the reason; any other answer breaks off.
@@ -58,28 +64,31 @@ pub(crate) async fn malformed(session: &mut Session, ctx: &mut Ctx) -> Result<()
     }
     session.set_keepalive(None);
     let bare = Answer { status: http::StatusCode::BAD_REQUEST, headers: Vec::new(), body: Vec::new() };
-    send(session, ctx, bare, None).await
+    send(session, ctx, bare).await
 }
 
 /// Answers with what is no refusal.
 pub(crate) async fn answer(session: &mut Session, ctx: &mut Ctx, answer: Answer) -> Result<()> {
     drain(session).await;
-    send(session, ctx, answer, None).await
+    send(session, ctx, answer).await
 }
 
-async fn send(session: &mut Session, ctx: &Ctx, answer: Answer, cookie: Option<HeaderValue>) -> Result<()> {
+/// The head of an answer: all that does not depend on how it is sent.
+pub(crate) fn head(request: &HeaderMap, ctx: &Ctx, answer: &Answer) -> Result<ResponseHeader> {
     let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + 4))?;
-    for (name, value) in answer.headers {
-        header.append_header(name, value)?;
-    }
-    if let Some(cookie) = cookie {
-        header.append_header(SET_COOKIE, cookie)?;
+    for (name, value) in &answer.headers {
+        header.append_header(name.clone(), value.clone())?;
     }
     if let Some(cors) = &ctx.cors {
         // A page can then read what was wrong.
-        cors::mark(&session.req_header().headers, cors, &mut header)?;
+        cors::mark(request, cors, &mut header)?;
     }
     header.insert_header(REQUEST_ID, ctx.request_id.as_str())?;
+    Ok(header)
+}
+
+async fn send(session: &mut Session, ctx: &Ctx, answer: Answer) -> Result<()> {
+    let mut header = head(&session.req_header().headers, ctx, &answer)?;
     if header.headers.contains_key(grpc::STATUS)
         && let Some(stream) = session.as_downstream_mut().as_custom_mut()
     {

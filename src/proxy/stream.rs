@@ -11,6 +11,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use super::context::Ctx;
 use super::line::{Cut, Line};
@@ -25,6 +26,8 @@ const SMALL: u64 = 64 * 1024;
 const YOUNG: Duration = Duration::from_millis(50);
 /// The longest wait for an end, so that a clock that was set is noticed, and a stream that is gone.
 const GLANCE: Duration = Duration::from_secs(30);
+/// Who looks at the client sees the end of patience before this has passed.
+const LATE: Duration = Duration::from_secs(2);
 /// How long until a store that could not say how long a session lives is asked again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -40,6 +43,7 @@ pub(crate) struct Credential {
 pub(crate) struct Leash {
     watch: Option<Watch>,
     guard: Option<Guard>,
+    patrol: Option<Guard>,
 }
 
 /// A task that ends with its stream.
@@ -88,6 +92,28 @@ pub(crate) fn goes_on(ctx: &mut Ctx, is_last: bool, shared: &Arc<Shared>) -> Res
         guard(ctx, shared);
     }
     judge(ctx)
+}
+
+/// A piece of the request is about to pass. While a backend takes none of it nobody looks at the client, nor at the time.
+pub(crate) fn uploads(ctx: &mut Ctx, is_last: bool, shared: &Shared) {
+    if let (false, None, Some(line)) = (is_last, &ctx.leash.patrol, &ctx.line) {
+        ctx.leash.patrol = Some(Guard(shared.runtime.spawn(patrol(Arc::downgrade(line)))));
+    }
+}
+
+/// Cuts the line where patience has long ended, and the client is not what is waited for.
+async fn patrol(line: Weak<Line>) {
+    while let Some(held) = line.upgrade() {
+        let now = Instant::now();
+        let next = match held.patience.deadline() {
+            None => now + GLANCE,
+            Some(deadline) if now < deadline + LATE => deadline + LATE,
+            Some(_) if held.waits_for_client() => now + LATE,
+            Some(_) => return held.cut(Cut::Silent),
+        };
+        drop(held);
+        sleep_until(next).await;
+    }
 }
 
 fn judge(ctx: &Ctx) -> Result<()> {

@@ -16,13 +16,13 @@ use bytes::{Buf, BytesMut};
 use http::Method;
 use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::timeout;
 
 use super::chunked::Chunks;
 use super::framing::{Delimiter, Fault, Head, HeadReader};
 use super::http2::PREFACE;
 use super::line::{Line, Peer, Request};
-use super::patience::Patience;
+use super::patience::{Alarm, Patience};
 use crate::config::Limits;
 
 mod farewell;
@@ -78,7 +78,7 @@ pub(crate) struct Wire {
     line: Option<Arc<Line>>,
     client_left: bool,
     patience: Arc<Patience>,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     farewell: Option<farewell::Farewell>,
     /// Nobody has said so far that it is HTTP/1: it may turn out to be HTTP/2.
     undecided: bool,
@@ -98,7 +98,7 @@ impl Wire {
             line: None,
             client_left: false,
             patience: Arc::new(Patience::new()),
-            alarm: None,
+            alarm: Alarm::default(),
             farewell: None,
             undecided: false,
             tunnel: None,
@@ -255,22 +255,13 @@ impl Wire {
         self.poll_alarm(cx)
     }
 
-    /// Ready when patience has ended. The timer is left where it stands while it rings early enough: one is set in
-    /// many requests, not in each.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let Some(deadline) = self.patience.deadline() else { return Poll::Pending };
-            if Instant::now() >= deadline {
-                self.patience.end();
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            match &mut self.alarm {
-                None => self.alarm = Some(Box::pin(sleep_until(deadline))),
-                Some(alarm) if alarm.is_elapsed() || alarm.deadline() > deadline => alarm.as_mut().reset(deadline),
-                Some(_) => {}
-            }
-            let Some(alarm) = &mut self.alarm else { return Poll::Pending };
-            ready!(alarm.as_mut().poll(cx));
+        self.alarm.poll(&self.patience, cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn note_full<T>(&self, wrote: &Poll<T>) {
+        if let Some(line) = &self.line {
+            line.set_full(wrote.is_pending());
         }
     }
 
@@ -325,6 +316,10 @@ impl AsyncRead for Wire {
                 if let Some(line) = &wire.line {
                     line.set_starved(filled.is_pending());
                 }
+                if filled.is_pending() {
+                    // The backend waits for the rest as long as it would be waited for.
+                    return wire.poll_alarm(cx);
+                }
                 if ready!(filled)? == 0 {
                     // The client left in the middle of a body.
                     return Poll::Ready(Ok(()));
@@ -343,15 +338,21 @@ impl AsyncWrite for Wire {
             self.outbox.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));
         }
-        ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let sent = self.poll_send(cx);
+        self.note_full(&sent);
+        ready!(sent)?;
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note_full(&wrote);
+        wrote
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        ready!(self.poll_send(cx))?;
+        let sent = self.poll_send(cx);
+        self.note_full(&sent);
+        ready!(sent)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

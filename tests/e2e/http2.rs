@@ -1,11 +1,13 @@
 //! HTTP/2 and gRPC by the clients that people use: curl, the h2 library of Python, and gRPC's own.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::echo::{echo, serve};
-use crate::gateway::{Gateway, Setup, free_address};
+use crate::encrypted;
+use crate::gateway::{Gateway, PASSWORD, Setup, free_address};
 
 /// The Python that has the clients; made once beside what is built.
 fn python() -> PathBuf {
@@ -33,11 +35,11 @@ fn must(command: &mut Command) -> Output {
     output
 }
 
-/// Runs a script of `tests/clients` against a gateway, for which it is the backend; gives its last line.
-async fn script(name: &str, gateway: &Gateway, backend: std::net::SocketAddr) -> String {
+/// Runs a script of `tests/clients` against the gateway at a port; gives its last line.
+async fn script(name: &str, gateway: SocketAddr, more: &[String]) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name);
-    let (gateway, backend) = (gateway.address.port().to_string(), backend.port().to_string());
-    let output = tokio::task::spawn_blocking(move || must(Command::new(python()).arg(file).args([gateway, backend])));
+    let (gateway, more) = (gateway.port().to_string(), more.to_vec());
+    let output = tokio::task::spawn_blocking(move || must(Command::new(python()).arg(file).arg(gateway).args(more)));
     let output = String::from_utf8(output.await.expect("it ran").stdout).expect("text");
     output.lines().last().expect("a line").to_owned()
 }
@@ -59,7 +61,7 @@ async fn http_2_is_spoken_as_its_standard_wants_and_attacks_on_it_are_bounded() 
     )
     .await;
     let before = gateway.resident_kib();
-    let last = script("http2_checks.py", &gateway, backend).await;
+    let last = script("http2_checks.py", gateway.address, &[backend.port().to_string()]).await;
     assert!(last.ends_with("checks hold"), "{last}");
     let grown = gateway.resident_kib().saturating_sub(before);
     assert!(grown < 64 * 1024, "grew by {grown} KiB");
@@ -82,7 +84,7 @@ async fn grpc_passes_in_every_kind_of_call_and_refusals_have_its_codes() {
             "[[backends]]\nname = \"grpc\"\nservers = [\"{backend}\"]\nscheme = \"h2c\"\n[scopes]\n\"x:y\" = \"x\""
         )))
         .await;
-    let last = script("grpc_calls.py", &gateway, backend).await;
+    let last = script("grpc_calls.py", gateway.address, &[backend.port().to_string()]).await;
     assert!(last.ends_with("hold"), "{last}");
     let log = gateway.log();
     let line = |what: &str| log.lines().find(|line| line.contains(" access ") && line.contains(what)).map(str::to_owned);
@@ -102,7 +104,7 @@ async fn curl_logs_in_and_calls_and_is_refused_over_http_2() {
         let url = format!("{}{path}", gateway.url);
         curl(&[&["--http2-prior-knowledge", "-w", "\n%{http_version} %{http_code}", &url], more].concat())
     };
-    let login = format!("{{\"username\":\"alice\",\"password\":\"{}\"}}", crate::gateway::PASSWORD);
+    let login = format!("{{\"username\":\"alice\",\"password\":\"{}\"}}", PASSWORD);
     let answer = h2("/auth/login", &["-H", "Content-Type: application/json", "-d", &login]);
     assert!(answer.ends_with("\n2 200"), "{answer}");
     let token: serde_json::Value = serde_json::from_str(answer.lines().next().expect("a body")).expect("JSON");
@@ -118,6 +120,61 @@ async fn curl_logs_in_and_calls_and_is_refused_over_http_2() {
     assert!(answer.ends_with("\n2 413") && answer.contains("\"code\":\"body_too_large\""), "{answer}");
     let answer = h2("/x", &["-H", &bearer, "--data-binary", &upload, "-H", "Expect: 100-continue"]);
     assert!(answer.ends_with("\n2 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn streams_end_with_their_credential_or_with_a_backend_that_does_nothing_and_not_before() {
+    let (events, grpc, deaf) = (free_address(), free_address(), free_address());
+    let route = |path: &str, backend: &str, auth: &str| {
+        format!("[[route]]\nname = \"{path}\"\npath = \"/{path}/**\"\nbackend = \"{backend}\"\nauth = \"{auth}\"\n")
+    };
+    let backend = |name: &str, address: SocketAddr, more: &str| {
+        format!("[[backends]]\nname = \"{name}\"\nservers = [\"{address}\"]\n{more}\n")
+    };
+    let (h2c, quick) = ("scheme = \"h2c\"", "timeout = \"1s\"\nread_timeout = \"1s\"");
+    let routes = [
+        route("events", "events", "required"),
+        route("t.Closed", "grpc", "required"),
+        route("t.Quick", "quick", "none"),
+        route("deaf", "deaf", "none"),
+        route("deaf2", "deaf2", "none"),
+    ];
+    let backends = [
+        backend("events", events, ""),
+        backend("grpc", grpc, h2c),
+        backend("quick", grpc, &[h2c, quick].join("\n")),
+        backend("deaf", deaf, quick),
+        backend("deaf2", deaf, &[h2c, quick].join("\n")),
+    ];
+    let gateway = Gateway::start(Setup::routes(routes.concat()).with(&backends.concat())).await;
+    gateway.user("alice", &[]);
+    let ports = [events, grpc, deaf].map(|address| address.port().to_string());
+    let last = script("ends.py", gateway.address, &[&ports[..], &[PASSWORD.to_owned()]].concat()).await;
+    assert!(last.ends_with("hold"), "{last}");
+    let log = gateway.log();
+    let line = |what: &str| log.lines().find(|line| line.contains(" access ") && line.contains(what)).expect("a line");
+    assert!(line("path=/events/x").contains("reason=revoked") && line("path=/t.Closed/Both").contains("reason=revoked"), "{log}");
+    assert_eq!(log.matches("status=504 decision=error reason=gateway_timeout").count(), 4, "{log}");
+    let metrics = gateway.metrics().await;
+    assert!(metrics.contains("portcullis_streams_ended_total{reason=\"revoked\"} 3"), "{metrics}");
+    assert!(metrics.contains("portcullis_backend_requests_total{backend=\"deaf2\",outcome=\"silent\"} 2"), "{metrics}");
+}
+
+#[tokio::test]
+async fn over_tls_clients_agree_on_http_2_and_get_their_refusals() {
+    let (address, folder) = (free_address(), tempfile::tempdir().expect("a folder"));
+    encrypted::write(folder.path(), "tls", &["localhost"]);
+    let setup = Setup::routes("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://127.0.0.1:9\"\n")
+        .with(&encrypted::entry(folder.path(), "tls"))
+        .env("PORTCULLIS__SERVER__LISTEN", &format!("[{{ address = \"{address}\", tls = true }}]"));
+    let gateway = Gateway::start(setup).await;
+    let certificate = folder.path().join("tls.pem").display().to_string();
+    assert_eq!(script("tls_clients.py", address, std::slice::from_ref(&certificate)).await, "both hold");
+    let large = gateway.own_folder().join("large");
+    std::fs::write(&large, vec![b'x'; 10_000_000]).expect("written");
+    let (upload, url) = (format!("@{}", large.display()), format!("https://localhost:{}/x", address.port()));
+    let answer = curl(&["--cacert", &certificate, "-w", "\n%{http_version} %{http_code}", "--data-binary", &upload, &url]);
+    assert!(answer.ends_with("\n2 401") && answer.contains("\"code\":\"missing_credential\""), "{answer}");
 }
 
 #[tokio::test]

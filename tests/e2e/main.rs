@@ -29,6 +29,7 @@ mod listeners;
 mod logins;
 mod observe;
 mod observing;
+mod order;
 mod outage;
 mod pasted;
 mod policy_tests;

@@ -152,3 +152,22 @@ async fn replicas_count_together_on_redis_and_each_by_itself_without() {
     ];
     assert_eq!(statuses, [200, 200, 200, 429]);
 }
+
+#[tokio::test]
+async fn preflights_that_backends_answer_are_counted_by_address_and_observed_where_the_route_is() {
+    let more = |name: &str, enforce: bool| {
+        format!(
+            "[[route]]\nname = \"{name}\"\npath = \"/{name}\"\ncors = \"backend\"\nrate_limit = \"1/1h\"\nenforce = {enforce}\n"
+        )
+    };
+    let more = more("theirs", true) + &more("watched", false);
+    let gateway = Gateway::start(setup(echo().await, &more)).await;
+    for (path, last) in [("/theirs", 429), ("/watched", 200)] {
+        for status in [200, last] {
+            let request = gateway.request("OPTIONS", path).header("Origin", "https://app.example.com");
+            assert_eq!(gateway.send(request.header("Access-Control-Request-Method", "PUT")).await.status, status, "{path}");
+        }
+    }
+    let metrics = gateway.metrics().await;
+    assert!(metrics.contains("portcullis_would_deny_total{route=\"watched\",reason=\"rate_limited\"} 1"), "{metrics}");
+}

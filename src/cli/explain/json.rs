@@ -9,7 +9,7 @@ use crate::cli::trace;
 use crate::config::Scheme;
 use crate::domain::Timestamp;
 use crate::policy::blame::blame;
-use crate::problem::Refusal;
+use crate::problem::{Answer, Refusal};
 use crate::proxy::explain::{Conclusion, Explanation, Sent};
 use crate::revocation::Standing;
 use crate::telemetry::scrub;
@@ -18,20 +18,17 @@ pub(super) fn render(told: &Told) -> Value {
     let explanation = &told.answer.explanation;
     let (decision, status, code, answer, backend) = match &explanation.conclusion {
         Conclusion::Own => ("own", None, None, Value::Null, Value::Null),
+        Conclusion::Redirected(answer) => ("redirect", None, None, answer_json(answer), Value::Null),
+        Conclusion::Preflight(answer) => ("preflight", None, None, answer_json(answer), Value::Null),
         Conclusion::Allowed(sent) => ("allow", None, None, Value::Null, sent_json(sent)),
         Conclusion::Refused { refusal, answer } => {
-            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            let answer = json!({
-                "status": answer.status.as_u16(),
-                "headers": fields(answer.headers.iter().map(|(name, value)| (name, Some(value)))),
-                "body": body,
-            });
-            ("deny", Some(refusal.status().as_u16()), Some(refusal.code()), answer, Value::Null)
+            ("deny", Some(refusal.status().as_u16()), Some(refusal.code()), answer_json(answer), Value::Null)
         }
     };
     json!({
         "allowed": decision != "deny",
-        "would_deny": explanation.observed,
+        "would_deny": explanation.observed.as_ref().map(|observed| observed.code),
+        "would_deny_detail": explanation.observed.as_ref().map(|observed| &observed.detail),
         "decision": decision,
         "status": status,
         "code": code,
@@ -42,13 +39,27 @@ pub(super) fn render(told: &Told) -> Value {
         },
         "target": target(told),
         "own": matches!(explanation.conclusion, Conclusion::Own),
+        "preflight": explanation.preflight.as_ref().map(|asked| json!({
+            "method": asked.method.as_str(),
+            "answered_by": asked.answered_by,
+        })),
         "route": explanation.matched.as_ref().map(|matched| trace::route_json(&matched.route)),
         "losers": trace::losers_json(&explanation.losers),
         "credential": credential(told),
         "checks": trace::checks_json(&explanation.checks),
+        "limit": explanation.limit.as_ref().map(|limit| json!({
+            "rate": limit.rate.to_string(),
+            "by": if limit.principal.is_some() { "principal" } else { "address" },
+        })),
         "backend": backend,
         "answer": answer,
     })
+}
+
+fn answer_json(answer: &Answer) -> Value {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let headers = fields(answer.headers.iter().map(|(name, value)| (name, Some(value))));
+    json!({ "status": answer.status.as_u16(), "headers": headers, "body": body })
 }
 
 fn target(told: &Told) -> Value {
@@ -62,7 +73,7 @@ fn target(told: &Told) -> Value {
                 "allow_in_path": blame.and_then(|blame| blame.allow),
             })
         }
-        Conclusion::Own | Conclusion::Allowed(_) | Conclusion::Refused { .. } => Value::Null,
+        _ => Value::Null,
     };
     let target = explanation.target.as_ref();
     json!({

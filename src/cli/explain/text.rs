@@ -1,6 +1,7 @@
 //! The steps for people.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -9,12 +10,13 @@ use serde_json::{Map, Value};
 use super::Told;
 use crate::cli::trace::{self, Paint};
 use crate::domain::{CredentialKind, Principal, Timestamp};
+use crate::limit::limited_prefix;
 use crate::policy::blame::blame;
 use crate::policy::policy_test::described;
 use crate::policy::target::Target;
 use crate::policy::{AuthMode, Matched};
-use crate::problem::Refusal;
-use crate::proxy::explain::{Conclusion, Explanation, Sent};
+use crate::problem::{Answer, Refusal};
+use crate::proxy::explain::{Conclusion, Explanation, Limit, Observed, Sent};
 use crate::revocation::Standing;
 use crate::telemetry::{printable, scrub};
 
@@ -61,9 +63,14 @@ pub(super) fn render(told: &Told, colors: bool) -> String {
     };
     let mut steps = Steps { text: String::new(), paint: Paint(colors), number: 0 };
     let _ = writeln!(steps.text, "{} {}, {}\n", told.question.method, printable(&told.url), printable(&caller));
-    if target(told, &mut steps) && own(explanation, &mut steps) && route(explanation, &mut steps) {
-        credential(told, &mut steps);
-        asks(explanation, &mut steps);
+    if target(told, &mut steps) && nobody_elses(explanation, &mut steps) {
+        preflight(explanation, &mut steps);
+        let is_decided = explanation.preflight.as_ref().is_none_or(|asked| asked.answered_by.is_none());
+        if route(explanation, &mut steps) && is_decided {
+            credential(told, &mut steps);
+            asks(explanation, &mut steps);
+        }
+        limit(explanation, &mut steps);
     }
     result(explanation, &mut steps);
     steps.text
@@ -72,7 +79,7 @@ pub(super) fn render(told: &Told, colors: bool) -> String {
 fn refusal(explanation: &Explanation) -> Option<&Refusal> {
     match &explanation.conclusion {
         Conclusion::Refused { refusal, .. } => Some(refusal),
-        Conclusion::Own | Conclusion::Allowed(_) => None,
+        Conclusion::Own | Conclusion::Redirected(_) | Conclusion::Preflight(_) | Conclusion::Allowed(_) => None,
     }
 }
 
@@ -116,12 +123,39 @@ fn mark(url: &str, steps: &mut Steps) {
     }
 }
 
-fn own(explanation: &Explanation, steps: &mut Steps) -> bool {
+/// Whether neither the listener nor an endpoint answers it.
+fn nobody_elses(explanation: &Explanation, steps: &mut Steps) -> bool {
+    if matches!(explanation.conclusion, Conclusion::Redirected(_)) {
+        steps.step(&Went::Told, "listener", "redirect_to_https: it sends every request to HTTPS, and asks nothing more");
+        return false;
+    }
     let own = matches!(explanation.conclusion, Conclusion::Own);
     let says =
         if own { "the gateway's own path: it answers itself, and asks no route" } else { "not a path of the gateway's own" };
     steps.step(&if own { Went::Told } else { Went::Well }, "own", says);
     !own
+}
+
+fn preflight(explanation: &Explanation, steps: &mut Steps) {
+    let Some(asked) = &explanation.preflight else { return };
+    let says = match asked.answered_by {
+        Some("gateway") => "the route's cors answers it, without asking for a credential",
+        Some(_) => "cors = \"backend\": it is passed on as nobody's, without asking for a credential",
+        None => "no route with cors takes that: it is an ordinary OPTIONS request",
+    };
+    steps.step(&Went::Told, "preflight", &format!("for {}: {says}", printable(asked.method.as_str())));
+}
+
+fn limit(explanation: &Explanation, steps: &mut Steps) {
+    let Some(Limit { rate, principal }) = &explanation.limit else { return };
+    let by = match (principal.as_deref(), explanation.client) {
+        (Some(""), _) => "for this caller".to_owned(),
+        (Some(principal), _) => format!("for the principal {}", printable(principal)),
+        (None, Some(client @ IpAddr::V6(_))) => format!("for the addresses {}/64", limited_prefix(client)),
+        (None, Some(client)) => format!("for the address {client}"),
+        (None, None) => "for the address".to_owned(),
+    };
+    steps.step(&Went::Told, "limit", &format!("{rate} {by}; what was counted so far only the gateway knows"));
 }
 
 fn route(explanation: &Explanation, steps: &mut Steps) -> bool {
@@ -263,29 +297,36 @@ fn asks(explanation: &Explanation, steps: &mut Steps) {
 fn result(explanation: &Explanation, steps: &mut Steps) {
     match &explanation.conclusion {
         Conclusion::Own => steps.step(&Went::Well, "result", "the gateway answers itself"),
+        Conclusion::Redirected(given) => answer(&Went::Well, "sent to HTTPS", given, steps),
+        Conclusion::Preflight(given) => answer(&Went::Well, "the gateway answers the preflight", given, steps),
         Conclusion::Allowed(sent) => {
-            allowed(sent, steps);
-            if let Some(code) = explanation.observed {
-                steps.more(&format!("only because the route observes (enforce = false): it would be refused as {code}"));
-            }
+            allowed(sent, explanation.observed.as_ref(), steps);
         }
-        Conclusion::Refused { refusal, answer } => {
-            steps.step(&Went::Badly, "result", &format!("{} {}", refusal.status().as_u16(), refusal.code()));
-            for (name, value) in &answer.headers {
-                steps.more(&field(name, Some(value)));
-            }
-            steps.more(&String::from_utf8_lossy(&answer.body));
-        }
+        Conclusion::Refused { refusal, answer: given } => answer(&Went::Badly, refusal.code(), given, steps),
     }
 }
 
-fn allowed(sent: &Sent, steps: &mut Steps) {
+fn answer(went: &Went, says: &str, answer: &Answer, steps: &mut Steps) {
+    steps.step(went, "result", &format!("{} {says}", answer.status.as_u16()));
+    for (name, value) in &answer.headers {
+        steps.more(&field(name, Some(value)));
+    }
+    if !answer.body.is_empty() {
+        steps.more(&String::from_utf8_lossy(&answer.body));
+    }
+}
+
+fn allowed(sent: &Sent, observed: Option<&Observed>, steps: &mut Steps) {
     let spec = sent.permit.route().spec();
     let (name, url) = match &spec.backend {
         Some(backend) => (backend.name.as_str(), super::json::upstream(sent)),
         None => ("none", sent.target.clone()),
     };
     steps.step(&Went::Well, "result", &format!("allow: to backend `{name}`"));
+    if let Some(Observed { code, detail }) = observed {
+        steps.more("only because the route observes (enforce = false): it passes as nobody's, and counts as would_deny");
+        steps.more(&format!("enforced it would be refused as {code}: {}", printable(detail)));
+    }
     steps.more(&format!("URL {}", printable(&url)));
     if let Some(host) = &sent.host {
         steps.more(&format!("Host: {host}"));

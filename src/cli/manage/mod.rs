@@ -13,9 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::timeout;
 
-use super::Failure;
 use super::args::{ConfigArg, Key, Session, SigningKey, User};
 use super::output::tell;
+use super::{Colors, Failure};
 use crate::accounts::admin::{Admin, AdminError, Publisher, StoreOnly};
 use crate::config::{self, Config, Environment};
 use crate::domain::{Clock, Entry, SystemClock, SystemEntropy, UserId};
@@ -54,8 +54,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     match config::load(path, &Environment::of_process()) {
         Ok(loaded) => Ok(loaded.config),
         Err(report) => {
-            let colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            tell(&report.render(colors));
+            tell(&report.render(Colors::of_process().err));
             Err(Failure::wrong(format!("the configuration is not good; `portcullis check -c {}` says the same", path.display())))
         }
     }

@@ -9,7 +9,7 @@ use super::raw_test::{Caller, Someone, Test};
 use crate::config::load::Draft;
 use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, did_you_mean};
-use crate::config::values::Required;
+use crate::config::wrapped::Required;
 use crate::config::{Config, roles};
 use crate::domain::{CredentialKind, Issuer, Principal, Scope, ScopeSet};
 use crate::policy::policy_test::{Mismatch, Outcome, Spans};

@@ -10,7 +10,9 @@ use crate::config::identity::IdentityWish;
 use crate::config::json_schema;
 use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, FromNode, Key, Shape, did_you_mean, refuse_unknown, section};
-use crate::config::values::{Later, Named, Required, Secret, Size, Version, Wait, table, words};
+use crate::config::values::{Secret, Size, Version, Wait, table};
+use crate::config::words::words;
+use crate::config::wrapped::{Later, Named, Required};
 use crate::domain::{CredentialKind, Scope};
 use crate::policy::{AllowInPath, AuthMode, Case, ConditionSubject, ConditionValue, StreamExpiry, TrailingSlash};
 
@@ -202,7 +204,7 @@ impl FromNode for Oddity {
         crate::config::values::parsed(node, Self::TAKES, report, |text| {
             let names = AllowInPath::NAMES.map(|(name, _)| name);
             let found = AllowInPath::NAMES.iter().find(|(name, _)| *name == text);
-            found.map(|(_, one)| Self(*one)).ok_or_else(|| crate::config::values::refuse_word(&node.name, text, &names, &[]))
+            found.map(|(_, one)| Self(*one)).ok_or_else(|| crate::config::words::refuse_word(&node.name, text, &names, &[]))
         })
     }
 }

@@ -6,7 +6,8 @@ use crate::config::document::{Node, Table, Value};
 use crate::config::json_schema;
 use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, FromNode, Shape, section};
-use crate::config::values::{Required, refuse, table};
+use crate::config::values::{refuse, table};
+use crate::config::wrapped::Required;
 use crate::domain::{CredentialKind, Scope};
 use crate::policy::Expect;
 

@@ -10,7 +10,8 @@ use crate::config::backends::{is_host, is_plain_path};
 use crate::config::identity::{IdentityWish, emits, fold, header_name};
 use crate::config::report::{Finding, Report, Span};
 use crate::config::schema::{At, did_you_mean, nearest};
-use crate::config::values::{Named, Secret};
+use crate::config::values::Secret;
+use crate::config::wrapped::Named;
 use crate::domain::IdentityTable;
 use crate::policy::{HeaderRule, HostPattern, HostRewrite, Pattern};
 

@@ -3,8 +3,7 @@
 //! pingora has an HTTP/2 session of its own, made by a loop of its own that answers by itself what it finds odd, knows no
 //! deadlines, and loses a refusal whose request goes on sending. This one is driven by pingora like any other session.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -20,9 +19,10 @@ use pingora_error::ErrorType::{H2Error, InternalError, ReadError, ReadTimedout, 
 use pingora_error::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::timeout;
 
-use crate::proxy::line::Line;
+use crate::proxy::line::{Cut, Line};
+use crate::proxy::patience::Alarm;
 
 /// What of a request's body is kept for another try, as pingora keeps of others.
 const RETRY: usize = 64 * 1024;
@@ -65,7 +65,7 @@ pub(super) struct Exchange {
     pub(super) received: usize,
     pub(super) sent: usize,
     kept: Kept,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     pub(super) write_timeout: Option<Duration>,
     /// Where a body that goes on after its answer is left.
     rest: Option<oneshot::Sender<RecvStream>>,
@@ -95,7 +95,7 @@ impl Exchange {
             received: 0,
             sent: 0,
             kept: Kept::Nothing,
-            alarm: None,
+            alarm: Alarm::default(),
             write_timeout: None,
             rest: Some(rest),
         };
@@ -137,6 +137,10 @@ impl Exchange {
         } else {
             let polled = self.poll_data(cx);
             self.line.set_starved(polled.is_pending());
+            if polled.is_pending() {
+                ready!(self.alarm.poll(&self.line.patience, cx));
+                return Poll::Ready(Err(Error::explain(ReadTimedout, "neither client nor backend says anything")));
+            }
             match ready!(polled) {
                 None => return Poll::Ready(Ok(None)),
                 Some(Err(error)) => return Poll::Ready(Err(Error::because(ReadError, "the request's body ended", error))),
@@ -197,27 +201,9 @@ impl Exchange {
                 Poll::Ready(Err(Error::explain(H2Error, "the client gave the stream up")))
             }
             Poll::Pending => {
-                ready!(self.poll_alarm(cx));
+                ready!(self.alarm.poll(&self.line.patience, cx));
                 Poll::Ready(Err(Error::explain(ReadTimedout, "the backend is silent")))
             }
-        }
-    }
-
-    /// Ready when patience has ended. The timer is left where it stands while it rings early enough.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let Some(deadline) = self.line.patience.deadline() else { return Poll::Pending };
-            if Instant::now() >= deadline {
-                self.line.patience.end();
-                return Poll::Ready(());
-            }
-            match &mut self.alarm {
-                None => self.alarm = Some(Box::pin(sleep_until(deadline))),
-                Some(alarm) if alarm.is_elapsed() || alarm.deadline() > deadline => alarm.as_mut().reset(deadline),
-                Some(_) => {}
-            }
-            let Some(alarm) = &mut self.alarm else { return Poll::Pending };
-            ready!(alarm.as_mut().poll(cx));
         }
     }
 
@@ -292,7 +278,12 @@ impl Exchange {
                 return Err(Error::explain(WriteError, "the stream is cut").into_down());
             }
             send.reserve_capacity(bytes.len());
-            let capacity = poll_fn(|cx| send.poll_capacity(cx));
+            let line = &self.line;
+            let capacity = poll_fn(|cx| {
+                let polled = send.poll_capacity(cx);
+                line.set_full(polled.is_pending());
+                polled
+            });
             let capacity = match limit {
                 Some(limit) => timeout(limit, capacity)
                     .await
@@ -342,7 +333,12 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.line.is_cut().is_some() {
+        let cut = self.line.is_cut();
+        if cut == Some(Cut::Silent) && self.answer.is_none() {
+            let mut silent = Response::new(());
+            *silent.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+            self.ended = self.respond.send_response(silent, true).is_ok();
+        } else if cut.is_some() {
             // What waits to be sent is not sent either.
             self.respond.send_reset(Reason::CANCEL);
             return;

@@ -1,0 +1,51 @@
+//! Why a gateway does not start or reload, as the log and the terminal tell it.
+
+use std::io;
+
+use crate::config::Report;
+use crate::credential::KeyError;
+use crate::proxy::identity::IdentityError;
+use crate::proxy::serve::ServeError;
+use crate::store::StoreError;
+
+/// Why the gateway did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// gateway.toml or a route file is wrong: every error there is.
+    Config(Report),
+    /// The store's URL is none that can be used.
+    Store(StoreError),
+    /// The signing keys can't be used.
+    Keys(KeyError),
+    /// Identity headers can't be made as configured.
+    Identity(IdentityError),
+    /// Redis' URL is none that can be used.
+    Redis(String),
+    /// An address can't be listened on.
+    Serve(ServeError),
+    /// The gateway that runs can't be replaced.
+    Upgrade(String),
+    /// The machine gives no threads or signals.
+    System(io::Error),
+}
+
+impl From<Report> for StartError {
+    fn from(report: Report) -> Self {
+        Self::Config(report)
+    }
+}
+
+/// A start error as the log and the terminal tell it.
+#[must_use]
+pub fn told(error: &StartError) -> String {
+    match error {
+        StartError::Config(report) => format!("\n{}", report.render(false)),
+        StartError::Store(error) => format!("store.url: {error}"),
+        StartError::Keys(error) => error.to_string(),
+        StartError::Identity(error) => error.to_string(),
+        StartError::Redis(error) => format!("redis.url: {error}"),
+        StartError::Upgrade(error) => format!("--upgrade: {error}; the gateway that runs goes on as before"),
+        StartError::Serve(error) => format!("{error}; [server].listen and [server].admin_listen name the addresses"),
+        StartError::System(error) => error.to_string(),
+    }
+}
