@@ -12,7 +12,6 @@ mod session;
 mod tap;
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +50,7 @@ const FAULTS: usize = 100;
 /// Streams that the client has reset, and which the engine still remembers.
 const RESETS: usize = 20;
 /// What of a body is read after its answer, in bytes and time.
-const REST: (usize, Duration) = (16 * 1024 * 1024, Duration::from_secs(5));
+const REST: (usize, Duration) = (16 * 1024 * 1024, Duration::from_secs(2));
 /// The second frame of a request often comes in a segment of its own.
 const MOMENT: Duration = Duration::from_millis(20);
 /// For a goodbye to arrive, and what crosses it.
@@ -110,9 +109,8 @@ async fn serve(mut connection: Connection<Tap, Bytes>, shared: &Shared, alarm: &
     // When it ends, once it was told that it will.
     let mut goodbye: Option<Instant> = None;
     let mut enough = false;
-    // One that has just come is not sent away before its first request: its client would only come again.
-    let mut asked = false;
-    let mut leaving = pin!(shared.until_leaving());
+    // Who comes after that is told with its first answer: told at once, many libraries would not even ask.
+    let late = shared.is_leaving();
     loop {
         let idle = shared.live.load().config.server.limits.keepalive_timeout;
         let accepted = tokio::select! {
@@ -132,7 +130,7 @@ async fn serve(mut connection: Connection<Tap, Bytes>, shared: &Shared, alarm: &
                 goodbye = Some(Instant::now() + GOODBYE);
                 continue;
             }
-            () = &mut leaving, if asked && goodbye.is_none() => {
+            () = shared.until_leaving(), if goodbye.is_none() && !late => {
                 connection.graceful_shutdown();
                 goodbye = Some(Instant::now() + GOODBYE);
                 continue;
@@ -148,8 +146,11 @@ async fn serve(mut connection: Connection<Tap, Bytes>, shared: &Shared, alarm: &
         };
         match accepted {
             Some(Ok((request, respond))) => {
-                asked = true;
                 begin(request, respond, shared, serving);
+                if late && goodbye.is_none() {
+                    connection.graceful_shutdown();
+                    goodbye = Some(Instant::now() + GOODBYE);
+                }
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "a connection ended");
