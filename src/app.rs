@@ -143,9 +143,10 @@ impl Gateway {
             handover::go(&told, &config, environment).map_err(|error| StartError::Upgrade(error.to_string()))?;
             tracing::info!("took the listeners over from the gateway that ran before");
         }
-        running.accept();
         let (tell, taken) = mpsc::channel(1);
         let open = offer.and_then(|offer| offer.open(running.lendable(), tell));
+        // Who finds it ready can replace it.
+        running.accept();
         chores::start(&runtime, &parts, &shared);
         let (file, environment) = (file.to_owned(), environment.clone());
         let gateway =
