@@ -305,6 +305,9 @@ rate_limit = "1/1h"
 enforce = false
 "#;
 
+/// Method, path, header fields, the status, the decision, and what is said of the preflight.
+type Told<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16, &'a str, Value);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn preflights_limits_and_observed_routes_are_told_as_they_are_and_nothing_is_counted() {
     let backend = echo().await;
@@ -312,7 +315,6 @@ async fn preflights_limits_and_observed_routes_are_told_as_they_are_and_nothing_
     let app = ("Origin", "https://app.example.com");
     let asks = |method: &'static str| ("Access-Control-Request-Method", method);
     let evil = ("Origin", "https://evil.test");
-    type Told<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16, &'a str, Value);
     let cases: &[Told<'_>] = &[
         ("OPTIONS", "/page", &[app, asks("GET")], 204, "preflight", json!({ "method": "GET", "answered_by": "gateway" })),
         ("OPTIONS", "/page", &[evil, asks("GET")], 204, "preflight", json!({ "method": "GET", "answered_by": "gateway" })),

@@ -104,7 +104,7 @@ async fn curl_logs_in_and_calls_and_is_refused_over_http_2() {
         let url = format!("{}{path}", gateway.url);
         curl(&[&["--http2-prior-knowledge", "-w", "\n%{http_version} %{http_code}", &url], more].concat())
     };
-    let login = format!("{{\"username\":\"alice\",\"password\":\"{}\"}}", PASSWORD);
+    let login = format!("{{\"username\":\"alice\",\"password\":\"{PASSWORD}\"}}");
     let answer = h2("/auth/login", &["-H", "Content-Type: application/json", "-d", &login]);
     assert!(answer.ends_with("\n2 200"), "{answer}");
     let token: serde_json::Value = serde_json::from_str(answer.lines().next().expect("a body")).expect("JSON");

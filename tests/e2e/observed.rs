@@ -1,6 +1,8 @@
 //! Every refusal that is about the caller, on two routes that differ in `enforce` alone: what the one answers is what the
 //! other logs, counts and lets pass.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::echo::echo;
@@ -20,9 +22,8 @@ fn routes(backend: std::net::SocketAddr) -> String {
         ("open", "auth = \"none\"\nrate_limit = \"1/1h\""),
     ] {
         for (below, enforce) in [("on", true), ("off", false)] {
-            all += &format!(
-                "[[route]]\nname = \"{name}-{below}\"\npath = \"/{below}/{name}\"\nmethods = [\"GET\"]\nenforce = {enforce}\n{asks}\n"
-            );
+            let path = format!("path = \"/{below}/{name}\"\nmethods = [\"GET\"]");
+            writeln!(all, "[[route]]\nname = \"{name}-{below}\"\n{path}\nenforce = {enforce}\n{asks}").expect("a string");
         }
     }
     all
@@ -60,6 +61,9 @@ fn passes_as_nobody(answer: &Answer, fields: &[(&str, &str)], what: &str) {
     assert!(sent.iter().all(|value| reached.contains(value)), "{what}: {reached}");
 }
 
+/// Route, header fields, the status where it is enforced, and its code.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
 #[tokio::test]
 async fn every_refusal_of_a_caller_is_answered_where_enforced_and_else_observed() {
     let gateway = Gateway::start(Setup::routes(routes(echo().await)).with("[log]\nformat = \"json\"\n")).await;
@@ -74,7 +78,6 @@ async fn every_refusal_of_a_caller_is_answered_where_enforced_and_else_observed(
     let (key, basic, cookie) =
         (("X-API-Key", key.as_str()), ("Authorization", "Basic YTpi"), ("Cookie", "a=1; portcullis=stale"));
     let bad = ("Authorization", "Bearer nonsense");
-    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
     let cases: &[Case<'_>] = &[
         ("scoped", &[], 401, "missing_credential"),
         ("scoped", &[basic], 401, "missing_credential"),

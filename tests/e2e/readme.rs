@@ -55,7 +55,7 @@ fn the_index_names_every_document_and_links_lead_somewhere() {
     let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
     for entry in std::fs::read_dir(root.join("docs")).expect("docs").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".md") {
+        if entry.path().extension().is_some_and(|extension| extension == "md") {
             assert!(name == "README.md" || index.contains(&format!("]({name})")), "docs/README.md does not name {name}");
             pages.push(format!("docs/{name}"));
         }

@@ -73,7 +73,7 @@ async fn one_that_is_told_to_end_before_it_took_over_takes_nothing() {
     gateway.signal("STOP");
     let mut old = gateway.upgrade();
     // It stands before the old one, which says nothing.
-    let asks = || async { gateway.log().matches("\n").count() > 0 && waits(&gateway) };
+    let asks = || async { gateway.log().matches('\n').count() > 0 && waits(&gateway) };
     gateway.until("it asks", asks).await;
     gateway.signal("TERM");
     signal(&old, "CONT");
