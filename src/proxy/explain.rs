@@ -1,5 +1,5 @@
 //! A request's way through the gateway without sending it: the same functions in the same order as in
-//! [`Gateway`](super::Gateway), with what each saw kept for people to read.
+//! `Gateway`, with what each saw kept for people to read.
 
 use std::net::IpAddr;
 use std::sync::Arc;
