@@ -60,6 +60,7 @@ impl Gateway {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let listen = [any.into()];
         let running = start(&shared, &listen, any, 2, std::collections::HashMap::new()).unwrap();
+        running.accept();
         Self { shared, running, revocations }
     }
 
