@@ -89,8 +89,8 @@ async fn grpc_passes_in_every_kind_of_call_and_refusals_have_its_codes() {
     let log = gateway.log();
     let line = |what: &str| log.lines().find(|line| line.contains(" access ") && line.contains(what)).map(str::to_owned);
     assert!(line("reason=missing_credential").is_some_and(|line| line.contains("decision=deny")), "{log}");
-    // A deadline of the client's is its leaving.
-    assert!(line("path=/t.Open/Slow").is_some_and(|line| line.contains("status=499")), "{log}");
+    // A deadline of the client's is its leaving, unless the server, which is told of it too, is quicker to end the call.
+    assert!(line("path=/t.Open/Slow").is_some_and(|line| line.contains("status=499") || line.contains("bytes_out=0 ")), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
