@@ -21,6 +21,7 @@ from hyperframe import frame as F
 GATEWAY, BACKEND = ("127.0.0.1", int(sys.argv[1])), ("127.0.0.1", int(sys.argv[2]))
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 REACHED = []
+STRAY = []  # what came where a request should
 CHECKS = []
 
 
@@ -52,6 +53,10 @@ class Backend(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     do_GET = do_POST = do_PUT = do_HEAD = do_OPTIONS = do_DELETE = answer
+
+    def send_error(self, code, message=None, explain=None):
+        STRAY.append(self.raw_requestline)
+        super().send_error(code, message, explain)
 
     def log_message(self, *_):
         pass
@@ -710,6 +715,9 @@ def main():
         except Exception as error:  # pylint: disable=broad-except
             failed += 1
             print("FAILED", name, type(error).__name__, error)
+    if STRAY:
+        failed += 1
+        print("FAILED: the backend got bytes that are no request:", STRAY[:5])
     print(f"{len(CHECKS) - failed} of {len(CHECKS)} checks hold")
     sys.exit(1 if failed else 0)
 

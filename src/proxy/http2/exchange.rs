@@ -135,16 +135,20 @@ impl Exchange {
         let bytes = if let Some(ahead) = self.ahead.take() {
             ahead
         } else {
-            let polled = self.poll_data(cx);
-            self.line.set_starved(polled.is_pending());
-            if polled.is_pending() {
-                ready!(self.alarm.poll(&self.line.patience, cx));
-                return Poll::Ready(Err(Error::explain(ReadTimedout, "neither client nor backend says anything")));
-            }
-            match ready!(polled) {
-                None => return Poll::Ready(Ok(None)),
-                Some(Err(error)) => return Poll::Ready(Err(Error::because(ReadError, "the request's body ended", error))),
-                Some(Ok(bytes)) => bytes,
+            loop {
+                let polled = self.poll_data(cx);
+                self.line.set_starved(polled.is_pending());
+                if polled.is_pending() {
+                    ready!(self.alarm.poll(&self.line.patience, cx));
+                    return Poll::Ready(Err(Error::explain(ReadTimedout, "neither client nor backend says anything")));
+                }
+                match ready!(polled) {
+                    None => return Poll::Ready(Ok(None)),
+                    Some(Err(error)) => return Poll::Ready(Err(Error::because(ReadError, "the request's body ended", error))),
+                    // As a chunk it would end the body, which ends once more behind it.
+                    Some(Ok(bytes)) if bytes.is_empty() => {}
+                    Some(Ok(bytes)) => break bytes,
+                }
             }
         };
         self.received += bytes.len();
