@@ -73,6 +73,13 @@ impl Bound {
             file.lent.store(lent, Ordering::Relaxed);
         }
     }
+
+    /// Nobody finds it any more: its file goes now, and not when the last task that held it has come to its end.
+    pub(crate) fn withdraw(&self) {
+        if let Socket::Unix(_, file) = &self.socket {
+            file.remove();
+        }
+    }
 }
 
 /// Binds `listener`, or takes it over.
@@ -150,12 +157,19 @@ pub(crate) fn unchecked_stand_in(path: &Path, mode: u32) -> io::Result<(unix::Un
     Ok((listener, stand_in))
 }
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
+impl SocketFile {
+    /// Removes the file where it is still ours alone.
+    fn remove(&self) {
         let now = fs::symlink_metadata(&self.path).ok().map(|about| (about.dev(), about.ino()));
         if !self.lent.load(Ordering::Relaxed) && self.identity.is_some() && now == self.identity {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 
@@ -177,6 +191,10 @@ mod tests {
         assert!(path.exists(), "it belongs to another now");
         drop(bind(&listener, String::new(), None).expect("nobody listens"));
         assert!(!path.exists(), "it goes with its listener");
+        let bound = bind(&listener, String::new(), None).expect("bound");
+        bound.withdraw();
+        assert!(!path.exists(), "it goes at once where that is asked");
+        drop(bound);
         fs::write(&path, "precious").expect("a file");
         assert!(bind(&listener, String::new(), None).is_err(), "no file is replaced");
         assert_eq!(fs::read(&path).expect("still there"), b"precious");

@@ -89,6 +89,11 @@ impl Lendable {
         all.iter().filter(wanted).map(lent).collect()
     }
 
+    /// There is nothing to give any more, nor to be found where the files of Unix sockets were.
+    fn withdraw(&self) {
+        self.all().drain(..).for_each(|bound| bound.withdraw());
+    }
+
     /// Nobody took them.
     pub fn kept(&self) {
         self.all().iter().for_each(|bound| bound.lend(false));
@@ -228,7 +233,7 @@ impl Running {
     pub async fn drain(&self, delay: Duration, limit: Duration) -> bool {
         self.shared.start_draining();
         sleep(delay).await;
-        self.lendable.all().clear();
+        self.lendable.withdraw();
         self.stopping.send_replace(true);
         self.closing.send_replace(true);
         timeout(limit, self.shared.until_idle()).await.is_ok()
@@ -239,7 +244,7 @@ impl Running {
     /// Returns whether all of them ended by themselves.
     pub async fn retire(&self, limit: Duration) -> bool {
         self.shared.start_leaving();
-        self.lendable.all().clear();
+        self.lendable.withdraw();
         self.stopping.send_replace(true);
         self.gone.send_replace(true);
         let idle = timeout(limit, self.shared.until_idle()).await.is_ok();
@@ -251,6 +256,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.health.abort();
+        self.lendable.withdraw();
         // Not the blocking form: this may run on another runtime's thread.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
