@@ -622,6 +622,14 @@ fn what_judges_a_policy_ends_with_the_code_that_is_promised() {
         assert!(!ran.out.contains('\u{1b}') && !ran.err.contains('\u{1b}'), "colours where no terminal is: {args:?}");
         assert!(*code != 2 || (ran.err.starts_with("error:") && ran.out.is_empty()), "{args:?}: {}", ran.err);
     }
+    let unread: &[&[&str]] = &[&["check"], &["routes"], &["test"], &["explain", "GET", "/else"]];
+    for args in unread {
+        let ran = run_in(dir.path(), &[args, &["-c", "nowhere.toml", "--format", "json"][..]].concat(), "");
+        let told: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{args:?}: {error}: {}", ran.out));
+        assert_eq!((ran.code, &told["ok"], &told["errors"][0]["line"]), (1, &false.into(), &1.into()), "{args:?}");
+    }
+    let token = run_in(dir.path(), &["explain", "GET", "/else", "--token", "-"], "");
+    assert_eq!(token.err, "error: there was no token on stdin: send it as the first line\n");
     let json: Value = serde_json::from_str(&run_in(dir.path(), &["check", "--format", "json"], "").out).expect("JSON");
     let failed = json["errors"].as_array().expect("errors").iter().find(|error| error["line"] == 35);
     let failed = failed.expect("the failing policy test has its place");

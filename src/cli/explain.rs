@@ -25,10 +25,16 @@ use crate::proxy::explain::{Conclusion, Question};
 /// Explains what the arguments ask about.
 pub(super) fn explain(args: &Explain, colors: Colors) -> Result<(), Failure> {
     let path = &args.config.config;
-    let everything = load_untested(path, &Environment::of_process()).map_err(|report| {
-        tell(&refused(path, &report, colors.err));
-        Failure { exit: Exit::Wrong, message: String::new() }
-    })?;
+    let everything = match load_untested(path, &Environment::of_process()) {
+        Ok(everything) => everything,
+        Err(report) => {
+            match args.format.format {
+                Format::Json => put(&format!("{:#}\n", report.to_json()))?,
+                Format::Text => tell(&refused(path, &report, colors.err)),
+            }
+            return Err(Failure { exit: Exit::Wrong, message: String::new() });
+        }
+    };
     let config = everything.config.clone();
     let supposed = supposed(args, &config)?;
     let question = question(args, &config)?;
@@ -107,7 +113,7 @@ fn question(args: &Explain, config: &Config) -> Result<Question, Failure> {
         }
     }
     if let Some(token) = &args.token {
-        let token = password::line_or(token)?;
+        let token = password::line_or(token, "token")?;
         let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
             .map_err(|_| usage("the token holds characters that can't stand in a header"))?;
         value.set_sensitive(true);

@@ -178,8 +178,8 @@ impl FromNode for Duration {
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
-            let span = humantime::parse_duration(text).map_err(|error| {
-                Finding::new(format!("`{text}` is not a duration: {error}")).help(format!("write {}", Self::TAKES))
+            let span = humantime::parse_duration(text).map_err(|_| {
+                Finding::new(format!("`{text}` is not a duration: a number and a unit")).help(format!("write {}", Self::TAKES))
             })?;
             // Ten years: beyond, sums of moments could leave the calendar.
             if span > Self::from_hours(3650 * 24) {
@@ -231,8 +231,8 @@ impl<const MIN: u64, const MAX: u64> FromNode for Size<MIN, MAX> {
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
-            let size: bytesize::ByteSize = text.parse().map_err(|error| {
-                Finding::new(format!("`{text}` is not a size: {error}")).help(format!("write {}", Self::TAKES))
+            let size: bytesize::ByteSize = text.parse().map_err(|_| {
+                Finding::new(format!("`{text}` is not a size: a number and a unit")).help(format!("write {}", Self::TAKES))
             })?;
             if !(MIN..=MAX).contains(&size.as_u64()) {
                 let show = |bytes| bytesize::ByteSize(bytes).display().iec().to_string();
