@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SignatureAlgorithm};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -20,6 +20,15 @@ pub(crate) fn write(folder: &Path, stem: &str, names: &[&str]) -> Vec<u8> {
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
     put(folder, stem, &made.cert.pem(), &made.signing_key.serialize_pem());
     made.cert.der().to_vec()
+}
+
+/// The same with a key of another kind.
+pub(crate) fn write_with(folder: &Path, stem: &str, names: &[&str], kind: &'static SignatureAlgorithm) -> Vec<u8> {
+    let key = KeyPair::generate_for(kind).expect("a key");
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let certificate = CertificateParams::new(names).expect("parameters").self_signed(&key).expect("a certificate");
+    put(folder, stem, &certificate.pem(), &key.serialize_pem());
+    certificate.der().to_vec()
 }
 
 fn put(folder: &Path, stem: &str, certificate: &str, key: &str) {
@@ -47,11 +56,16 @@ pub(crate) fn authority(folder: &Path, stem: &str) -> (CertificateDer<'static>, 
 
 /// A client that takes any certificate, and has one itself where it is given.
 pub(crate) fn client(own: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>) -> ClientConfig {
+    client_of(default_provider().signature_verification_algorithms.supported_schemes(), own)
+}
+
+/// One that takes signatures of these schemes only.
+fn client_of(schemes: Vec<SignatureScheme>, own: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>) -> ClientConfig {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody));
+        .with_custom_certificate_verifier(Arc::new(Anybody(schemes)));
     match own {
         Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).expect("a client's certificate"),
         None => builder.with_no_client_auth(),
@@ -70,7 +84,12 @@ pub(crate) async fn connect(
 
 /// The certificate that is shown to a client that asks for `name`.
 pub(crate) async fn shown(address: SocketAddr, name: &str) -> Vec<u8> {
-    let stream = connect(address, name, client(None)).await.expect("a handshake");
+    shown_for(address, name, default_provider().signature_verification_algorithms.supported_schemes()).await
+}
+
+/// The same for one who takes signatures of these schemes only.
+pub(crate) async fn shown_for(address: SocketAddr, name: &str, schemes: Vec<SignatureScheme>) -> Vec<u8> {
+    let stream = connect(address, name, client_of(schemes, None)).await.expect("a handshake");
     stream.get_ref().1.peer_certificates().expect("certificates")[0].to_vec()
 }
 
@@ -84,7 +103,7 @@ pub(crate) async fn ask(stream: &mut TlsStream<TcpStream>, host: &str) -> String
 }
 
 #[derive(Debug)]
-struct Anybody;
+struct Anybody(Vec<SignatureScheme>);
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(
@@ -117,6 +136,6 @@ impl ServerCertVerifier for Anybody {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
+        self.0.clone()
     }
 }

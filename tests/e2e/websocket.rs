@@ -109,6 +109,33 @@ async fn an_answer_that_is_no_101_makes_no_tunnel_and_the_connection_stays_in_st
 }
 
 #[tokio::test]
+async fn a_backend_that_does_not_answer_a_handshake_is_given_up() {
+    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = backend.local_addr().expect("its address");
+    let route = "[[route]]\nname = \"quick\"\npath = \"/quick\"\nauth = \"none\"\ntimeout = \"1s\"\n";
+    let gateway = Gateway::start(Setup::routes(format!("{route}backend = \"http://{address}\"\n"))).await;
+    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    client.write_all(handshake("/quick", "").as_bytes()).await.expect("sent");
+    let (mut server, _) = backend.accept().await.expect("a connection");
+    until(&mut server, "\r\n\r\n").await;
+    assert!(until(&mut client, "\r\n\r\n").await.starts_with("HTTP/1.1 504 "));
+    rest(&mut server).await;
+}
+
+#[tokio::test]
+async fn what_a_backend_says_in_advance_of_its_answer_goes_no_further() {
+    let (gateway, backend) = played("").await;
+    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    client.write_all(handshake("/open/x", "").as_bytes()).await.expect("sent");
+    let (mut server, _) = backend.accept().await.expect("a connection");
+    until(&mut server, "\r\n\r\n").await;
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    server.write_all(format!("{early}{AGREED}first").as_bytes()).await.expect("sent");
+    let got = until(&mut client, "first").await;
+    assert!(got.starts_with("HTTP/1.1 101 ") && !got.contains("Early"), "{got}");
+}
+
+#[tokio::test]
 async fn a_101_that_agrees_to_something_else_is_a_broken_backend() {
     let (gateway, backend) = played("").await;
     for answer in [
