@@ -215,7 +215,10 @@ mod tests {
         for (keys, line) in [
             (r#"ca = "gone.pem""#, "5:14 there is no file `gone.pem`"),
             (r#"ca = "text.pem""#, "5:14 there is no certificate in `text.pem`"),
-            (r#"ca = "broken.pem""#, "5:14 `broken.pem` holds what is no certificate of an authority: invalid peer certificate: BadEncoding"),
+            (
+                r#"ca = "broken.pem""#,
+                "5:14 `broken.pem` holds what is no certificate of an authority: invalid peer certificate: BadEncoding",
+            ),
             (r#"ca = "one.key""#, "5:14 there is no certificate in `one.key`"),
             (r#"certificate = "one.pem""#, "5:23 `certificate` without `key` proves nothing to a backend"),
             (r#"key = "one.key""#, "5:15 `key` without `certificate` proves nothing to a backend"),
