@@ -17,7 +17,7 @@ use crate::app::{self, InspectError};
 use crate::config::{Config, Environment, Listener};
 use crate::credential::peek;
 use crate::domain::secret::ExposeSecret as _;
-use crate::domain::{CredentialKind, Issuer, Principal};
+use crate::domain::{CredentialKind, Principal};
 use crate::policy::file::{load_untested, usual_scopes};
 use crate::policy::target::Authority;
 use crate::proxy::explain::{Conclusion, Question};
@@ -174,17 +174,11 @@ fn supposed(args: &Explain, config: &Config) -> Result<Option<Principal>, Failur
         None => usual_scopes(config, &roles, method),
     };
     Ok(Some(Principal {
-        issuer: Issuer::Own,
-        subject: args.subject.clone().unwrap_or_default(),
         username: args.username.clone(),
-        full_name: None,
-        email: None,
         roles,
         scopes,
-        method,
-        session: None,
-        key: None,
         attributes: attributes(&args.attributes)?,
         claims: attributes(&args.claims)?,
+        ..Principal::own(args.subject.as_deref().unwrap_or_default(), method)
     }))
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SignatureAlgorithm};
+use rcgen::{CertificateParams, KeyPair, SignatureAlgorithm};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -14,12 +14,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::secure::{Authority, Leaf};
+
 /// Writes `<stem>.pem` and `<stem>.key` for `names`; gives the certificate in DER.
 pub(crate) fn write(folder: &Path, stem: &str, names: &[&str]) -> Vec<u8> {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    put(folder, stem, &made.cert.pem(), &made.signing_key.serialize_pem());
-    made.cert.der().to_vec()
+    let mut made = Leaf::self_signed(names);
+    put(folder, stem, &made.pem, &made.key.serialize_pem());
+    made.chain.remove(0)
 }
 
 /// The same with a key of another kind.
@@ -44,14 +45,11 @@ pub(crate) fn entry(folder: &Path, stem: &str) -> String {
 
 /// Writes an authority to `<stem>.pem`; gives a certificate of a client that it has signed, with its key.
 pub(crate) fn authority(folder: &Path, stem: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
-    std::fs::write(folder.join(format!("{stem}.pem")), issuer.pem()).expect("written");
-    let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["client.test".to_owned()]).expect("parameters");
-    let certificate = params.signed_by(&key, &issuer).expect("signed");
-    (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).expect("a key"))
+    let authority = Authority::new();
+    std::fs::write(folder.join(format!("{stem}.pem")), &authority.pem).expect("written");
+    let mut client = authority.leaf(&["client.test"]);
+    let key = PrivateKeyDer::try_from(client.key.serialize_der()).expect("a key");
+    (client.chain.remove(0).into(), key)
 }
 
 /// A client that takes any certificate, and has one itself where it is given.

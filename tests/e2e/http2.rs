@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::echo::{echo, serve};
+use crate::echo::{echo, held};
 use crate::encrypted;
 use crate::gateway::{Gateway, PASSWORD, Setup, free_address};
 
@@ -179,16 +179,7 @@ async fn over_tls_clients_agree_on_http_2_and_get_their_refusals() {
 
 #[tokio::test]
 async fn sigterm_says_goodbye_and_lets_streams_end() {
-    let (arrived, go) = (std::sync::Arc::new(tokio::sync::Notify::new()), std::sync::Arc::new(tokio::sync::Notify::new()));
-    let router = axum::Router::new().fallback({
-        let (arrived, go) = (arrived.clone(), go.clone());
-        move || async move {
-            arrived.notify_one();
-            go.notified().await;
-            "done"
-        }
-    });
-    let backend = serve(router).await;
+    let (backend, arrived, go) = held().await;
     let mut gateway = Gateway::start(Setup::routes(format!(
         "[[route]]\nname = \"open\"\npath = \"/**\"\nauth = \"none\"\nbackend = \"http://{backend}\"\n"
     )))
