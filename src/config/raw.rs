@@ -11,7 +11,7 @@ use super::listeners::Listen;
 use super::schema::{At, section};
 use super::values::{Count, Secret, Size, Version, Wait};
 use super::words::words;
-use super::wrapped::{Later, LaterSection, Named, Required};
+use super::wrapped::{Filled, Later, LaterSection, Named, Required};
 use crate::domain::Scope;
 
 const KIB: u64 = 1024;
@@ -76,7 +76,7 @@ section! {
         /// Addresses to listen on: `"address:port"`, `"unix:/path"`, or a table `{ address = "[::]:443", tls = true,
         /// proxy_protocol = false, redirect_to_https = false }`. `tls` takes the certificates of `[server.tls]`,
         /// `proxy_protocol` asks for a PROXY header before all else, `redirect_to_https` sends every request to HTTPS.
-        listen: Vec<At<Listen>> = r#"["127.0.0.1:8080"]"#,
+        listen: Filled<Listen> = r#"["127.0.0.1:8080"]"#,
         /// Health and metrics; never public.
         admin_listen: SocketAddr = r#""127.0.0.1:9901""#,
         /// The URL clients reach the gateway at: the issuer of its tokens. HTTPS makes cookies Secure.
@@ -167,7 +167,7 @@ section! {
         name: Required<String> = "",
         /// Its servers, as `"host:port"` or `{ address = "host:port", weight = 1 }`. Each address that a name resolves to is a
         /// server of that weight.
-        servers: Required<Vec<At<BackendServer>>> = "",
+        servers: Required<Filled<BackendServer>> = "",
         /// How they are spoken to.
         scheme: Scheme = r#""http""#,
         /// TLS towards them, for `scheme = "https"`; their certificates are always verified.
