@@ -174,6 +174,10 @@ fn a_store_that_cannot_be_reached_exits_3() {
         assert_eq!(ran.code, 3, "{args:?}: {}{}", ran.out, ran.err);
         assert!(ran.err.contains("[store].url") && ran.out.is_empty(), "{}", ran.err);
     }
+    assert_eq!(run_in(dir.path(), &["signing-key", "rotate"], "").code, 0);
+    let ran = run_in(dir.path(), &["explain", "GET", "/x", "--header", "X-API-Key: d41d8cd98f00b204e9800998ecf8427e"], "");
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("[store].url") && ran.out.is_empty(), "{}", ran.err);
 }
 
 #[test]
@@ -430,6 +434,20 @@ mod init {
         assert!(dir.path().join("routes/app.toml").is_file());
         assert_eq!(fs::read_to_string(dir.path().join("routes/mine.toml")).expect("kept"), "version = 1\n");
     }
+}
+
+#[test]
+fn a_rotation_says_when_the_key_before_may_go() {
+    let dir = folder("[tokens]\naccess_ttl = \"10m\"\nleeway = \"20s\"");
+    let rotate = || run_in(dir.path(), &["signing-key", "rotate", "--format", "json"], "").json();
+    assert_eq!(rotate()["older"], serde_json::json!([]));
+    let made = rotate();
+    let at = |text: &Value| {
+        time::OffsetDateTime::parse(text.as_str().expect("a time"), &time::format_description::well_known::Rfc3339)
+            .expect("a time")
+    };
+    let ended = at(&made["older"][0]["deletable_from"]) - at(&made["signs_from"]);
+    assert_eq!(ended, time::Duration::seconds(620), "the last token that it signs has ended, leeway and all");
 }
 
 /// Routes with tests that fail in each way.

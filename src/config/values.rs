@@ -198,7 +198,7 @@ impl FromNode for Wait {
     const TAKES: &'static str = Duration::TAKES;
 
     fn schema() -> Json {
-        json_schema::text(json_schema::DURATION)
+        json_schema::text(&format!("{}{}", json_schema::SOME, json_schema::DURATION))
     }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
@@ -247,7 +247,7 @@ impl FromNode for Rate {
     const TAKES: &'static str = "a rate such as \"5/1m\"";
 
     fn schema() -> Json {
-        json_schema::text(&format!("{}{}", json_schema::RATE_COUNT, json_schema::DURATION))
+        json_schema::text(&format!("{}{}{}", json_schema::RATE_COUNT, json_schema::SOME, json_schema::DURATION))
     }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {

@@ -3,7 +3,7 @@
 use crate::config::schema::{At, section};
 use crate::config::values::{Count, Wait};
 use crate::config::words::words;
-use crate::config::wrapped::Required;
+use crate::config::wrapped::{Filled, Required};
 
 section! {
     /// `[[backends]]`
@@ -12,7 +12,7 @@ section! {
         name: Required<String> = "",
         /// Its servers, as `"host:port"` or `{ address = "host:port", weight = 1 }`. Each address that a name resolves to is a
         /// server of that weight.
-        servers: Required<Vec<At<BackendServer>>> = "",
+        servers: Required<Filled<BackendServer>> = "",
         /// How they are spoken to.
         scheme: Scheme = r#""http""#,
         /// TLS towards them, for `scheme = "https"`; their certificates are always verified.

@@ -10,7 +10,7 @@ use crate::config::listeners::Listen;
 use crate::config::schema::{At, section};
 use crate::config::values::{Count, Size, Wait};
 use crate::config::words::words;
-use crate::config::wrapped::Required;
+use crate::config::wrapped::{Filled, Required};
 
 section! {
     /// `[server]`
@@ -18,7 +18,7 @@ section! {
         /// Addresses to listen on: `"address:port"`, `"unix:/path"`, or a table `{ address = "[::]:443", tls = true,
         /// proxy_protocol = false, redirect_to_https = false }`. `tls` takes the certificates of `[server.tls]`,
         /// `proxy_protocol` asks for a PROXY header before all else, `redirect_to_https` sends every request to HTTPS.
-        listen: Vec<At<Listen>> = r#"["127.0.0.1:8080"]"#,
+        listen: Filled<Listen> = r#"["127.0.0.1:8080"]"#,
         /// Health and metrics; never public.
         admin_listen: SocketAddr = r#""127.0.0.1:9901""#,
         /// The URL clients reach the gateway at: the issuer of its tokens. HTTPS makes cookies Secure.
