@@ -44,6 +44,7 @@ async fn what_works_over_http_1_works_over_http_2_on_every_kind_of_listener() {
     let setup = Setup::routes(routes.concat())
         .server("limits = { header_timeout = \"2s\" }")
         .with(&encrypted::entry(folder.path(), "tls"))
+        .with("[login]\nrate_limit = \"1000/1m\"")
         .env("PORTCULLIS__SERVER__LISTEN", &listen);
     let gateway = Gateway::start(setup).await;
     gateway.user("alice", &["--email", "alice@example.com"]);
