@@ -13,6 +13,10 @@ mod log;
 #[path = "store_contract/make.rs"]
 mod make;
 #[cfg(test)]
+#[expect(dead_code, reason = "the end-to-end tests use all of it")]
+#[path = "support/postgres.rs"]
+mod postgres;
+#[cfg(test)]
 #[path = "store_contract/refresh.rs"]
 mod refresh;
 #[cfg(test)]
@@ -84,4 +88,5 @@ macro_rules! contract {
     };
 }
 
-contract!(sqlite, crate::make::Place::sqlite());
+contract!(on_sqlite, crate::make::Place::sqlite());
+contract!(on_postgres, crate::make::Place::postgres());
