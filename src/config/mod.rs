@@ -13,6 +13,7 @@ mod listeners;
 pub(crate) mod load;
 mod origin;
 mod overrides;
+mod postgres;
 mod raw;
 pub(crate) mod report;
 pub(crate) mod roles;

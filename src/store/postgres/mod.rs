@@ -8,6 +8,7 @@
 mod connections;
 mod locks;
 mod migrate;
+#[expect(clippy::duplicate_mod, reason = "sqlx has types of its own for each database, and bounds that span them can't be read")]
 #[path = "../tables/mod.rs"]
 mod tables;
 
