@@ -13,6 +13,7 @@ mod listeners;
 pub(crate) mod load;
 mod origin;
 mod overrides;
+mod pem;
 mod postgres;
 mod raw;
 pub(crate) mod report;

@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 
 use super::{DbConnection, Outcome};
-use crate::domain::{Hash256, SessionId, UserId};
+use crate::domain::{ClientId, Hash256, SessionId, UserId};
 
 pub(super) fn user(_: &mut DbConnection, _: UserId) -> Ready<Outcome<()>> {
     ready(Ok(()))
@@ -14,6 +14,14 @@ pub(super) fn user_of_session(_: &mut DbConnection, _: SessionId) -> Ready<Outco
 }
 
 pub(super) fn user_of_refresh(_: &mut DbConnection, _: Hash256) -> Ready<Outcome<()>> {
+    ready(Ok(()))
+}
+
+pub(super) fn user_of_mailed(_: &mut DbConnection, _: Hash256) -> Ready<Outcome<()>> {
+    ready(Ok(()))
+}
+
+pub(super) fn users_of_client(_: &mut DbConnection, _: ClientId) -> Ready<Outcome<()>> {
     ready(Ok(()))
 }
 

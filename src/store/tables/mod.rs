@@ -5,8 +5,10 @@
 //! how work is run ([`Db`]) and what it locks ([`locks`]).
 
 mod audit;
+mod clients;
 mod keys;
 mod log;
+mod mailed;
 mod rotate;
 mod rows;
 mod sessions;

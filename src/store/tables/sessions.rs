@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Db, DbConnection, Outcome, locks, log, rotate, rows, users};
+use super::{Db, DbConnection, DbRow, Outcome, locks, log, rotate, rows, users};
 use crate::domain::{Entry, Hash256, Revoked, SessionId, SessionRecord, Timestamp, User, UserId};
 use crate::store::text::kept;
 use crate::store::{Rotated, Rotation, Sessions, StoreError, StoreResult, sql};
@@ -25,8 +25,14 @@ pub(super) async fn end_all(
     let query = sqlx::query(sql::END_SESSIONS).bind(user.to_string()).bind(now.as_millis());
     // No id is the empty text, so that without an exception all match.
     let query = query.bind(except.map(|id| id.to_string()).unwrap_or_default());
+    let rows = query.fetch_all(&mut *connection).await?;
+    ended(connection, rows).await
+}
+
+/// What the ending of sessions revokes, whose rows hold their ids.
+pub(super) async fn ended(connection: &mut DbConnection, sessions: Vec<DbRow>) -> Outcome<Vec<Revoked>> {
     let mut ended = Vec::new();
-    for row in query.fetch_all(&mut *connection).await? {
+    for row in sessions {
         let id = rows::parsed(&row, "id")?;
         erase_sealed(connection, id).await?;
         ended.push(Revoked::Session { id });

@@ -51,7 +51,7 @@ CREATE INDEX known_networks_seen ON known_networks (seen_at);
 CREATE TABLE sessions (
     id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     user_id    TEXT COLLATE "C" NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    client_id  TEXT   NOT NULL,
+    client_id  TEXT COLLATE "C" NOT NULL,
     granted    TEXT,
     device     TEXT   NOT NULL,
     address    TEXT   NOT NULL,
