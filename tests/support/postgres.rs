@@ -62,6 +62,21 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Ends all connections, and takes no new ones.
+    pub(crate) fn shut(&self) {
+        let name = &self.name;
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        run_on(&self.admin, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).expect("shut");
+        run_on(&self.admin, end).expect("ended");
+    }
+
+    /// Takes connections again.
+    pub(crate) fn reopen(&self) {
+        run_on(&self.admin, format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name)).expect("open");
+    }
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
         run_on(&self.admin, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).expect("dropped");
@@ -175,14 +190,29 @@ impl PostgresServer {
         format!("postgres://{OWNER}@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// The URL of a database for a user with a password, both as they are written in URLs.
+    pub(crate) fn url_of(&self, user: &str, password: &str, database: &str) -> String {
+        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs statements as the owner, who gets in by the socket.
+    pub(crate) fn run(&self, statements: &str) {
+        for statement in statements.split("; ") {
+            run_on(&self.admin(), statement.to_owned()).expect("it runs");
+        }
+    }
+
+    fn admin(&self) -> PgConnectOptions {
+        admin(self.folder.path()).port(self.port)
+    }
+
     /// Starts it, and waits until it answers.
     pub(crate) fn start(&mut self) {
         let addresses = "listen_addresses=127.0.0.1".to_owned();
         let all: Vec<String> = [addresses, format!("port={}", self.port), "fsync=off".to_owned()].into();
         let all: Vec<&str> = all.iter().chain(&self.settings).map(String::as_str).collect();
         self.process = Some(spawn(&self.data(), self.folder.path(), &all));
-        let options: PgConnectOptions = self.url().parse().expect("a URL");
-        wait_until("the server answers", || answers(&options));
+        wait_until("the server answers", || answers(&self.admin()));
     }
 
     /// `SIGKILL`s the server, as a power cut would: nobody is told.
