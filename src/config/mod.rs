@@ -14,6 +14,7 @@ pub(crate) mod load;
 mod origin;
 mod overrides;
 mod pem;
+mod postgres;
 mod raw;
 pub(crate) mod report;
 pub(crate) mod roles;
