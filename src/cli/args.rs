@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod manage;
 
 pub use manage::{
-    Key, KeyCreate, KeyRevoke, Listing, Session, SessionList, SessionRevoke, SigningKey, User, UserAdd, UserName,
+    ImportFormat, Key, KeyCreate, KeyRevoke, Listing, Session, SessionList, SessionRevoke, SigningKey, User, UserAdd, UserImport, UserName,
     UserSetAttribute, UserSetPassword, UserSetRoles, UserSetScopes, UserShow,
 };
 

@@ -391,6 +391,47 @@ mod tests {
     }
 
     #[test]
+    fn an_imported_hash_verifies_once_and_becomes_one_of_ours() {
+        let mut bench = Bench::new();
+        let imported = SecretString::from("$2y$04$EdqzH5/0Iakk7wjoLbHiAey.dSq9z7JnZHDzhPicN8wVNeWRo7o/.");
+        let password = "correct horse battery staple";
+        let Verdict::Right { rehashed: Some(ours) } = bench.verify(password, Some(&imported)) else { panic!("not rehashed") };
+        assert!(ours.expose_secret().starts_with("$argon2id$v=19$m=64,t=3,p=2$"), "{}", ours.expose_secret());
+        assert!(matches!(bench.verify(password, Some(&ours)), Verdict::Right { rehashed: None }));
+        assert!(matches!(bench.verify("Correct horse battery staple", Some(&imported)), Verdict::Wrong));
+        assert!(matches!(bench.verify(&password.repeat(1000), Some(&imported)), Verdict::Wrong));
+    }
+
+    #[test]
+    fn right_or_wrong_imported_or_unknown_everything_costs_one_hash_of_ours_and_one_imported() {
+        let mut bench = Bench::new();
+        // {SHA}, as good as free, of `correct horse battery staple`.
+        let cheap = SecretString::from("{SHA}q/eq1kOINtvlJqojGr3i0O73TUI=");
+        for password in ["correct horse battery staple", "wrong"] {
+            bench.verify(password, Some(&cheap));
+            assert_eq!(bench.work().last(), Some(&COST), "{password}");
+        }
+        bench.hasher.forget();
+        bench.verify("wrong", None);
+        assert_eq!(bench.work(), [COST]);
+
+        // Once a dear one was seen, everybody's check costs as much; the slices are what that is made of.
+        let dear = SecretString::from("$2b$08$0000000000000000000000000000000000000000000000000000e");
+        bench.verify("wrong", Some(&dear));
+        assert_eq!(bench.work(), [COST], "it costs what it costs by itself");
+        let ours = bench.hash(COST, "right");
+        for stored in [None, Some(&ours), Some(&cheap)] {
+            bench.verify("wrong", stored);
+            let work = bench.work();
+            let slices = work.iter().filter(|&&cost| cost != COST).count();
+            assert!(slices > 10 && work.len() == slices + 1, "{stored:?}: {work:?}");
+        }
+        bench.hasher.forget();
+        bench.verify("wrong", None);
+        assert_eq!(bench.work(), [COST]);
+    }
+
+    #[test]
     fn a_password_is_the_same_however_it_was_typed() {
         let mut bench = Bench::new();
         let hash = bench.hash(COST, "Ångström ﬁle ①");

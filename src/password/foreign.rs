@@ -25,10 +25,6 @@ use crate::domain::SecretString;
 
 /// The most that a stored hash may take, in bytes; real ones take 200.
 const MAX_TEXT: usize = 1024;
-/// A shorter output would match too much, in bytes.
-const MIN_OUTPUT: usize = 16;
-/// The longest output, in bytes.
-const MAX_OUTPUT: usize = 64;
 /// The default argon2 cost: a lower one that is configured does not lower what other formats may cost.
 const USUAL: Argon2Cost = Argon2Cost { memory_kib: 64 * 1024, iterations: 3, parallelism: 4 };
 
@@ -195,8 +191,7 @@ pub(super) fn work(cost: Argon2Cost) -> u64 {
 impl Argon2Cost {
     /// Whether it asks for twice the memory and work of `configured` at most.
     pub(super) fn is_affordable(self, configured: Self) -> bool {
-        work(self) <= work(configured).saturating_mul(2)
-            && u64::from(self.memory_kib) <= u64::from(configured.memory_kib) * 2
+        work(self) <= work(configured).saturating_mul(2) && u64::from(self.memory_kib) <= u64::from(configured.memory_kib) * 2
     }
 }
 
@@ -210,11 +205,6 @@ fn base64(text: &str) -> Option<Vec<u8>> {
             .with_decode_allow_trailing_bits(true),
     );
     LENIENT.decode(text.replace('.', "+")).ok()
-}
-
-/// An output that is neither too short nor longer than any digest.
-fn output(bytes: Vec<u8>) -> Option<Vec<u8>> {
-    (MIN_OUTPUT..=MAX_OUTPUT).contains(&bytes.len()).then_some(bytes)
 }
 
 /// Whether two outputs are the same, in a time that does not depend on where they differ.

@@ -1,6 +1,6 @@
 //! passlib's formats (`passlib.hash`), and those in which others write the same: PHC strings, and bcrypt as everybody has it.
+//! argon2 is not among them: unmarked, it is ours.
 
-use super::argon::Argon;
 use super::bcrypt::{Bcrypt, Before};
 use super::pbkdf2::{Digest, Pbkdf2};
 use super::scrypt::Scrypt;
@@ -16,7 +16,6 @@ pub(super) fn read(text: &str) -> Option<Result<Foreign, Unusable>> {
         "pbkdf2-sha256" => ("PBKDF2", pbkdf2(Digest::Sha256, rest)),
         "pbkdf2-sha512" => ("PBKDF2", pbkdf2(Digest::Sha512, rest)),
         "scrypt" => ("scrypt", scrypt(rest)),
-        name if name.starts_with("argon2") => ("argon2", Argon::read(text).map(Foreign::Argon)),
         _ => return None,
     };
     Some(read.ok_or(Unusable::Broken(scheme)))

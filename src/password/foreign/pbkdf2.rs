@@ -45,9 +45,8 @@ pub(in super::super) struct Pbkdf2 {
 
 impl Pbkdf2 {
     pub(super) fn new(digest: Digest, iterations: u32, salt: Vec<u8>, output: Vec<u8>) -> Option<Self> {
-        let output = super::output(output)?;
-        // More would cost the iterations once more for each digest.
-        let fits = output.len() <= digest.algorithm().1;
+        // Less was cut off; more would cost the iterations once more for each digest.
+        let fits = output.len() == digest.algorithm().1;
         fits.then_some(Self { digest, iterations: NonZeroU32::new(iterations)?, salt, output })
     }
 

@@ -1,26 +1,33 @@
 //! The audit log at rest.
 
 use async_trait::async_trait;
+use sqlx::SqliteConnection;
 
 use super::{Sqlite, reading, writing};
 use crate::domain::AuditEvent;
 use crate::store::{Audit, StoreResult, rows, sql};
+
+/// Writes it down in a transaction.
+pub(super) async fn insert(connection: &mut SqliteConnection, event: &AuditEvent) -> StoreResult<()> {
+    sqlx::query(sql::INSERT_EVENT)
+        .bind(event.at.as_millis())
+        .bind(event.kind.as_str())
+        .bind(&event.actor)
+        .bind(&event.subject)
+        .bind(&event.address)
+        .bind(&event.request_id)
+        .bind(&event.detail)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
 
 #[async_trait]
 impl Audit for Sqlite {
     async fn record(&self, event: &AuditEvent) -> StoreResult<()> {
         writing(async {
             let mut tx = self.begin().await?;
-            sqlx::query(sql::INSERT_EVENT)
-                .bind(event.at.as_millis())
-                .bind(event.kind.as_str())
-                .bind(&event.actor)
-                .bind(&event.subject)
-                .bind(&event.address)
-                .bind(&event.request_id)
-                .bind(&event.detail)
-                .execute(&mut *tx)
-                .await?;
+            insert(&mut tx, event).await?;
             Ok((tx, ()))
         })
         .await

@@ -32,6 +32,8 @@ use file::Identity;
 
 /// How long a call waits for the store before it is [`StoreError::Unavailable`]; a commit may take as long once more.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// The same for many accounts at once.
+const IMPORT_DEADLINE: Duration = Duration::from_mins(1);
 /// How long SQLite waits for another process's lock: within the deadline, so that its own error is the one reported.
 const BUSY: Duration = Duration::from_millis(4500);
 /// Between two tries to switch to WAL, which SQLite's own waiting does not cover.
@@ -187,7 +189,12 @@ async fn reading<T>(work: impl Future<Output = StoreResult<T>>) -> StoreResult<T
 ///
 /// The commit has a deadline of its own: one that is cut off leaves open whether it happened, never half of it.
 async fn writing<T>(work: impl Future<Output = StoreResult<(Tx, T)>>) -> StoreResult<T> {
-    let (tx, value) = timeout(DEADLINE, work).await.map_err(|_| StoreError::too_slow(DEADLINE))??;
+    writing_within(DEADLINE, work).await
+}
+
+/// The same with a deadline of its own.
+async fn writing_within<T>(deadline: Duration, work: impl Future<Output = StoreResult<(Tx, T)>>) -> StoreResult<T> {
+    let (tx, value) = timeout(deadline, work).await.map_err(|_| StoreError::too_slow(deadline))??;
     timeout(DEADLINE, tx.commit()).await.map_err(|_| StoreError::too_slow(DEADLINE))??;
     Ok(value)
 }

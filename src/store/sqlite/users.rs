@@ -7,9 +7,9 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 use sqlx::SqliteConnection;
 
-use super::{Sqlite, log, reading, sessions, writing};
+use super::{IMPORT_DEADLINE, Sqlite, audit, log, reading, sessions, writing, writing_within};
 use crate::domain::folded;
-use crate::domain::{Entry, Revoked, SecretString, Timestamp, User, UserId};
+use crate::domain::{AuditEvent, Entry, Revoked, SecretString, Timestamp, User, UserId};
 use crate::store::fold::holding;
 use crate::store::{StoreError, StoreResult, UserChange, Users, rows, sql};
 
@@ -69,6 +69,12 @@ async fn claim_email(connection: &mut SqliteConnection, user: &User) -> StoreRes
     }
 }
 
+async fn add(connection: &mut SqliteConnection, user: &User) -> StoreResult<()> {
+    insert(connection, user).await?;
+    claim(connection, user, "username", &folded(&user.username)).await?;
+    claim_email(connection, user).await
+}
+
 /// Applies `change`, and says whether access tokens that were issued before must die.
 fn apply(user: &mut User, change: UserChange) -> bool {
     let before = user.clone();
@@ -117,9 +123,21 @@ impl Users for Sqlite {
     async fn create_user(&self, user: &User) -> StoreResult<()> {
         writing(async {
             let mut tx = self.begin().await?;
-            insert(&mut tx, user).await?;
-            claim(&mut tx, user, "username", &folded(&user.username)).await?;
-            claim_email(&mut tx, user).await?;
+            add(&mut tx, user).await?;
+            Ok((tx, ()))
+        })
+        .await
+    }
+
+    async fn create_users(&self, users: &[User], events: &[AuditEvent]) -> StoreResult<()> {
+        writing_within(IMPORT_DEADLINE, async {
+            let mut tx = self.begin().await?;
+            for user in users {
+                add(&mut tx, user).await?;
+            }
+            for event in events {
+                audit::insert(&mut tx, event).await?;
+            }
             Ok((tx, ()))
         })
         .await
