@@ -17,7 +17,7 @@ use crate::domain::Entropy;
 use crate::domain::entropy::random;
 
 /// Nobody's password; callers refuse earlier (`passwords.max_length`), this bounds the normalisation.
-const MAX_PASSWORD: usize = 4096;
+const MAX_PASSWORD: usize = 16 * 1024;
 /// NFKC makes at most eleven times as many bytes (U+FDFA).
 const NFKC_GROWTH: usize = 11;
 /// RFC 9106 §3.1 recommends 16 bytes of salt.

@@ -97,7 +97,9 @@ async fn finish(admin: &Admin, args: &UserImport, report: &Report, users: &[User
     }
     if !args.dry_run && !users.is_empty() {
         admin.import(users).await.map_err(|error| match error {
-            AdminError::Taken(why) => Failure::wrong(format!("nothing was imported: {why}; it was free a moment ago, so try again")),
+            AdminError::Taken(why) => {
+                Failure::wrong(format!("nothing was imported: {why}; it was free a moment ago, so try again"))
+            }
             error => error.into(),
         })?;
     }

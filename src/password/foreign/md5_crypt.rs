@@ -2,7 +2,7 @@
 
 use md5::{Digest as _, Md5};
 
-use super::same;
+use super::{cut, same};
 
 const ROUNDS: u32 = 1000;
 /// More of the salt is not looked at.
@@ -32,7 +32,8 @@ impl Md5Crypt {
     }
 
     pub(super) fn matches(&self, password: &[u8]) -> bool {
-        same(&self.encoded(&self.digest(password)), &self.output)
+        let (password, is_whole) = cut(password);
+        same(&self.encoded(&self.digest(password)), &self.output) && is_whole
     }
 
     fn digest(&self, password: &[u8]) -> [u8; 16] {

@@ -2,7 +2,7 @@
 
 use ::sha_crypt::{Params, PasswordVerifier as _, ShaCrypt as Verifier};
 
-use super::number;
+use super::{cut, number};
 
 /// The most rounds where argon2 costs what is usual.
 const MAX_ROUNDS: u64 = 2_000_000;
@@ -41,6 +41,7 @@ impl ShaCrypt {
     }
 
     pub(super) fn matches(&self, password: &[u8]) -> bool {
-        Verifier::default().verify_password(password, self.text.as_str()).is_ok()
+        let (password, is_whole) = cut(password);
+        Verifier::default().verify_password(password, self.text.as_str()).is_ok() && is_whole
     }
 }

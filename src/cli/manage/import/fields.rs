@@ -39,7 +39,11 @@ pub(super) fn is_known(name: &str) -> Result<(), String> {
     let all = NAMES.join(", ");
     // A file without a header has a hash there.
     let is_plain = name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-. ".contains(c));
-    Err(if is_plain { format!("`{name}` is not known: there are {all}") } else { format!("its name is not known: there are {all}") })
+    Err(if is_plain {
+        format!("`{name}` is not known: there are {all}")
+    } else {
+        format!("its name is not known: there are {all}")
+    })
 }
 
 /// The account that `map`, on line `line`, tells of. Errors never show a value.

@@ -172,13 +172,19 @@ mod tests {
             csv("username,password_hash,disabled\nann,x\nbob,x,perhaps\n"),
             csv("username,password_hash,attributes\nann,x,[1]\n"),
             jsonl(&format!("\"{HASH}\"\n[1]\n{{\n{{\"username\":\"a\",\"username\":\"b\"}}")),
-            jsonl(&format!("{{\"username\":[\"{HASH}\"]}}\n{{\"username\":\"a\",\"roles\":{{}}}}\n{{\"username\":\"a\",\"{HASH}\":1}}")),
-            jsonl("{\"username\":\"a\",\"password\":\"hunter2\"}\n{\"password_hash\":\"x\"}\n{\"username\":\"a\",\"scopes\":\"a b!\"}"),
+            jsonl(&format!(
+                "{{\"username\":[\"{HASH}\"]}}\n{{\"username\":\"a\",\"roles\":{{}}}}\n{{\"username\":\"a\",\"{HASH}\":1}}"
+            )),
+            jsonl(
+                "{\"username\":\"a\",\"password\":\"hunter2\"}\n{\"password_hash\":\"x\"}\n{\"username\":\"a\",\"scopes\":\"a b!\"}",
+            ),
         ];
         let text = found.iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n");
         assert!(!text.contains("hunter2") && !text.contains("$2y$"), "{text}");
         insta::assert_snapshot!(text);
         assert!(errors("username\n\u{e9}", ImportFormat::Csv).iter().all(|error| !error.contains("UTF-8")));
-        assert!(matches!(lines(b"username,password_hash\n\xff,x\n", ImportFormat::Csv).expect("read")[0].1, Err(ref why) if why == NOT_UTF8));
+        assert!(
+            matches!(lines(b"username,password_hash\n\xff,x\n", ImportFormat::Csv).expect("read")[0].1, Err(ref why) if why == NOT_UTF8)
+        );
     }
 }
