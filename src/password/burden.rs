@@ -18,6 +18,13 @@ const MAX_PRICES: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spent(Duration);
 
+impl Spent {
+    /// Begins to measure.
+    pub(super) fn now() -> Self {
+        Self(spent())
+    }
+}
+
 /// What each kind of hash took of a thread's own time. The least counts: it is the time without disturbance.
 #[derive(Default)]
 pub(super) struct Burden {
@@ -25,11 +32,6 @@ pub(super) struct Burden {
 }
 
 impl Burden {
-    /// Begins to measure.
-    pub(super) fn begin(&self) -> Spent {
-        Spent(spent())
-    }
-
     /// Notes what a check of `price` took since `begun`.
     pub(super) fn note(&self, price: Price, begun: Spent) {
         let took = spent().saturating_sub(begun.0);

@@ -33,6 +33,7 @@ mod observed;
 mod observing;
 mod order;
 mod outage;
+mod password_rules;
 mod pasted;
 mod policy_tests;
 #[path = "../support/ports.rs"]
@@ -57,5 +58,6 @@ mod tls;
 mod upgrade;
 mod upgrade_hazards;
 mod upgrade_streams;
+mod user_import;
 mod watch;
 mod websocket;

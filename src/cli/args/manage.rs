@@ -175,7 +175,7 @@ pub struct UserImport {
 pub enum ImportFormat {
     /// A name and a hash a line, as htpasswd writes them.
     Htpasswd,
-    /// A table with a header: username, password_hash, email, full_name, roles, scopes, attributes, ...
+    /// A table whose first line names its columns: username and others, which docs/import.md lists.
     Csv,
     /// A JSON object a line, with members of the same names.
     Jsonl,

@@ -47,7 +47,7 @@ fn read(file: &Path, name: &str) -> Result<Vec<u8>, Failure> {
 /// What is said at the end of it all.
 #[derive(Default)]
 struct Report {
-    done: String,
+    done: Vec<String>,
     existing: usize,
     refused: usize,
 }
@@ -68,11 +68,11 @@ async fn import(admin: &Admin, args: &UserImport, name: &str, lines: Vec<Line>) 
         let place = format!("{name}:{}: {}", account.line, account.username);
         match fate {
             Fate::New { user, scheme } => {
-                report.done.push_str(&format!("{place}: {imported} ({})\n", scheme.unwrap_or("service account")));
+                report.done.push(format!("{place}: {imported} ({})\n", scheme.unwrap_or("service account")));
                 users.push(*user);
             }
             Fate::Exists => {
-                report.done.push_str(&format!("{place}: exists already, left as it is\n"));
+                report.done.push(format!("{place}: exists already, left as it is\n"));
                 report.existing += 1;
             }
             // What is no username is not shown: it may be a hash in a wrong place.
@@ -100,11 +100,11 @@ async fn finish(admin: &Admin, args: &UserImport, report: &Report, users: &[User
             AdminError::Taken(why) => {
                 Failure::wrong(format!("nothing was imported: {why}; it was free a moment ago, so try again"))
             }
-            error => error.into(),
+            error @ (AdminError::Invalid(_) | AdminError::NotFound(_) | AdminError::Unavailable(_)) => error.into(),
         })?;
     }
     let done = if args.dry_run { "would be imported" } else { "imported" };
-    put(&format!("{}{} {done}, {} existing, {} refused\n", report.done, users.len(), report.existing, report.refused))
+    put(&format!("{}{} {done}, {} existing, {} refused\n", report.done.concat(), users.len(), report.existing, report.refused))
 }
 
 fn is_shown(username: &str) -> bool {

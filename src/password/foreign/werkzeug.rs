@@ -8,10 +8,8 @@ use super::{Foreign, Unusable, number};
 pub(super) fn read(text: &str) -> Option<Result<Foreign, Unusable>> {
     if let Some(rest) = text.strip_prefix("scrypt:") {
         Some(scrypt(rest).ok_or(Unusable::Broken("scrypt")))
-    } else if let Some(rest) = text.strip_prefix("pbkdf2:") {
-        Some(pbkdf2(rest).ok_or(Unusable::Broken("PBKDF2")))
     } else {
-        None
+        text.strip_prefix("pbkdf2:").map(|rest| pbkdf2(rest).ok_or(Unusable::Broken("PBKDF2")))
     }
 }
 

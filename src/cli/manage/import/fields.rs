@@ -78,7 +78,7 @@ pub(super) fn account(line: u64, mut map: Map<String, Value>) -> Result<Imported
         email_verified: flag(&map, "email_verified")?.unwrap_or(true),
         full_name: text(&map, "full_name")?,
         roles: list(&map, "roles")?,
-        scopes: scopes(list(&map, "scopes")?.unwrap_or_default())?,
+        scopes: scopes(&list(&map, "scopes")?.unwrap_or_default())?,
         attributes,
         disabled,
         service: flag(&map, "service")?.unwrap_or(false),
@@ -127,6 +127,6 @@ fn list(map: &Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, Str
     }
 }
 
-fn scopes(words: Vec<String>) -> Result<ScopeSet, String> {
+fn scopes(words: &[String]) -> Result<ScopeSet, String> {
     words.join(" ").parse().map_err(|_| "`scopes` are none: write them as items:read orders".to_owned())
 }

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::domain::secret::ExposeSecret;
 
-    const HASH: &str = "$2y$04$EdqzH5/0Iakk7wjoLbHiAey.dSq9z7JnZHDzhPicN8wVNeWRo7o/.";
+    const HASH: &str = "$2y$04$QIRZznakbMLvv82878Qa8ePhEFmxwhpnnBfut31GEtKqM.6Q/XiIy";
 
     fn read(text: &str, format: ImportFormat) -> Vec<Line> {
         lines(text.as_bytes(), format).expect("readable")
