@@ -372,9 +372,9 @@ mod tests {
             "",
             "x",
             "$",
-            "$2b$12$abcdefghijklmnopqrstuuKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKK",
+            "$2b$31$abcdefghijklmnopqrstuuKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKK",
             "$argon2id$",
-            "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+            "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9",
             "$argon2id$v=19$m=64,t=3,p=2",
             "$argon2id$v=19$m=64,t=3,p=2$c29tZXNhbHQ",
             "$argon2id$v=19$m=64,t=3,p=0$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q",
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(bench.work(), [COST]);
 
         // Once a dear one was seen, everybody's check costs as much; the slices are what that is made of.
-        let dear = SecretString::from("$2b$08$0000000000000000000000000000000000000000000000000000e");
+        let dear = SecretString::from("$2y$08$QIRZznakbMLvv82878Qa8ePhEFmxwhpnnBfut31GEtKqM.6Q/XiIy");
         bench.verify("wrong", Some(&dear));
         assert_eq!(bench.work(), [COST], "it costs what it costs by itself");
         let ours = bench.hash(COST, "right");
@@ -424,7 +424,7 @@ mod tests {
             bench.verify("wrong", stored);
             let work = bench.work();
             let slices = work.iter().filter(|&&cost| cost != COST).count();
-            assert!(slices > 10 && work.len() == slices + 1, "{stored:?}: {work:?}");
+            assert!(slices > 10 && work.len() == slices + 1, "{stored:?}: {slices} of {}", work.len());
         }
         bench.hasher.forget();
         bench.verify("wrong", None);

@@ -7,8 +7,7 @@ use portcullis::store;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::answers::Answer;
-use crate::gateway::{Gateway, Setup, portcullis_in};
+use crate::gateway::{Answer, Gateway, Setup, portcullis_in};
 use crate::http2::{must, python_with};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -57,7 +56,6 @@ async fn hashes_that_the_tools_of_python_make_now_log_in_once_and_are_replaced()
 
     for line in &made {
         let [by, name, password] = ["made_by", "username", "password"].map(|member| line[member].as_str().expect("text"));
-        assert_eq!(hash(&gateway, name).await.trim_start_matches("argon2$argon2").len() + 13 >= 30, true, "{by}");
         assert_eq!(
             login(&gateway, name, &format!("{password}.")).await.status,
             if by == "bcrypt, cut off" { 200 } else { 401 },

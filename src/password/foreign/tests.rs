@@ -83,7 +83,7 @@ fn what_costs_more_than_twice_the_usual_is_not_taken() {
         (format!("$2b$13${salt}"), format!("$2b$14${salt}")),
         (format!("bcrypt$$2b$13${salt}"), format!("bcrypt$$2b$31${salt}")),
         (format!("pbkdf2_sha256$2000000$salt${digest}"), format!("pbkdf2_sha256$2000001$salt${digest}")),
-        (format!("$pbkdf2-sha512$1$c2FsdA${bare}"), format!("$pbkdf2-sha512$4294967295$c2FsdA${bare}")),
+        (format!("$pbkdf2-sha256$1$c2FsdA${bare}"), format!("$pbkdf2-sha256$4294967295$c2FsdA${bare}")),
         (format!("$scrypt$ln=17,r=8,p=1$c2FsdA${bare}"), format!("$scrypt$ln=18,r=8,p=1$c2FsdA${bare}")),
         (format!("$scrypt$ln=16,r=8,p=2$c2FsdA${bare}"), format!("$scrypt$ln=16,r=8,p=3$c2FsdA${bare}")),
         (format!("$scrypt$ln=10,r=8,p=1$c2FsdA${bare}"), format!("$scrypt$ln=40,r=65536,p=65536$c2FsdA${bare}")),

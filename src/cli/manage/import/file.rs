@@ -82,12 +82,17 @@ fn csv(bytes: &[u8]) -> Result<Vec<Line>, Unreadable> {
     if !header.iter().any(|name| name == "username") {
         return Err((1, "the first line names the columns, and has to name `username` and `password_hash`".to_owned()));
     }
-    let mut lines = Vec::new();
+    let (mut lines, mut line, mut seen) = (Vec::new(), 1, 0);
     for record in reader.byte_records() {
         let Ok(record) = record else {
-            return Err((0, "the file can't be read to its end".to_owned()));
+            return Err((line, "the file can't be read to its end".to_owned()));
         };
-        let line = record.position().map_or(0, csv::Position::line);
+        // The reader's own count does not know yet of what ended the line before.
+        let start = record.position().and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(seen);
+        let blank = bytes.get(start..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let passed = bytes.get(seen..start + blank).unwrap_or_default();
+        line += passed.iter().map(|&byte| u64::from(byte == b'\n')).sum::<u64>();
+        seen = start + blank;
         lines.push((line, row(&header, &record).and_then(|map| fields::account(line, map))));
     }
     Ok(lines)
