@@ -14,6 +14,7 @@ pub(crate) mod load;
 mod origin;
 mod overrides;
 mod passwords;
+mod pem;
 mod raw;
 pub(crate) mod report;
 pub(crate) mod roles;

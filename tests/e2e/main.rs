@@ -23,6 +23,7 @@ mod encrypted;
 mod explain;
 mod gateway;
 mod http2;
+mod http2_combined;
 mod identity;
 mod imported_keys;
 mod lifecycle;

@@ -56,16 +56,15 @@ async fn hashes_that_the_tools_of_python_make_now_log_in_once_and_are_replaced()
 
     for line in &made {
         let [by, name, password] = ["made_by", "username", "password"].map(|member| line[member].as_str().expect("text"));
-        assert_eq!(
-            login(&gateway, name, &format!("{password}.")).await.status,
-            if by == "bcrypt, cut off" { 200 } else { 401 },
-            "{by}"
-        );
+        // But where it is cut off, so that what follows does not count yet.
+        if by != "bcrypt, cut off" {
+            assert_eq!(login(&gateway, name, &format!("{password}.")).await.status, 401, "{by}");
+        }
         assert_eq!(login(&gateway, name, password).await.status, 200, "{by}: {}", line["hash"]);
         let ours = hash(&gateway, name).await;
         assert!(ours.starts_with("$argon2id$v=19$m=1024,t=1,p=1$"), "{by}: {ours}");
         assert_eq!(login(&gateway, name, password).await.status, 200, "{by}, once more");
-        assert_eq!(login(&gateway, name, &password.to_uppercase()).await.status, 401, "{by}");
+        assert_eq!(login(&gateway, name, &format!("{password}.")).await.status, 401, "{by}, by our hash");
         assert_eq!(hash(&gateway, name).await, ours, "{by}");
     }
 }
@@ -162,7 +161,7 @@ async fn a_file_is_imported_whole_or_not_at_all_and_says_by_line_what_is_wrong()
         ("email_verified", json!(true)),
         ("full_name", json!("Ann")),
         ("roles", json!(["user", "viewer"])),
-        ("scopes", json!("items:read")),
+        ("scopes", json!(["items:read"])),
         ("attributes", json!({ "tenant": "a1" })),
         ("disabled", json!(false)),
     ] {
