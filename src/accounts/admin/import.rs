@@ -75,12 +75,7 @@ impl Admin {
 
     /// Adds accounts that were judged, in one transaction.
     pub async fn import(&self, users: &[User]) -> AdminResult<()> {
-        if users.len() > IMPORT_MAX {
-            return Err(AdminError::Invalid(format!(
-                "these are {} accounts, and {IMPORT_MAX} can be added at once: divide the file",
-                users.len()
-            )));
-        }
+        Self::fit_at_once(users)?;
         let events: Vec<_> = users
             .iter()
             .map(|user| AuditEvent {
@@ -95,6 +90,17 @@ impl Admin {
             .collect();
         self.store.create_users(users, &events).await?;
         events.iter().for_each(telemetry::audit);
+        Ok(())
+    }
+
+    /// Whether they are not too many for one transaction.
+    pub fn fit_at_once(users: &[User]) -> AdminResult<()> {
+        if users.len() > IMPORT_MAX {
+            return Err(AdminError::Invalid(format!(
+                "these are {} accounts, and {IMPORT_MAX} can be added at once: divide the file",
+                users.len()
+            )));
+        }
         Ok(())
     }
 

@@ -95,6 +95,7 @@ async fn finish(admin: &Admin, args: &UserImport, report: &Report, users: &[User
             report.refused
         )));
     }
+    Admin::fit_at_once(users)?;
     if !args.dry_run && !users.is_empty() {
         admin.import(users).await.map_err(|error| match error {
             AdminError::Taken(why) => {

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
@@ -106,4 +107,23 @@ fn what_costs_more_than_twice_the_usual_is_not_taken() {
     assert!(import(&format!("$2b$13${salt}"), low).is_ok());
     assert!(import(&format!("$argon2id$v=19$m=4096,t=1,p=1${sixteen}${bare}"), low).is_err());
     assert!(import(&format!("$2b$14${salt}"), high).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn whatever_stands_in_a_file_is_judged_without_a_fault(
+        vector in 0usize..70,
+        at in 0usize..120,
+        with in "[$0-9a-z,:=.{}/]{0,24}",
+        cut in 0usize..4,
+    ) {
+        let hash = vectors().swap_remove(vector).hash;
+        let (start, rest) = hash.split_at(at.min(hash.len()));
+        let rest = rest.split_at(cut.min(rest.len())).1;
+        // Refused, or of a cost that a check may have.
+        if let Ok(taken) = import(&format!("{start}{with}{rest}"), USUAL) {
+            let foreign = Foreign::read(taken.hash.expose_secret()).expect("what was taken can be read again");
+            prop_assert!(foreign.is_affordable(USUAL));
+        }
+    }
 }
