@@ -13,6 +13,7 @@ mod listeners;
 pub(crate) mod load;
 mod origin;
 mod overrides;
+mod passwords;
 mod pem;
 mod postgres;
 mod raw;
@@ -46,6 +47,7 @@ pub use json_schema::gateway_schema;
 pub use listeners::{ListenAddress, Listener};
 pub use load::{Loaded, load};
 pub use origin::{Origin, Origins};
+pub use passwords::{Blocklist, Kind, Passwords};
 pub use report::{Diagnostic, Report, Severity};
 pub use roles::{Role, Roles};
 pub use tls::{Certificate, Tls, TlsVersion};
@@ -243,17 +245,6 @@ pub struct Login {
     pub concurrency: usize,
     /// Waiting at most.
     pub queue: usize,
-}
-
-/// `[passwords]`
-#[derive(Clone, Debug)]
-pub struct Passwords {
-    /// Code points.
-    pub min_length: usize,
-    /// Bytes.
-    pub max_length: usize,
-    /// Cost of new hashes.
-    pub argon2: Argon2Cost,
 }
 
 /// `[passwords].argon2`

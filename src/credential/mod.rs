@@ -12,7 +12,7 @@ mod key_files;
 mod key_pair;
 mod key_records;
 pub mod keys;
-mod strict_json;
+pub(crate) mod strict_json;
 #[cfg(test)]
 mod wycheproof;
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 const MAX_DEPTH: usize = 16;
 
 /// The one object that `bytes` hold; `None` for anything else, a member that comes twice at any level, or deep nesting.
-pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     // Cheaper than to find out after reading it.
     if bytes.first() != Some(&b'{') {
         return None;

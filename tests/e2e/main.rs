@@ -35,6 +35,7 @@ mod observing;
 mod on_postgres;
 mod order;
 mod outage;
+mod password_rules;
 mod pasted;
 mod policy_tests;
 #[path = "../support/ports.rs"]
@@ -63,5 +64,6 @@ mod tls;
 mod upgrade;
 mod upgrade_hazards;
 mod upgrade_streams;
+mod user_import;
 mod watch;
 mod websocket;

@@ -346,6 +346,8 @@ pub(crate) fn config() -> Config {
         passwords: config::Passwords {
             min_length: 15,
             max_length: 256,
+            require: Vec::new(),
+            blocklist: config::Blocklist::Builtin,
             argon2: config::Argon2Cost { memory_kib: 8, iterations: 1, parallelism: 1 },
         },
         accounts: config::Accounts { default_role: "viewer".into() },
