@@ -57,7 +57,7 @@ pub struct ExternalIssuer {
 pub enum IssuerKeys {
     /// `jwks_url`
     Url(FetchUrl),
-    /// `discovery`: the URL of its metadata (OpenID Connect Discovery 1.0 §4).
+    /// `discovery`: the URL of its metadata (`OpenID` Connect Discovery 1.0 §4).
     Discovery(FetchUrl),
     /// `jwks_file`
     File {
@@ -193,7 +193,15 @@ impl IssuerAlgorithm {
             Self::Hs256 => Some(32),
             Self::Hs384 => Some(48),
             Self::Hs512 => Some(64),
-            _ => None,
+            Self::Es256
+            | Self::Es384
+            | Self::EdDsa
+            | Self::Rs256
+            | Self::Rs384
+            | Self::Rs512
+            | Self::Ps256
+            | Self::Ps384
+            | Self::Ps512 => None,
         }
     }
 }
@@ -227,9 +235,9 @@ pub(crate) fn checked(
     let mut all = Vec::new();
     for At { value: entry, span, .. } in raw {
         unique(&entry.name, "named", &mut names, *span, report);
-        unique(&entry.issuer, "with the `issuer`", &mut issuers, *span, report);
-        if let Some(issuer) = &entry.issuer.value.0 {
-            refuse_own(issuer, own, entry.issuer.span, report);
+        unique(&entry.iss, "with the `issuer`", &mut issuers, *span, report);
+        if let Some(issuer) = &entry.iss.value.0 {
+            refuse_own(issuer, own, entry.iss.span, report);
         }
         all.extend(one(entry, *span, roles, folder, report).map(Arc::new));
     }
@@ -259,8 +267,8 @@ fn one(raw: &raw::Issuer, span: Span, roles: &Roles, folder: &Path, report: &mut
     {
         report.error(raw.name.span, Finding::new(format!("`{name}` can't be the name of an issuer")).help(NAME));
     }
-    if raw.issuer.value.0.as_deref() == Some("") {
-        report.error(raw.issuer.span, Finding::new("`issuers.issuer` is empty").help("write the `iss` of its tokens"));
+    if raw.iss.value.0.as_deref() == Some("") {
+        report.error(raw.iss.span, Finding::new("`issuers.issuer` is empty").help("write the `iss` of its tokens"));
     }
     let audience = audience(&raw.audience, report);
     let algorithms = algorithms(&raw.algorithms, report);
@@ -273,11 +281,12 @@ fn one(raw: &raw::Issuer, span: Span, roles: &Roles, folder: &Path, report: &mut
     let (allow, prefix) = scopes(&raw.scopes.value, report);
     if raw.trust_subject.value {
         let finding = Finding::new("backends can't tell this issuer's users from the gateway's own: it may name anybody");
-        report.warning(raw.trust_subject.span, finding.help("leave `trust_subject` out, unless this issuer makes all your users"));
+        report
+            .warning(raw.trust_subject.span, finding.help("leave `trust_subject` out, unless this issuer makes all your users"));
     }
     Some(ExternalIssuer {
         name: raw.name.value.0.as_deref()?.into(),
-        issuer: raw.issuer.value.0.clone()?,
+        issuer: raw.iss.value.0.clone()?,
         audience,
         algorithms,
         typ: raw.typ.value.iter().map(|typ| bare_typ(&typ.value)).collect(),
@@ -306,7 +315,10 @@ fn audience(raw: &At<Required<Vec<At<String>>>>, report: &mut Report) -> Vec<Str
     let wrong = all.iter().find(|one| one.value.is_empty());
     if all.is_empty() || wrong.is_some() {
         let finding = Finding::new("`issuers.audience` names nobody: tokens that were made for others would pass");
-        report.error(wrong.map_or(raw.span, |one| one.span), finding.help("write the `aud` that the issuer puts into tokens for you"));
+        report.error(
+            wrong.map_or(raw.span, |one| one.span),
+            finding.help("write the `aud` that the issuer puts into tokens for you"),
+        );
     }
     all.iter().map(|one| one.value.clone()).collect()
 }
@@ -327,13 +339,7 @@ fn algorithms(raw: &At<Required<Vec<At<raw::IssuerAlgorithm>>>>, report: &mut Re
 }
 
 /// The one place where the keys are.
-fn keys(
-    raw: &raw::Issuer,
-    span: Span,
-    algorithms: &[IssuerAlgorithm],
-    folder: &Path,
-    report: &mut Report,
-) -> Option<IssuerKeys> {
+fn keys(raw: &raw::Issuer, span: Span, algorithms: &[IssuerAlgorithm], folder: &Path, report: &mut Report) -> Option<IssuerKeys> {
     let secret = raw.secret.value.value.expose_secret();
     let ways = [
         ("jwks_url", raw.jwks_url.span, !raw.jwks_url.value.is_empty()),
@@ -351,7 +357,8 @@ fn keys(
         return None;
     };
     if let Some((other, place, _)) = given.next() {
-        let finding = Finding::new(format!("`{way}` and `{other}` both say where this issuer's keys are")).also(at, "the other one");
+        let finding =
+            Finding::new(format!("`{way}` and `{other}` both say where this issuer's keys are")).also(at, "the other one");
         report.error(place, finding.help("leave one out"));
         return None;
     }
@@ -373,15 +380,16 @@ fn keys(
         }
         (_, Some((_, name))) => {
             let finding = Finding::new(format!("{name} needs `issuers.secret`: a key that is published is no secret"));
-            report.error(raw.algorithms.span, finding.help("list the algorithms of public keys, such as \"ES256\" and \"RS256\""));
+            report
+                .error(raw.algorithms.span, finding.help("list the algorithms of public keys, such as \"ES256\" and \"RS256\""));
             None
         }
         ("jwks_url", None) => url(&raw.jwks_url.value, "`issuers.jwks_url`", at, report).map(IssuerKeys::Url),
         ("jwks_file", None) => file(folder.join(&raw.jwks_file.value), at, report),
         (_, None) => {
-            let issuer = raw.issuer.value.0.as_deref().filter(|issuer| !issuer.is_empty())?;
+            let issuer = raw.iss.value.0.as_deref().filter(|issuer| !issuer.is_empty())?;
             let metadata = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-            url(&metadata, "with `discovery = true` the `issuer` is a URL, and this one", raw.issuer.span, report)
+            url(&metadata, "with `discovery = true` the `issuer` is a URL, and this one", raw.iss.span, report)
                 .map(IssuerKeys::Discovery)
         }
     }
@@ -391,7 +399,10 @@ fn url(text: &str, what: &str, span: Span, report: &mut Report) -> Option<FetchU
     FetchUrl::parse(text)
         .map_err(|wrong| {
             let finding = Finding::new(format!("{what} {wrong}"));
-            report.error(span, finding.help("write a URL that begins with https://; http:// is for 127.0.0.1, [::1] and localhost"));
+            report.error(
+                span,
+                finding.help("write a URL that begins with https://; http:// is for 127.0.0.1, [::1] and localhost"),
+            );
         })
         .ok()
 }
@@ -399,13 +410,18 @@ fn url(text: &str, what: &str, span: Span, report: &mut Report) -> Option<FetchU
 fn file(path: PathBuf, span: Span, report: &mut Report) -> Option<IssuerKeys> {
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let finding = Finding::new(format!("`{}` can't be read: {error}", path.display()));
-        report.error(span, finding.help("name a JWK Set that the user who runs portcullis may read; paths are relative to the folder of this file"));
+        report.error(
+            span,
+            finding
+                .help("name a JWK Set that the user who runs portcullis may read; paths are relative to the folder of this file"),
+        );
     });
     let text = text.ok()?;
     let set: Option<Value> = serde_json::from_str(&text).ok();
     if set.as_ref().and_then(|set| set.get("keys")?.as_array()).is_none_or(Vec::is_empty) {
         let finding = Finding::new(format!("`{}` holds no keys", path.display()));
-        report.error(span, finding.help("it is a JWK Set: {\"keys\": [{\"kty\": \"EC\", …}]}, as the issuer's jwks_uri gives it"));
+        report
+            .error(span, finding.help("it is a JWK Set: {\"keys\": [{\"kty\": \"EC\", …}]}, as the issuer's jwks_uri gives it"));
         return None;
     }
     Some(IssuerKeys::File { path, text })

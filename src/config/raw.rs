@@ -335,7 +335,7 @@ section! {
         /// Its name for backends, logs and limits.
         name: Required<String> = "",
         /// The `iss` of its tokens, letter for letter.
-        issuer: Required<String> = "",
+        iss as "issuer": Required<String> = "",
         /// Whom its tokens have to be for: one of these stands in their `aud`.
         audience: Required<Vec<At<String>>> = "",
         /// What its tokens may be signed with: `"HS256"`, `"HS384"`, `"HS512"` with a `secret`, else `"ES256"`, `"ES384"`, `"EdDSA"`,
