@@ -48,7 +48,8 @@ impl Fetcher {
             .no_proxy()
             .referer(false)
             .timeout(DEADLINE)
-            .pool_max_idle_per_host(1)
+            // Minutes lie between two questions.
+            .pool_max_idle_per_host(0)
             .build();
         Self { client: client.map_err(|error| chain(&error)) }
     }
