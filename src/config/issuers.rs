@@ -467,3 +467,152 @@ fn role_map(raw: &[Named<String>], roles: &Roles, report: &mut Report) -> BTreeM
     }
     raw.iter().map(|Named { name, value }| (name.value.clone(), value.value.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Report, load};
+
+    const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    const GOOD: &str = "name = \"idp\"\nissuer = \"https://idp.example\"\naudience = [\"api\"]\nalgorithms = [\"ES256\"]\n";
+
+    fn loaded(text: &str) -> Result<(Config, Vec<String>), Report> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, text).expect("a file");
+        std::fs::write(folder.path().join("keys.json"), SET).expect("a file");
+        std::fs::write(folder.path().join("empty.json"), "{\"keys\":[]}").expect("a file");
+        let loaded = load(&file, &std::iter::empty().collect())?;
+        Ok((loaded.config, loaded.report.warnings().map(|warning| warning.message.clone()).collect()))
+    }
+
+    fn good(entry: &str) -> Arc<ExternalIssuer> {
+        let (config, warnings) = loaded(&format!("[[issuers]]\n{entry}")).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(warnings, [""; 0], "{entry}");
+        config.issuers.first().cloned().expect("an issuer")
+    }
+
+    /// `line message; help` of every error.
+    fn errors(entry: &str) -> Vec<String> {
+        let report = loaded(&format!("[[issuers]]\n{entry}")).map(|_| ()).expect_err(entry);
+        let told = |error: &crate::config::Diagnostic| {
+            format!("{} {}; {}", error.line, error.message, error.help.as_deref().unwrap_or_default())
+        };
+        report.errors().map(told).collect()
+    }
+
+    #[test]
+    fn what_need_not_be_written_has_a_default() {
+        let issuer = good(&format!("{GOOD}jwks_url = \"https://idp.example/keys\""));
+        assert_eq!(
+            (issuer.typ.as_slice(), issuer.max_lifetime),
+            (["at+jwt", "jwt"].map(str::to_owned).as_slice(), Duration::from_hours(24))
+        );
+        assert_eq!(issuer.claims.username, ClaimPath::parse("email"));
+        assert_eq!(issuer.claims.scopes, ClaimPath::parse("scope"));
+        assert_eq!(issuer.claims.roles, ClaimPath::parse("app_metadata.roles"));
+        assert!(issuer.allow.is_empty() && issuer.prefix.is_empty() && issuer.roles.is_empty() && !issuer.trust_subject);
+    }
+
+    #[test]
+    fn keys_are_in_one_place() {
+        assert!(
+            matches!(&good(&format!("{GOOD}jwks_url = \"https://a/b?c=d\"")).keys, IssuerKeys::Url(url) if url.as_str() == "https://a/b?c=d")
+        );
+        assert!(matches!(&good(&format!("{GOOD}jwks_file = \"keys.json\"")).keys, IssuerKeys::File { text, .. } if text == SET));
+        let discovered =
+            good(&format!("{}discovery = true", GOOD.replace("https://idp.example", "https://idp.example/realms/a/")));
+        assert!(matches!(&discovered.keys, IssuerKeys::Discovery(url)
+            if url.as_str() == "https://idp.example/realms/a/.well-known/openid-configuration"));
+        for (keys, line, why) in [
+            ("", 1, "nothing says where"),
+            ("discovery = false", 1, "nothing says where"),
+            ("jwks_url = \"https://a\"\ndiscovery = true", 7, "both say where"),
+            ("jwks_file = \"keys.json\"\nsecret = \"x\"", 7, "both say where"),
+            ("jwks_url = \"http://idp.example/keys\"", 6, "plain HTTP to another machine"),
+            ("jwks_url = \"ftp://idp.example/keys\"", 6, "begins with https://"),
+            ("jwks_url = \"https://u:p@idp.example/keys\"", 6, "user name"),
+            ("jwks_url = \"idp.example/keys\"", 6, "URL"),
+            ("jwks_url = \"https://idp.example/#keys\"", 6, "fragment"),
+            ("jwks_file = \"nothing.json\"", 6, "can't be read"),
+            ("jwks_file = \"empty.json\"", 6, "holds no keys"),
+            ("secret = \"kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a\"", 6, "HMAC only"),
+        ] {
+            let found = errors(&format!("{GOOD}{keys}"));
+            let [error] = found.as_slice() else { panic!("{keys}: {found:#?}") };
+            assert!(error.starts_with(&format!("{line} ")) && error.contains(why), "{keys}: {error}");
+        }
+        for url in ["http://127.0.0.1:1/a", "http://[::1]/a", "http://localhost:8080/a", "HTTPS://A/b"] {
+            assert!(FetchUrl::parse(url).is_ok(), "{url}");
+        }
+        for url in
+            ["http://127.0.0.1.nip.io/", "http://localhost.evil.example/", "http://0.0.0.0/", "http://[::]/", "http://10.0.0.1/"]
+        {
+            assert!(FetchUrl::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_for_hmac_and_hmac_for_a_secret_that_nobody_guesses() {
+        let hmac = GOOD.replace("ES256", "HS256");
+        assert!(matches!(
+            good(&format!("{hmac}secret = \"${{S:-kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a}}\"")).keys,
+            IssuerKeys::Secret(_)
+        ));
+        let (_, warnings) = loaded(&format!("[[issuers]]\n{hmac}secret = \"kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a\"")).expect("good");
+        assert!(warnings.iter().any(|warning| warning.contains("literal secret")), "{warnings:?}");
+        for (entry, why) in [
+            (format!("{hmac}jwks_url = \"https://a\""), "HS256 needs `issuers.secret`"),
+            (format!("{hmac}secret = \"short\""), "has 5 bytes"),
+            (format!("{hmac}secret = \"super-secret-jwt-token-with-at-least-32-characters-long\""), "placeholder"),
+            (format!("{}secret = \"kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a\"", GOOD.replace("ES256", "HS512")), "HS512 takes 64"),
+            (
+                format!("{}secret = \"kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a\"", GOOD.replace("\"ES256\"", "\"HS256\", \"RS256\"")),
+                "mixes HMAC",
+            ),
+        ] {
+            let found = errors(&entry);
+            assert!(found.iter().any(|error| error.contains(why)), "{entry}: {found:#?}");
+            assert!(!found.iter().any(|error| error.contains("kQ3vXm")), "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn what_would_let_too_many_in_is_an_error() {
+        let keys = "jwks_url = \"https://idp.example/keys\"\n";
+        for (entry, why) in [
+            (GOOD.replace("audience = [\"api\"]\n", "") + keys, "`audience` is missing"),
+            (GOOD.replace("[\"api\"]", "[]") + keys, "names nobody"),
+            (GOOD.replace("[\"api\"]", "[\"api\", \"\"]") + keys, "names nobody"),
+            (GOOD.replace("algorithms = [\"ES256\"]\n", "") + keys, "`algorithms` is missing"),
+            (GOOD.replace("[\"ES256\"]", "[]") + keys, "no token could be verified"),
+            (GOOD.replace("\"ES256\"", "\"none\"") + keys, "`issuers.algorithms` is one of"),
+            (GOOD.replace("name = \"idp\"\n", "") + keys, "`name` is missing"),
+            (GOOD.replace("\"idp\"", "\"a:b\"") + keys, "can't be the name of an issuer"),
+            (GOOD.replace("https://idp.example", "") + keys, "`issuers.issuer` is empty"),
+            (GOOD.replace("https://idp.example", "HTTP://127.0.0.1:8080/") + keys, "the gateway's own issuer"),
+            (format!("{GOOD}{keys}[[issuers]]\n{GOOD}{keys}"), "two issuers named `idp`"),
+            (format!("{GOOD}{keys}[[issuers]]\n{}{keys}", GOOD.replace("\"idp\"", "\"b\"")), "two issuers with the `issuer`"),
+            (format!("{GOOD}{keys}roles = {{ map = {{ a = \"userr\" }} }}"), "there is no role `userr`"),
+            (format!("{GOOD}{keys}scopes = {{ allow = [\"a b\"] }}"), "is not a scope"),
+            (format!("{GOOD}{keys}scopes = {{ allow = [\"portcullis:admin\"] }}"), "the gateway's own"),
+            (format!("{GOOD}{keys}scopes = {{ prefix = \"a b\" }}"), "can't stand before a scope"),
+            (format!("{GOOD}{keys}scopes = {{ prefix = \"portcullis:\" }}"), "can't stand before a scope"),
+            (format!("{GOOD}{keys}claims = {{ roles = \"a..b\" }}"), "can't be the place of a claim"),
+            (format!("{GOOD}{keys}max_lifetime = \"0s\""), "more than zero"),
+            (format!("{GOOD}{keys}jwks_ur = \"https://a\""), "did you mean `jwks_url`?"),
+        ] {
+            let found = errors(&entry);
+            assert!(found.iter().any(|error| error.contains(why)), "{entry}: {found:#?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_meant_is_a_warning() {
+        let keys = "jwks_url = \"https://idp.example/keys\"\n";
+        for (more, why) in [("scopes = { allow = [\"*\"] }", "every scope"), ("trust_subject = true", "it may name anybody")] {
+            let (_, warnings) = loaded(&format!("[[issuers]]\n{GOOD}{keys}{more}")).expect("good");
+            assert!(warnings.iter().any(|warning| warning.contains(why)), "{more}: {warnings:?}");
+        }
+    }
+}

@@ -88,7 +88,9 @@ async fn keys_are_those_of_the_issuer_that_the_token_names_and_no_others() {
         judge.refuses(kid, &one.sign(&header, &claims()), "unknown key").await;
     }
     for kid in [json!(1), json!(["same"]), json!(null), json!({})] {
-        judge.refuses("no text", &one.sign(&json!({ "alg": "ES256", "kid": kid, "typ": "JWT" }), &claims()), "name its key").await;
+        judge
+            .refuses("no text", &one.sign(&json!({ "alg": "ES256", "kid": kid, "typ": "JWT" }), &claims()), "name its key")
+            .await;
     }
     judge.refuses("no kid", &one.sign(&json!({ "alg": "ES256", "typ": "JWT" }), &claims()), "name its key").await;
 }
@@ -96,8 +98,11 @@ async fn keys_are_those_of_the_issuer_that_the_token_names_and_no_others() {
 #[tokio::test]
 async fn nobody_else_speaks_for_us_and_we_for_nobody_else() {
     let (judge, ec, _) = world();
-    let ours = with(&claims(), json!({ "iss": OWN, "aud": "portcullis", "jti": "01890a5d-ac96-774b-bcce-b302099a8057", "gen": 1,
-        "sub": "01890a5d-ac96-774b-bcce-b302099a8057" }));
+    let ours = with(
+        &claims(),
+        json!({ "iss": OWN, "aud": "portcullis", "jti": "01890a5d-ac96-774b-bcce-b302099a8057", "gen": 1,
+        "sub": "01890a5d-ac96-774b-bcce-b302099a8057" }),
+    );
     let typed = json!({ "alg": "ES256", "kid": "ec", "typ": "at+jwt" });
     judge.refuses("our iss, their key", &ec.sign(&typed, &ours), "unknown key").await;
     assert_eq!(judge.judge(&own_token(&judge, &ours)).await.expect("ours").principal.issuer, Issuer::Own);
@@ -202,7 +207,18 @@ async fn it_has_to_be_for_us_and_about_somebody() {
     for aud in [json!("api"), json!("api-2"), json!(["x", "api"]), json!(["api"])] {
         assert!(judge.judge(&ec.token(&with(&claims(), json!({ "aud": aud })))).await.is_ok(), "{aud}");
     }
-    for aud in [json!(null), json!(""), json!("portcullis"), json!("API"), json!("api api"), json!([]), json!(["x"]), json!(["api", 1]), json!([["api"]]), json!({ "api": 1 })] {
+    for aud in [
+        json!(null),
+        json!(""),
+        json!("portcullis"),
+        json!("API"),
+        json!("api api"),
+        json!([]),
+        json!(["x"]),
+        json!(["api", 1]),
+        json!([["api"]]),
+        json!({ "api": 1 }),
+    ] {
         judge.refuses("aud", &ec.token(&with(&claims(), json!({ "aud": aud }))), "audience").await;
     }
     for sub in [json!(null), json!(""), json!(7), json!(["f3a9"]), json!("a\nb"), json!("a\u{0}"), json!("a".repeat(513))] {
@@ -217,7 +233,16 @@ async fn only_access_tokens_are_access_tokens() {
     for typ in ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/jwt"] {
         assert!(judge.judge(&ec.sign(&typed(json!(typ)), &claims())).await.is_ok(), "{typ}");
     }
-    for typ in [json!(null), json!(""), json!("refresh+jwt"), json!("logout+jwt"), json!("dpop+jwt"), json!("at+jwt "), json!(["JWT"]), json!("application/application/jwt")] {
+    for typ in [
+        json!(null),
+        json!(""),
+        json!("refresh+jwt"),
+        json!("logout+jwt"),
+        json!("dpop+jwt"),
+        json!("at+jwt "),
+        json!(["JWT"]),
+        json!("application/application/jwt"),
+    ] {
         judge.refuses(&typ.to_string(), &ec.sign(&typed(typ.clone()), &claims()), "typ").await;
     }
     for (marks, why) in [

@@ -57,7 +57,12 @@ async fn a_key_is_for_what_it_says_that_it_is_for() {
     judge.refuses("PS256 by a key for RS256", &rsa.also("rsa", Algorithm::PS256).token(&claims()), "not its key's").await;
 
     let good = Key::new("good", Algorithm::RS256);
-    for change in [json!({ "use": "enc" }), json!({ "use": null, "key_ops": ["encrypt"] }), json!({ "d": "AQAB" }), json!({ "crv": 1, "kty": "XX" })] {
+    for change in [
+        json!({ "use": "enc" }),
+        json!({ "use": null, "key_ops": ["encrypt"] }),
+        json!({ "d": "AQAB" }),
+        json!({ "crv": 1, "kty": "XX" }),
+    ] {
         let judge = Judge::of(&[issuer(&listed, file(&json!({ "keys": [with(&rsa.jwk(), change.clone()), good.jwk()] })))]);
         judge.refuses(&change.to_string(), &rsa.token(&claims()), "unknown key").await;
         assert!(judge.judge(&good.token(&claims())).await.is_ok(), "others go on: {change}");

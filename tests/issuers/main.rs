@@ -1,6 +1,11 @@
 //! Tokens of other issuers against what judges them: good ones as Supabase, Keycloak and Auth0 make them, and hostile ones.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "what a test can't go on without fails the test")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what a test can't go on without fails the test"
+)]
 
 mod forge;
 mod hostile;

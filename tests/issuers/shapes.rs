@@ -69,7 +69,10 @@ async fn keycloak() {
         }),
     );
     let ann = who(&rules, &rsa, &claims).await;
-    assert_eq!((ann.scopes.to_string().as_str(), ann.roles.as_slice()), ("kc:items:read kc:items:write", ["user".to_owned()].as_slice()));
+    assert_eq!(
+        (ann.scopes.to_string().as_str(), ann.roles.as_slice()),
+        ("kc:items:read kc:items:write", ["user".to_owned()].as_slice())
+    );
     assert_eq!(ann.email.as_deref(), Some("ann@example.com"));
     rules.claims.roles = ClaimPath::parse("resource_access.api.roles");
     rules.roles = roles(&[("manager", "admin"), ("view-profile", "viewer")]);
@@ -91,7 +94,10 @@ async fn auth0() {
         "permissions": ["read:items", "write:items", "delete:items", "*"], "https://example.com/roles": ["editor"],
     });
     let ann = who(&rules, &rsa, &claims).await;
-    assert_eq!((ann.scopes.to_string().as_str(), ann.roles.as_slice()), ("read:items write:items", ["user".to_owned()].as_slice()));
+    assert_eq!(
+        (ann.scopes.to_string().as_str(), ann.roles.as_slice()),
+        ("read:items write:items", ["user".to_owned()].as_slice())
+    );
     assert_eq!(shown("{subject}", &ann).as_deref(), Some("idp:auth0|5f7c8ec7c33c6c004bbafe82"));
     assert_eq!(shown("{username}", &ann), None);
 }
@@ -100,7 +106,9 @@ async fn auth0() {
 async fn only_allowed_scopes_count_and_never_all_nor_the_gateways_own() {
     let key = Key::new("k", Algorithm::ES256);
     let mut rules = issuer(&[IssuerAlgorithm::Es256], file(&jwks(&[&key])));
-    let held = async |rules: &ExternalIssuer, scope: Value| who(rules, &key, &with(&claims(), json!({ "scope": scope }))).await.scopes.to_string();
+    let held = async |rules: &ExternalIssuer, scope: Value| {
+        who(rules, &key, &with(&claims(), json!({ "scope": scope }))).await.scopes.to_string()
+    };
     let scopes = |all: &[&str]| all.iter().map(|scope| scope.parse().expect("a scope")).collect::<Vec<_>>();
     let wide = json!("* items items:read itemsX other portcullis:admin portcullis:account portcullis");
     for (allow, prefix, expected) in [
