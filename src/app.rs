@@ -32,6 +32,7 @@ pub use inspect::{Answer, InspectError, inspect};
 pub use live::Loaded;
 use parts::Parts;
 pub use sample::{Sample, start as start_sample};
+use start_error::tell_refused;
 pub use start_error::{StartError, told};
 pub use watch::Watch;
 
@@ -181,8 +182,8 @@ impl Gateway {
                 tracing::info!("the configuration was reloaded");
             }
             Err(error) => {
+                tell_refused(&error);
                 self.parts.metrics.reload("error");
-                tracing::error!("the reload is refused and the old configuration stays: {}", told(&error));
             }
         }
     }

@@ -174,6 +174,10 @@ fn a_store_that_cannot_be_reached_exits_3() {
         assert_eq!(ran.code, 3, "{args:?}: {}{}", ran.out, ran.err);
         assert!(ran.err.contains("[store].url") && ran.out.is_empty(), "{}", ran.err);
     }
+    assert_eq!(run_in(dir.path(), &["signing-key", "rotate"], "").code, 0);
+    let ran = run_in(dir.path(), &["explain", "GET", "/x", "--header", "X-API-Key: d41d8cd98f00b204e9800998ecf8427e"], "");
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("[store].url") && ran.out.is_empty(), "{}", ran.err);
 }
 
 #[test]
@@ -432,6 +436,20 @@ mod init {
     }
 }
 
+#[test]
+fn a_rotation_says_when_the_key_before_may_go() {
+    let dir = folder("[tokens]\naccess_ttl = \"10m\"\nleeway = \"20s\"");
+    let rotate = || run_in(dir.path(), &["signing-key", "rotate", "--format", "json"], "").json();
+    assert_eq!(rotate()["older"], serde_json::json!([]));
+    let made = rotate();
+    let at = |text: &Value| {
+        time::OffsetDateTime::parse(text.as_str().expect("a time"), &time::format_description::well_known::Rfc3339)
+            .expect("a time")
+    };
+    let ended = at(&made["older"][0]["deletable_from"]) - at(&made["signs_from"]);
+    assert_eq!(ended, time::Duration::seconds(620), "the last token that it signs has ended, leeway and all");
+}
+
 /// Routes with tests that fail in each way.
 const TESTED: &str = r#"version = 1
 [defaults]
@@ -622,6 +640,14 @@ fn what_judges_a_policy_ends_with_the_code_that_is_promised() {
         assert!(!ran.out.contains('\u{1b}') && !ran.err.contains('\u{1b}'), "colours where no terminal is: {args:?}");
         assert!(*code != 2 || (ran.err.starts_with("error:") && ran.out.is_empty()), "{args:?}: {}", ran.err);
     }
+    let unread: &[&[&str]] = &[&["check"], &["routes"], &["test"], &["explain", "GET", "/else"]];
+    for args in unread {
+        let ran = run_in(dir.path(), &[args, &["-c", "nowhere.toml", "--format", "json"][..]].concat(), "");
+        let told: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{args:?}: {error}: {}", ran.out));
+        assert_eq!((ran.code, &told["ok"], &told["errors"][0]["line"]), (1, &false.into(), &1.into()), "{args:?}");
+    }
+    let token = run_in(dir.path(), &["explain", "GET", "/else", "--token", "-"], "");
+    assert_eq!(token.err, "error: there was no token on stdin: send it as the first line\n");
     let json: Value = serde_json::from_str(&run_in(dir.path(), &["check", "--format", "json"], "").out).expect("JSON");
     let failed = json["errors"].as_array().expect("errors").iter().find(|error| error["line"] == 35);
     let failed = failed.expect("the failing policy test has its place");

@@ -99,6 +99,61 @@ async fn the_same_caller_comes_to_the_same_server_through_reloads() {
     assert_eq!((0..3).filter(|at| before[*at] != after[*at]).count(), 1, "who is nobody goes by address");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_comes_to_the_same_server_and_not_all_to_one() {
+    let servers = [Server::clear().await, Server::clear().await, Server::clear().await];
+    let [a, b, c] = &servers;
+    let mut config = config();
+    config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let gateway = Gateway::with(config, open(Backend { balance: Balance::HashIp, ..backend(&[a, b, c]) }));
+    let mut homes: BTreeMap<usize, usize> = BTreeMap::new();
+    for _ in 0..2 {
+        for client in 0..16 {
+            let before = counts(&[a, b, c]);
+            let ask = format!("GET /x HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.{client}\r\n\r\n");
+            assert_eq!(gateway.send(ask).await.status, 200);
+            let after = counts(&[a, b, c]);
+            let at = (0..3).find(|at| before[*at] != after[*at]).unwrap();
+            assert_eq!(*homes.entry(client).or_insert(at), at);
+        }
+    }
+    assert!(homes.values().collect::<std::collections::BTreeSet<_>>().len() > 1, "not all at one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chance_is_chance_and_not_turns() {
+    let (a, b) = (Server::clear().await, Server::clear().await);
+    let gateway = Gateway::start(open(Backend { balance: Balance::Random, ..backend(&[&a, &b]) }));
+    let mut went = Vec::new();
+    for _ in 0..60 {
+        let before = a.seen().len();
+        assert_eq!(gateway.send(GET).await.status, 200);
+        went.push(a.seen().len() > before);
+    }
+    assert!(went.contains(&true) && went.contains(&false), "{went:?}");
+    assert!(went.windows(2).any(|two| two[0] == two[1]), "{went:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_with_the_fewest_calls_under_way_is_asked() {
+    let (a, b) = (Server::clear().await, Server::clear().await);
+    let gateway = Gateway::start(open(Backend { balance: Balance::LeastConnections, ..backend(&[&a, &b]) }));
+    let mut held = gateway.connect().await;
+    held.write("GET /silent HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    until("it is held", async || counts(&[&a, &b]).iter().sum::<usize>() == 1).await;
+    let (busy, idle) = if a.seen().is_empty() { (&b, &a) } else { (&a, &b) };
+    for _ in 0..6 {
+        assert_eq!(gateway.send(GET).await.status, 200);
+    }
+    assert_eq!(counts(&[busy, idle]), [1, 6]);
+    drop(held);
+    until("the client's leaving is seen", async || {
+        gateway.send(GET).await;
+        busy.seen().len() > 1
+    })
+    .await;
+}
+
 /// Asks with `method` from 24 clients at once, kills one server of two in the middle, and counts what was not answered.
 async fn failures_around_a_kill(scheme: Scheme) -> usize {
     let (dies, stays) = (Server::clear().await, Server::clear().await);

@@ -241,6 +241,20 @@ async fn an_upgrade_is_judged_first_and_a_protocol_that_nobody_asked_for_is_refu
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_host_opens_no_websocket_with_somebodys_cookie() {
+    let (backend, gateway) = world().await;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let evil = "Origin: http://evil.example\r\n";
+    let answer = get(&gateway, "/items/1", &format!("{upgrade}{evil}Cookie: portcullis=alice\r\n")).await;
+    assert_eq!((answer.status, answer.code().as_str(), backend.bytes()), (403, "forbidden", 0));
+    for allowed in ["Origin: http://a.example\r\nCookie: portcullis=alice\r\n", &format!("{evil}Authorization: Bearer alice\r\n")]
+    {
+        // The backend knows no WebSocket and answers as it does every call.
+        assert_eq!(get(&gateway, "/items/1", &format!("{upgrade}{allowed}")).await.status, 200, "{allowed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forwarding_headers_count_only_from_a_trusted_proxy() {
     let backend = Backend::start("b").await;
     let mut config = config();

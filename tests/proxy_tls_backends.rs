@@ -132,8 +132,11 @@ async fn connections_are_not_shared_between_different_tls_settings() {
             name: name.into(),
             ..https(server.address, BackendTls { identity, ..named(&authority, "orders.internal") })
         };
+        let a = shown(&clients.leaf(&["a"]));
+        let strict = BackendTls { identity: Some(a.clone()), ..named(&Authority::new(), "orders.internal") };
         let gateway = Gateway::start(vec![
-            route("a", "/a", AuthMode::None, backend("a", Some(shown(&clients.leaf(&["a"]))))),
+            route("a", "/a", AuthMode::None, backend("a", Some(a))),
+            route("d", "/d", AuthMode::None, Backend { name: "d".into(), ..https(server.address, strict) }),
             route("b", "/b", AuthMode::None, backend("b", Some(shown(&clients.leaf(&["b"]))))),
             route("c", "/c", AuthMode::None, backend("c", None)),
         ]);
@@ -148,6 +151,8 @@ async fn connections_are_not_shared_between_different_tls_settings() {
             502,
             "{alpn}: without a certificate nothing passes, over others' connections neither"
         );
+        assert_eq!(send("/a").await.status, 200);
+        assert_eq!(send("/d").await.status, 502, "{alpn}: what another authority has verified is not verified");
     }
 }
 

@@ -267,3 +267,17 @@ fn a_rotation_makes_the_newest_key_whatever_the_clock_says() {
     let fault = KeyRing::rotate(&tokens, at(NOW - 200_000)).expect_err("refused").to_string();
     assert!(fault.contains(&third.display().to_string()) && fault.contains("to come"), "{fault}");
 }
+
+#[test]
+fn nobody_says_when_a_key_of_another_algorithm_may_go() {
+    let folder = Folder::new();
+    let at = Timestamp::from_secs;
+    for (age, algorithm) in [(0, Algorithm::Es256), (100, Algorithm::Es256), (200, Algorithm::EdDsa)] {
+        KeyRing::rotate(&settings(&folder.dir, algorithm), at(NOW + age)).expect("a key");
+    }
+    let tokens = settings(&folder.dir, Algorithm::EdDsa);
+    let ring = KeyRing::load(&tokens).expect("keys");
+    let listed = ring.listed(at(NOW + 10_000), tokens.access_ttl + tokens.leeway);
+    let told: Vec<_> = listed.iter().map(|key| (key.state.name(), key.deletable_from)).collect();
+    assert_eq!(told, [("verifies", None), ("verifies", None), ("signs", None)]);
+}

@@ -4,11 +4,17 @@
 #[path = "store_contract/audit.rs"]
 mod audit;
 #[cfg(test)]
+#[path = "store_contract/clients.rs"]
+mod clients;
+#[cfg(test)]
 #[path = "store_contract/keys.rs"]
 mod keys;
 #[cfg(test)]
 #[path = "store_contract/log.rs"]
 mod log;
+#[cfg(test)]
+#[path = "store_contract/mailed.rs"]
+mod mailed;
 #[cfg(test)]
 #[path = "store_contract/make.rs"]
 mod make;
@@ -63,6 +69,13 @@ macro_rules! contract {
             keys::a_key_is_found_by_its_hash_and_no_hash_is_there_twice,
             keys::a_revoked_key_is_in_the_log,
             keys::the_time_of_last_use_never_moves_back,
+            clients::a_client_comes_back_as_it_was_made,
+            clients::no_two_clients_have_one_name,
+            clients::a_deleted_client_takes_its_tokens_and_sessions_along,
+            mailed::a_mailed_token_is_found_for_its_purpose_until_it_expires,
+            mailed::of_two_who_redeem_a_token_one_does,
+            mailed::a_later_mail_of_the_same_kind_replaces_the_earlier,
+            mailed::a_refused_change_leaves_the_token,
             log::entries_come_back_in_order_by_page,
             log::the_same_thing_revoked_again_is_a_new_entry,
             log::a_follower_misses_nothing_that_commits_late,

@@ -72,7 +72,7 @@ fn claims() -> AccessClaims {
         scope: "items:read orders".parse().expect("scopes"),
         roles: vec!["viewer".into()],
         r#gen: 3,
-        preferred_username: "ann".into(),
+        preferred_username: Some("ann".into()),
         name: Some("Ann Example".into()),
         email: Some("ann@example.com".into()),
         email_verified: Some(true),
@@ -170,7 +170,7 @@ async fn another_library_reads_our_tokens_by_our_published_keys() {
     validation.validate_exp = false;
     let key = jsonwebtoken::DecodingKey::from_jwk(jwk).expect("a key");
     let read = jsonwebtoken::decode::<AccessClaims>(&token, &key, &validation).expect("verified");
-    assert_eq!(read.claims.preferred_username, "ann");
+    assert_eq!(read.claims.preferred_username.as_deref(), Some("ann"));
 }
 
 #[tokio::test]

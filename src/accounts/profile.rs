@@ -2,15 +2,17 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{Accounts, store_is_down};
 use crate::domain::{CredentialKind, Principal, ScopeSet, UserId};
 use crate::problem::Refusal;
 
 /// An account as its owner sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Profile {
     /// The user id: `sub` in tokens.
+    #[schema(value_type = String)]
     pub id: UserId,
     /// Its login name.
     pub username: String,
@@ -23,14 +25,17 @@ pub struct Profile {
     /// The roles assigned to it.
     pub roles: Vec<String>,
     /// What the credential that asks may do: of a narrowed login or an API key less than the user may.
+    #[schema(value_type = Vec<String>)]
     pub scopes: ScopeSet,
     /// What the operator noted.
+    #[schema(value_type = Object)]
     pub attributes: Map<String, Value>,
     /// Whether it may do nothing any more.
     pub disabled: bool,
     /// The opposite of `disabled`, for clients that ask that way.
     pub is_active: bool,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub created_at: String,
 }
 

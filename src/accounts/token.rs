@@ -52,7 +52,7 @@ impl Accounts {
             scope: scope.clone(),
             roles: user.roles.clone(),
             r#gen: user.generation,
-            preferred_username: user.username.clone(),
+            preferred_username: Some(user.username.clone()),
             name: user.full_name.clone(),
             email: user.email.clone(),
             email_verified: user.email.is_some().then_some(user.email_verified),

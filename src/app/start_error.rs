@@ -52,3 +52,17 @@ pub fn told(error: &StartError) -> String {
         StartError::System(error) => error.to_string(),
     }
 }
+
+/// Logs why a reload is refused: each error of the files on a line of its own, and then that it is.
+pub(super) fn tell_refused(error: &StartError) {
+    let why = if let StartError::Config(report) = error {
+        for found in report.errors() {
+            let help = found.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
+            tracing::error!("{}:{}:{}: {}{help}", found.file, found.line, found.column, found.message);
+        }
+        "`portcullis check` shows the errors in their files".to_owned()
+    } else {
+        told(error)
+    };
+    tracing::error!("the reload is refused and the old configuration stays: {why}");
+}

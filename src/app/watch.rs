@@ -180,3 +180,27 @@ fn names(before: &Look, now: &Look) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn other_rights_and_another_file_in_its_place_are_a_change() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, other) = (folder.path().join("key.pem"), folder.path().join("other"));
+        fs::write(&path, "same").expect("written");
+        let first = State::of(&path);
+        assert!(first.is_some() && first == State::of(&path));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("other rights");
+        let second = State::of(&path);
+        assert_ne!(first, second);
+        fs::write(&other, "same").expect("written");
+        fs::rename(&other, &path).expect("replaced");
+        assert_ne!(second, State::of(&path));
+        fs::remove_file(&path).expect("removed");
+        assert_eq!(State::of(&path), None);
+    }
+}

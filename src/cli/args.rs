@@ -39,7 +39,7 @@ pub enum Command {
     /// Load configuration and routes without serving, and print every error and warning.
     Check(Check),
     /// Print the resolved route table.
-    Routes(Routes),
+    Routes(Listing),
     /// Say what would become of a request, step by step, and why; nothing is sent.
     Explain(Explain),
     /// Run the policy tests: the `[[test]]` entries of the route files.
@@ -157,16 +157,6 @@ pub struct Check {
     /// Fail on warnings too.
     #[arg(long)]
     pub strict: bool,
-}
-
-/// `routes`
-#[derive(Args, Debug)]
-#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
-pub struct Routes {
-    #[command(flatten)]
-    pub config: ConfigArg,
-    #[command(flatten)]
-    pub format: FormatArg,
 }
 
 /// `explain`

@@ -17,7 +17,7 @@ use crate::app::{self, InspectError};
 use crate::config::{Config, Environment, Listener};
 use crate::credential::peek;
 use crate::domain::secret::ExposeSecret as _;
-use crate::domain::{CredentialKind, Issuer, Principal};
+use crate::domain::{CredentialKind, Principal};
 use crate::policy::file::{load_untested, usual_scopes};
 use crate::policy::target::Authority;
 use crate::proxy::explain::{Conclusion, Question};
@@ -25,10 +25,16 @@ use crate::proxy::explain::{Conclusion, Question};
 /// Explains what the arguments ask about.
 pub(super) fn explain(args: &Explain, colors: Colors) -> Result<(), Failure> {
     let path = &args.config.config;
-    let everything = load_untested(path, &Environment::of_process()).map_err(|report| {
-        tell(&refused(path, &report, colors.err));
-        Failure { exit: Exit::Wrong, message: String::new() }
-    })?;
+    let everything = match load_untested(path, &Environment::of_process()) {
+        Ok(everything) => everything,
+        Err(report) => {
+            match args.format.format {
+                Format::Json => put(&format!("{:#}\n", report.to_json()))?,
+                Format::Text => tell(&refused(path, &report, colors.err)),
+            }
+            return Err(Failure { exit: Exit::Wrong, message: String::new() });
+        }
+    };
     let config = everything.config.clone();
     let supposed = supposed(args, &config)?;
     let question = question(args, &config)?;
@@ -107,7 +113,7 @@ fn question(args: &Explain, config: &Config) -> Result<Question, Failure> {
         }
     }
     if let Some(token) = &args.token {
-        let token = password::line_or(token)?;
+        let token = password::line_or(token, "token")?;
         let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
             .map_err(|_| usage("the token holds characters that can't stand in a header"))?;
         value.set_sensitive(true);
@@ -168,17 +174,11 @@ fn supposed(args: &Explain, config: &Config) -> Result<Option<Principal>, Failur
         None => usual_scopes(config, &roles, method),
     };
     Ok(Some(Principal {
-        issuer: Issuer::Own,
-        subject: args.subject.clone().unwrap_or_default(),
         username: args.username.clone(),
-        full_name: None,
-        email: None,
         roles,
         scopes,
-        method,
-        session: None,
-        key: None,
         attributes: attributes(&args.attributes)?,
         claims: attributes(&args.claims)?,
+        ..Principal::own(args.subject.as_deref().unwrap_or_default(), method)
     }))
 }

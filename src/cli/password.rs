@@ -21,8 +21,8 @@ pub(super) fn new(rules: &Passwords, username: &str, stdin: bool) -> Result<Secr
 }
 
 /// A secret that was given as an argument, or `-` for the first line of stdin.
-pub(super) fn line_or(given: &str) -> Result<SecretString, Failure> {
-    if given == "-" { first_line(io::stdin().lock()) } else { Ok(given.into()) }
+pub(super) fn line_or(given: &str, what: &str) -> Result<SecretString, Failure> {
+    if given == "-" { line(io::stdin().lock(), what) } else { Ok(given.into()) }
 }
 
 /// Whether somebody sits there who can be asked.

@@ -1,13 +1,11 @@
 //! TLS towards a backend: whose certificates are believed, which name they must have, and who the gateway is.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretSlice};
@@ -16,7 +14,7 @@ use x509_parser::prelude::FromDer as _;
 
 use super::report::{Finding, Report, Span};
 use super::schema::At;
-use super::{Scheme, raw};
+use super::{Scheme, pem, raw};
 
 /// What an https backend is verified by, and what the gateway shows it. The default is the server's own host name, verified
 /// by the system's authorities.
@@ -123,23 +121,21 @@ pub(super) fn verifiable(name: &str, span: Span, report: &mut Report) {
 }
 
 fn authorities(ca: &At<String>, folder: &Path, report: &mut Report) -> Option<Vec<Vec<u8>>> {
-    let found = certificates(ca, folder, report)?;
-    let mut store = RootCertStore::empty();
-    for certificate in &found {
-        if let Err(error) = store.add(CertificateDer::from(certificate.as_slice())) {
-            let finding = Finding::new(format!("a certificate in `{}` can't be an authority: {error}", ca.value));
-            report.error(ca.span, finding.help("name a PEM file with the certificates of authorities"));
-            return None;
-        }
-    }
-    Some(found)
+    let (found, _) = pem::authorities(&folder.join(&ca.value), ca.span, report)?;
+    readable(&found, ca, report)
 }
 
 fn identity(certificate: &At<String>, key: &At<String>, folder: &Path, report: &mut Report) -> Option<ClientIdentity> {
-    let chain = certificates(certificate, folder, report);
-    let secret = private_key(key, folder, report);
-    let (chain, secret) = (chain?, secret?);
-    let ders = chain.iter().map(|certificate| CertificateDer::from(certificate.clone())).collect();
+    let ders = pem::certificates(&folder.join(&certificate.value), certificate.span, report);
+    let secret = pem::key(&folder.join(&key.value), key.span, report);
+    let (ders, secret) = (ders?, secret?);
+    let chain = readable(&ders, certificate, report)?;
+    // pingora tells the forms of keys apart by their bytes: so has it to be possible.
+    if PrivateKeyDer::try_from(secret.secret_der()).is_err() {
+        let finding = Finding::new(format!("`{}` holds a key of no form that is known", key.value));
+        report.error(key.span, finding.help("make it PKCS#8: `openssl pkcs8 -topk8 -nodes -in key.pem -out pkcs8.pem`"));
+        return None;
+    }
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
     let config = builder
         .map(|builder| builder.with_root_certificates(RootCertStore::empty()))
@@ -156,50 +152,21 @@ fn identity(certificate: &At<String>, key: &At<String>, folder: &Path, report: &
     Some(ClientIdentity { chain, key: SecretSlice::from(secret.secret_der().to_vec()) })
 }
 
-fn certificates(file: &At<String>, folder: &Path, report: &mut Report) -> Option<Vec<Vec<u8>>> {
-    let text = read(file, folder, report)?;
-    let found: Result<Vec<Vec<u8>>, pem::Error> =
-        CertificateDer::pem_slice_iter(&text).map(|found| found.map(|certificate| certificate.to_vec())).collect();
-    let whole = |der: &Vec<u8>| X509Certificate::from_der(der).is_ok_and(|(rest, _)| rest.is_empty());
-    match found {
-        Ok(found) if !found.is_empty() && found.iter().all(whole) => Some(found),
-        Ok(_) | Err(_) => {
-            let finding = Finding::new(format!("`{}` holds no certificates that can be read", file.value));
-            report.error(file.span, finding.help("name a PEM file: its first line is -----BEGIN CERTIFICATE-----"));
-            None
-        }
+/// pingora parses them again, with this library, where an error would end a thread.
+fn readable(found: &[CertificateDer<'_>], file: &At<String>, report: &mut Report) -> Option<Vec<Vec<u8>>> {
+    if !found.iter().all(|der| X509Certificate::from_der(der).is_ok_and(|(rest, _)| rest.is_empty())) {
+        let finding = Finding::new(format!("`{}` holds a certificate that can't be read", file.value));
+        report.error(file.span, finding.help("make the file anew from its certificates"));
+        return None;
     }
-}
-
-fn private_key(file: &At<String>, folder: &Path, report: &mut Report) -> Option<PrivateKeyDer<'static>> {
-    let text = zeroize::Zeroizing::new(read(file, folder, report)?);
-    // pingora tells the forms apart by their bytes: so has it to be possible.
-    let key = PrivateKeyDer::from_pem_slice(&text).ok().filter(|key| PrivateKeyDer::try_from(key.secret_der()).is_ok());
-    if key.is_none() {
-        let finding = Finding::new(format!("`{}` holds no private key that can be read", file.value));
-        report.error(
-            file.span,
-            finding.help("name a PEM file that is not encrypted: its first line is -----BEGIN PRIVATE KEY-----"),
-        );
-    }
-    key
-}
-
-fn read(file: &At<String>, folder: &Path, report: &mut Report) -> Option<Vec<u8>> {
-    let path: PathBuf = folder.join(&file.value);
-    match fs::read(&path) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            let finding = Finding::new(format!("the file `{}` can't be read: {error}", file.value));
-            report.error(file.span, finding.help(format!("it is looked for at {}", path.display())));
-            None
-        }
-    }
+    Some(found.iter().map(|der| der.to_vec()).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::load;
+    use std::fs;
+
+    use super::super::{Diagnostic, load};
     use super::*;
 
     /// gateway.toml with one https backend of these keys, beside the files of a made-up operator.
@@ -221,7 +188,9 @@ mod tests {
                 other @ (Scheme::Http | Scheme::H2c) => panic!("{other:?}"),
             },
             Err(report) => {
-                Err(report.errors().map(|error| format!("{}:{} {}", error.line, error.column, error.message)).collect())
+                let folder = format!("{}/", folder.path().display());
+                let told = |error: &Diagnostic| format!("{}:{} {}", error.line, error.column, error.message.replace(&folder, ""));
+                Err(report.errors().map(told).collect())
             }
         }
     }
@@ -244,17 +213,20 @@ mod tests {
     #[test]
     fn what_cant_be_used_is_said_where_it_stands() {
         for (keys, line) in [
-            (r#"ca = "gone.pem""#, "5:14 the file `gone.pem` can't be read: No such file or directory (os error 2)"),
-            (r#"ca = "text.pem""#, "5:14 `text.pem` holds no certificates that can be read"),
-            (r#"ca = "broken.pem""#, "5:14 `broken.pem` holds no certificates that can be read"),
-            (r#"ca = "one.key""#, "5:14 `one.key` holds no certificates that can be read"),
+            (r#"ca = "gone.pem""#, "5:14 there is no file `gone.pem`"),
+            (r#"ca = "text.pem""#, "5:14 there is no certificate in `text.pem`"),
+            (
+                r#"ca = "broken.pem""#,
+                "5:14 `broken.pem` holds what is no certificate of an authority: invalid peer certificate: BadEncoding",
+            ),
+            (r#"ca = "one.key""#, "5:14 there is no certificate in `one.key`"),
             (r#"certificate = "one.pem""#, "5:23 `certificate` without `key` proves nothing to a backend"),
             (r#"key = "one.key""#, "5:15 `key` without `certificate` proves nothing to a backend"),
             (
                 r#"certificate = "one.pem", key = "two.key""#,
                 "5:40 the key in `two.key` is not that of the certificate in `one.pem`",
             ),
-            (r#"certificate = "one.pem", key = "one.pem""#, "5:40 `one.pem` holds no private key that can be read"),
+            (r#"certificate = "one.pem", key = "one.pem""#, "5:40 there is no key in `one.pem`"),
             (r#"server_name = "a b""#, "5:23 no certificate can be verified for the name `a b`"),
             (r#"server_name = "a_b.example.com""#, "5:23 no certificate can be verified for the name `a_b.example.com`"),
         ] {

@@ -12,6 +12,7 @@ use super::json_schema;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, FromNode};
 use super::values::string;
+use super::wrapped::Filled;
 use super::{Backend, BackendServer, Balance, Health, Scheme, backend_tls, raw};
 
 impl FromNode for raw::BackendServer {
@@ -100,7 +101,7 @@ fn health(entry: &At<raw::Health>, report: &mut Report) -> Option<Health> {
 }
 
 fn servers(entry: &raw::Backend, report: &mut Report) -> Vec<BackendServer> {
-    let Some(servers) = &entry.servers.value.0 else {
+    let Some(Filled(servers)) = &entry.servers.value.0 else {
         return Vec::new();
     };
     if servers.is_empty() && !report.may_hide(entry.servers.span, &["servers"]) {

@@ -482,7 +482,7 @@ mod tests {
         std::fs::write(&file, text).expect("a file");
         std::fs::write(folder.path().join("keys.json"), SET).expect("a file");
         std::fs::write(folder.path().join("empty.json"), "{\"keys\":[]}").expect("a file");
-        let loaded = load(&file, &std::iter::empty().collect())?;
+        let loaded = load(&file, &std::iter::empty::<(&str, &str)>().collect())?;
         Ok((loaded.config, loaded.report.warnings().map(|warning| warning.message.clone()).collect()))
     }
 

@@ -96,6 +96,13 @@ pub(crate) fn array(items: Json) -> Json {
     with(typed("array"), "items", items)
 }
 
+/// A list of one of `items` at least.
+pub(crate) fn filled(items: Json) -> Json {
+    let mut schema = typed("array");
+    schema.insert("minItems".to_owned(), 1.into());
+    with(schema, "items", items)
+}
+
 /// A table with names of the operator's choice.
 pub(crate) fn named(values: Json) -> Json {
     with(typed("object"), "additionalProperties", values)
@@ -120,6 +127,8 @@ fn with(mut schema: Map<String, Json>, name: &str, value: Json) -> Json {
 
 /// What [`std::time::Duration`] reads, but for a bare `0`.
 pub(crate) const DURATION: &str = r"\s*(?:\d[\d\s]*(?:\.\s*\d[\d\s]*)?(?:nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|secs|sec|s|minutes|minute|mins|min|m|hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w|months|month|M|years|year|yrs|yr|y)\s*)+";
+/// What comes before a duration that is more than nothing.
+pub(crate) const SOME: &str = "(?=.*[1-9])";
 /// What [`super::values::Size`] reads.
 pub(crate) const SIZE: &str = r"\+?\d+|(?:\d+\.?\d*|\.\d+)\s*(?:[bB]|[kKmMgGtTpPeE][iI]?[bB]?)";
 /// How the count of a [`super::Rate`] begins.
@@ -152,7 +161,7 @@ mod tests {
     use crate::config::document::{Node, parse_default};
     use crate::config::report::{Report, Span};
     use crate::config::schema::FromNode;
-    use crate::config::values::{Count, Size, Version};
+    use crate::config::values::{Count, Size, Version, Wait};
     use crate::domain::Scope;
 
     fn agree<T: FromNode>(samples: &[&str]) {
@@ -209,6 +218,12 @@ mod tests {
             "5/",
             "/1m",
             "5/1",
+            "5/0m",
+            "5/0h 1m",
+            "0h 0m",
+            "0h 1m",
+            "0.0s",
+            "00s",
             "1.2.3.4:80",
             "1.2.3.4",
             "[::1]:80",
@@ -232,6 +247,7 @@ mod tests {
         let more = ["1", "0", "-1", "true", "[]", "[\"a\"]", "{}", "1.5", "1979-05-27", "65", "4097"];
         let all: Vec<&str> = all.iter().map(String::as_str).chain(more).collect();
         agree::<Duration>(&all);
+        agree::<Wait>(&all);
         agree::<Size<0, { u64::MAX }>>(&all);
         agree::<Rate>(&all);
         agree::<SocketAddr>(&all);

@@ -161,12 +161,12 @@ impl FromNode for Listen {
 
 /// Checks `listen`; `folder` is what paths are relative to.
 pub(crate) fn checked(raw: &raw::Server, public_url: &str, folder: &Path, report: &mut Report) -> Vec<Listener> {
-    let listen = &raw.listen;
-    if listen.value.is_empty() {
-        report.error(listen.span, Finding::new("`server.listen` names no address").help("write [\"127.0.0.1:8080\"]"));
+    let listen = &raw.listen.value.0;
+    if listen.is_empty() {
+        report.error(raw.listen.span, Finding::new("`server.listen` names no address").help("write [\"127.0.0.1:8080\"]"));
     }
     let mut listeners: Vec<(Listener, Span)> = Vec::new();
-    for At { value: entry, span, .. } in &listen.value {
+    for At { value: entry, span, .. } in listen {
         let address = match &entry.address.value.0 {
             ListenAddress::Tcp(address) => ListenAddress::Tcp(*address),
             ListenAddress::Unix(path) => ListenAddress::Unix(folder.join(path)),
@@ -240,7 +240,7 @@ fn together(raw: &raw::Server, listeners: &[Listener], public_url: &str, report:
         report.warning(certificates.span, finding.help("write listen = [{ address = \"[::]:443\", tls = true }]"));
     }
     let https = public_url.is_empty() || public_url.starts_with("https://");
-    let redirecting = raw.listen.value.iter().find_map(|entry| entry.value.redirect_to_https);
+    let redirecting = raw.listen.value.0.iter().find_map(|entry| entry.value.redirect_to_https);
     if let (Some(redirect), false) = (redirecting, https) {
         let finding = Finding::new("clients are sent to HTTPS, and `server.public_url` is not HTTPS");
         report.warning(redirect, finding.help("write public_url = \"https://\" and the host that clients use"));

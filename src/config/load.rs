@@ -68,7 +68,10 @@ pub(crate) fn draft(path: &Path, env: &Environment) -> Result<Draft, Report> {
 
 /// How messages name the file at `path`.
 pub(crate) fn shown(path: &Path) -> String {
-    path.strip_prefix(".").unwrap_or(path).display().to_string()
+    let rest = path.strip_prefix(".").unwrap_or(path);
+    // `.` itself has no shorter name.
+    let named = if rest.as_os_str().is_empty() { path } else { rest };
+    named.display().to_string()
 }
 
 fn unreadable(shown: &str, error: &std::io::Error) -> Finding {
@@ -79,7 +82,7 @@ fn unreadable(shown: &str, error: &std::io::Error) -> Finding {
         let finding = Finding::new(format!("the file `{shown}` can't be read: {error}"));
         let is = |kind| error.kind() == kind;
         if is(std::io::ErrorKind::IsADirectory) {
-            finding.help(format!("name the file in it: `-c {shown}/gateway.toml`"))
+            finding.help(format!("name the file in it: `-c {}/gateway.toml`", shown.trim_end_matches('/')))
         } else if is(std::io::ErrorKind::InvalidData) {
             finding.help("TOML is UTF-8: save it as that")
         } else {

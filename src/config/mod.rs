@@ -14,6 +14,7 @@ mod listeners;
 pub(crate) mod load;
 mod origin;
 mod overrides;
+mod pem;
 mod raw;
 pub(crate) mod report;
 pub(crate) mod roles;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -315,7 +315,10 @@ impl Report {
         };
         let mut group = level.primary_title(&finding.message).elements(Vec::<annotate_snippets::Message<'_>>::new());
         let mut snippet = self.snippet(finding.span, AnnotationKind::Primary, None);
-        if let Some((span, label)) = &finding.related {
+        if let Some(unread) = self.sources.get(finding.span.source).filter(|source| source.text.is_empty()) {
+            // A file that could not be read has no line to show.
+            group = group.element(Origin::path(unread.name.to_string()).line(1).char_column(1));
+        } else if let Some((span, label)) = &finding.related {
             if span.source == finding.span.source {
                 snippet = snippet.annotation(AnnotationKind::Context.span(span.start..span.end).label(label));
                 group = group.element(snippet);

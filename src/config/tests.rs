@@ -85,13 +85,32 @@ fn a_missing_file_names_the_path_and_init() {
     let report = load(Path::new("./nowhere/gateway.toml"), &Environment::default()).expect_err("no file");
     insta::assert_snapshot!(report, @r"
     error: there is no file `nowhere/gateway.toml`
-     --> nowhere/gateway.toml:1:1
-      |
-    1 |
-      | ^
-      |
-      = help: make one with `portcullis init`, or name another with `-c` or `PORTCULLIS_CONFIG`
+    --> nowhere/gateway.toml:1:1
+     = help: make one with `portcullis init`, or name another with `-c` or `PORTCULLIS_CONFIG`
     ");
+}
+
+#[test]
+fn a_folder_in_the_place_of_the_file_is_named_and_the_file_in_it() {
+    for (folder, file) in [(".", "./gateway.toml"), ("src/", "src/gateway.toml"), ("./src", "src/gateway.toml")] {
+        let report = load(Path::new(folder), &Environment::default()).expect_err("a folder");
+        let found = report.errors().next().expect("an error");
+        assert!(!found.file.is_empty(), "{folder}");
+        assert_eq!(found.help.as_deref(), Some(format!("name the file in it: `-c {file}`").as_str()), "{folder}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_answered_in_our_words() {
+    let texts = ["[server]\ndrain_delay = \"5\"", "[server]\ndrain_delay = \"soon\"", "[server.limits]\nheader = \"much\""];
+    assert_eq!(
+        texts.map(|text| errors(text).join("; ")),
+        [
+            "2:15 `5` is not a duration: a number and a unit",
+            "2:15 `soon` is not a duration: a number and a unit",
+            "2:10 `much` is not a size: a number and a unit",
+        ]
+    );
 }
 
 #[test]

@@ -178,8 +178,8 @@ impl FromNode for Duration {
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
-            let span = humantime::parse_duration(text).map_err(|error| {
-                Finding::new(format!("`{text}` is not a duration: {error}")).help(format!("write {}", Self::TAKES))
+            let span = humantime::parse_duration(text).map_err(|_| {
+                Finding::new(format!("`{text}` is not a duration: a number and a unit")).help(format!("write {}", Self::TAKES))
             })?;
             // Ten years: beyond, sums of moments could leave the calendar.
             if span > Self::from_hours(3650 * 24) {
@@ -198,7 +198,7 @@ impl FromNode for Wait {
     const TAKES: &'static str = Duration::TAKES;
 
     fn schema() -> Json {
-        json_schema::text(json_schema::DURATION)
+        json_schema::text(&format!("{}{}", json_schema::SOME, json_schema::DURATION))
     }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
@@ -231,8 +231,8 @@ impl<const MIN: u64, const MAX: u64> FromNode for Size<MIN, MAX> {
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
-            let size: bytesize::ByteSize = text.parse().map_err(|error| {
-                Finding::new(format!("`{text}` is not a size: {error}")).help(format!("write {}", Self::TAKES))
+            let size: bytesize::ByteSize = text.parse().map_err(|_| {
+                Finding::new(format!("`{text}` is not a size: a number and a unit")).help(format!("write {}", Self::TAKES))
             })?;
             if !(MIN..=MAX).contains(&size.as_u64()) {
                 let show = |bytes| bytesize::ByteSize(bytes).display().iec().to_string();
@@ -247,7 +247,7 @@ impl FromNode for Rate {
     const TAKES: &'static str = "a rate such as \"5/1m\"";
 
     fn schema() -> Json {
-        json_schema::text(&format!("{}{}", json_schema::RATE_COUNT, json_schema::DURATION))
+        json_schema::text(&format!("{}{}{}", json_schema::RATE_COUNT, json_schema::SOME, json_schema::DURATION))
     }
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {

@@ -76,6 +76,23 @@ impl<T: FromNode> FromNode for Vec<At<T>> {
     }
 }
 
+/// An array that is of no use without an element. That there is none is said by who checks it, in its own words.
+#[derive(Clone, Debug)]
+pub(crate) struct Filled<T>(pub(crate) Vec<At<T>>);
+
+impl<T: FromNode> FromNode for Filled<T> {
+    const TAKES: &'static str = Vec::<At<T>>::TAKES;
+    const SHAPE: Shape = Vec::<At<T>>::SHAPE;
+
+    fn schema() -> Json {
+        json_schema::filled(T::schema())
+    }
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        Vec::read(node, report).map(Self)
+    }
+}
+
 fn read_at<T: FromNode>(node: &Node, report: &mut Report) -> Option<At<T>> {
     if matches!(node.value, Value::Broken) {
         return None;

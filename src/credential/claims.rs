@@ -32,8 +32,9 @@ pub struct AccessClaims {
     pub roles: Vec<String>,
     /// The generation of the account that it was issued in.
     pub r#gen: i64,
-    /// The login name.
-    pub preferred_username: String,
+    /// The login name; a client's own token has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_username: Option<String>,
     /// The full name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -85,7 +85,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::domain::{Concern, Issuer, Principal, ScopeSet};
+    use crate::domain::{Concern, Principal};
 
     /// Answers as it is told to whatever is presented.
     struct Fixed(CredentialKind, fn() -> Outcome);
@@ -102,20 +102,7 @@ mod tests {
     }
 
     fn accepted(method: CredentialKind) -> Outcome {
-        let principal = Principal {
-            issuer: Issuer::Own,
-            subject: "ann".into(),
-            username: None,
-            full_name: None,
-            email: None,
-            roles: Vec::new(),
-            scopes: ScopeSet::default(),
-            method,
-            session: None,
-            key: None,
-            attributes: serde_json::Map::new(),
-            claims: serde_json::Map::new(),
-        };
+        let principal = Principal::own("ann", method);
         let concern = Concern { token: None, session: None, account: None, key: None };
         Outcome::Accepted(Box::new(Accepted { principal, concern, expires_at: None }))
     }

@@ -59,6 +59,11 @@ uuid_id!(
     UserId
 );
 uuid_id!(
+    /// An OAuth client: its `client_id`, and the `sub` of tokens that are its own. Of the same space as user ids, so that a
+    /// generation is asked about alike.
+    ClientId
+);
+uuid_id!(
     /// One login, alive through its refresh tokens: the `sid` of its tokens.
     SessionId
 );
@@ -66,6 +71,12 @@ uuid_id!(
     /// One access token: its `jti`.
     TokenId
 );
+
+impl From<ClientId> for UserId {
+    fn from(client: ClientId) -> Self {
+        Self(client.0)
+    }
+}
 
 /// The public part of an API key: 26 of `[0-9a-z]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -118,6 +118,25 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// One of our own of which nothing more is known, and who may do nothing.
+    #[must_use]
+    pub fn own(subject: impl Into<String>, method: CredentialKind) -> Self {
+        Self {
+            issuer: Issuer::Own,
+            subject: subject.into(),
+            username: None,
+            full_name: None,
+            email: None,
+            roles: Vec::new(),
+            scopes: ScopeSet::default(),
+            method,
+            session: None,
+            key: None,
+            attributes: Map::new(),
+            claims: Map::new(),
+        }
+    }
+
     /// How logs, limits and caches name it: unique over all issuers.
     #[must_use]
     pub fn id(&self) -> String {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::clock::Timestamp;
-use super::ids::{KeyId, SessionId, UserId};
+use super::ids::{ClientId, KeyId, SessionId, UserId};
 use super::scope::ScopeSet;
 use super::secret::{Hash256, SecretString};
 
@@ -89,6 +89,95 @@ pub struct ApiKeyRecord {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// How a client may get tokens (RFC 6749 §1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// With a user's name and password (§4.3).
+    Password,
+    /// With a refresh token (§6).
+    RefreshToken,
+    /// As itself (§4.4).
+    ClientCredentials,
+    /// With a code that a user's browser brought (§4.1).
+    AuthorizationCode,
+}
+
+impl Grant {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Password, Self::RefreshToken, Self::ClientCredentials, Self::AuthorizationCode];
+
+    /// As `grant_type` names it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::RefreshToken => "refresh_token",
+            Self::ClientCredentials => "client_credentials",
+            Self::AuthorizationCode => "authorization_code",
+        }
+    }
+}
+
+/// An OAuth client (RFC 6749 §2).
+#[derive(Clone, Debug)]
+pub struct ClientRecord {
+    /// Its `client_id`.
+    pub id: ClientId,
+    /// What people call it; unique without regard to case.
+    pub name: String,
+    /// SHA-256 of its secret; public clients have none (§2.1).
+    pub secret: Option<Hash256>,
+    /// How it may get tokens.
+    pub grants: Vec<Grant>,
+    /// What its tokens may do at most; as itself all of it.
+    pub scopes: ScopeSet,
+    /// Where codes may be sent (§3.1.2).
+    pub redirect_uris: Vec<String>,
+    /// Raised by every change that must kill its access tokens.
+    pub generation: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What a link in a mail is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailPurpose {
+    /// Setting a new password without the old one.
+    Reset,
+    /// Showing that an address is one's own.
+    Email,
+}
+
+impl MailPurpose {
+    /// As the store writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Email => "email",
+        }
+    }
+}
+
+/// A secret that was mailed; it is known to nobody but its reader, and works once.
+#[derive(Clone, Debug)]
+pub struct MailedToken {
+    /// SHA-256 of it.
+    pub hash: Hash256,
+    /// Whose account it is for.
+    pub user: UserId,
+    /// What for.
+    pub purpose: MailPurpose,
+    /// The address that it was sent to.
+    pub email: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+}
+
 /// What kind of thing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -107,6 +196,10 @@ pub enum AuditKind {
     RolesChanged,
     KeyCreated,
     KeyRevoked,
+    ClientCreated,
+    ClientDeleted,
+    EmailVerified,
+    ResetAsked,
 }
 
 impl AuditKind {
@@ -127,6 +220,10 @@ impl AuditKind {
             Self::RolesChanged => "roles_changed",
             Self::KeyCreated => "key_created",
             Self::KeyRevoked => "key_revoked",
+            Self::ClientCreated => "client_created",
+            Self::ClientDeleted => "client_deleted",
+            Self::EmailVerified => "email_verified",
+            Self::ResetAsked => "reset_asked",
         }
     }
 }

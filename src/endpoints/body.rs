@@ -1,5 +1,5 @@
-//! Reads a body of named fields, as JSON or as a form: the only reader of bodies, so that every endpoint
-//! takes both and refuses alike.
+//! Reads a body of named fields into a type of the handler's own, as JSON or as a form: the only reader of bodies, so that
+//! every endpoint refuses alike.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,34 +10,97 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode;
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use utoipa::PartialSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, Schema, SchemaType, Type};
 
 use super::answer::Refused;
-use crate::domain::{ScopeSet, SecretString};
+use crate::domain::ScopeSet;
 use crate::problem::Refusal;
 
 /// The largest body of an own endpoint.
 const MAX: usize = 16 * 1024;
-/// What an answer 415 names.
-const TAKES: &str = "application/json or application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The fields of a body. Those that nobody asks for are ignored; none comes twice.
-pub(super) struct Fields {
-    fields: BTreeMap<String, Value>,
-    /// Whether it came as a form: all values are then text.
+/// A body of JSON: what it lacks, or holds of another type, is named in the refusal.
+///
+/// Not a form: a page of another site can send one without being asked.
+#[expect(dead_code, reason = "what changes accounts takes it")]
+pub(super) struct Json<T>(pub(super) T);
+
+/// The same as JSON or as a form.
+pub(super) struct JsonOrForm<T> {
+    /// What it says.
+    pub(super) fields: T,
+    /// Whether it came as a form: all values were text.
     pub(super) is_form: bool,
 }
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
+impl<S: Send + Sync, T: DeserializeOwned + PartialSchema> FromRequest<S> for Json<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        let fields = Fields::arrived(request, Takes::Json).await?;
+        Ok(Self(fields.read()?))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + PartialSchema> FromRequest<S> for JsonOrForm<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        let fields = Fields::arrived(request, Takes::JsonOrForm).await?;
+        let is_form = fields.is_form;
+        Ok(Self { fields: fields.read()?, is_form })
+    }
+}
+
+/// Scopes as RFC 6749 §3.3 writes them; an empty text asks for none in particular, as if it were not there.
+pub(super) fn scopes(text: Option<&str>) -> Result<Option<ScopeSet>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    let scopes: ScopeSet = text.parse().map_err(|_| Refusal::InvalidScope)?;
+    Ok((!scopes.is_empty()).then_some(scopes))
+}
+
+/// A field whose text is none of those that it may be.
+pub(super) fn wrong(field: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Refusal {
+    Refusal::InvalidBody { field: field.into(), detail: detail.into() }
+}
+
+/// What a body may come as.
+#[derive(Clone, Copy)]
+enum Takes {
+    #[expect(dead_code, reason = "what changes accounts takes it")]
+    Json,
+    JsonOrForm,
+}
+
+impl Takes {
+    /// What an answer 415 names.
+    const fn names(self) -> &'static str {
+        match self {
+            Self::Json => JSON,
+            Self::JsonOrForm => "application/json or application/x-www-form-urlencoded",
+        }
+    }
+}
+
+/// The fields of a body. Those that nobody asks for are ignored; none comes twice.
+struct Fields {
+    fields: BTreeMap<String, Value>,
+    is_form: bool,
+}
+
+impl Fields {
+    async fn arrived(request: Request, takes: Takes) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
         let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > MAX as u64) {
-            return Err(Refusal::BodyTooLarge(MAX as u64).into());
+            return Err(Refusal::BodyTooLarge(MAX as u64));
         }
         let bytes = Limited::new(body, MAX).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
@@ -46,55 +109,75 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
                 Refusal::InvalidRequest("The body did not arrive whole.")
             }
         })?;
-        Ok(Self::read(&parts.headers, &bytes.to_bytes())?)
+        Self::parse(&parts.headers, &bytes.to_bytes(), takes)
     }
-}
 
-impl Fields {
-    fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
+    fn parse(headers: &HeaderMap, body: &[u8], takes: Takes) -> Result<Self, Refusal> {
         if body.is_empty() {
             // Nothing is nothing in every format.
             return Ok(Self { fields: BTreeMap::new(), is_form: false });
         }
-        match media_type(headers).as_deref() {
-            Some("application/json") => Ok(Self { fields: json(body)?, is_form: false }),
-            Some("application/x-www-form-urlencoded") => Ok(Self { fields: form(body)?, is_form: true }),
-            _ => Err(Refusal::UnsupportedMediaType(TAKES)),
+        match (media_type(headers).as_deref(), takes) {
+            (Some(JSON), _) => Ok(Self { fields: json(body)?, is_form: false }),
+            (Some(FORM), Takes::JsonOrForm) => Ok(Self { fields: form(body)?, is_form: true }),
+            _ => Err(Refusal::UnsupportedMediaType(takes.names())),
         }
     }
 
-    /// A text that has to be there.
-    pub(super) fn required(&mut self, field: &'static str) -> Result<SecretString, Refusal> {
-        self.text(field)?.ok_or_else(|| wrong(field, format!("`{field}` is missing.")))
-    }
-
-    /// A text; `null` is none. All texts are taken for secrets.
-    pub(super) fn text(&mut self, field: &'static str) -> Result<Option<SecretString>, Refusal> {
-        match self.fields.remove(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.into())),
-            Some(other) => Err(wrong(field, format!("`{field}` must be a string, not {}.", kind(&other)))),
+    /// The fields as `T`, whose schema says which have to be there and what each is.
+    ///
+    /// No refusal quotes a value: it may be a password in the wrong place.
+    fn read<T: DeserializeOwned + PartialSchema>(self) -> Result<T, Refusal> {
+        let RefOr::T(Schema::Object(schema)) = T::schema() else { return Err(malformed("The body can't be read.")) };
+        let mut fields = self.fields;
+        fields.retain(|name, _| schema.properties.contains_key(name));
+        for field in &schema.required {
+            if matches!(fields.get(field), None | Some(Value::Null)) {
+                return Err(wrong(field.clone(), format!("`{field}` is missing.")));
+            }
         }
-    }
-
-    /// A yes or no; `null` is none. A form says `true` or `false`.
-    pub(super) fn flag(&mut self, field: &'static str) -> Result<Option<bool>, Refusal> {
-        match self.fields.remove(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(flag)),
-            Some(Value::String(text)) if self.is_form && text == "true" => Ok(Some(true)),
-            Some(Value::String(text)) if self.is_form && text == "false" => Ok(Some(false)),
-            Some(other) => Err(wrong(field, format!("`{field}` must be true or false, not {}.", kind(&other)))),
+        if self.is_form {
+            for (name, value) in &mut fields {
+                from_text(value, &schema, name);
+            }
         }
+        let value = Value::Object(fields.into_iter().collect::<Map<_, _>>());
+        serde_path_to_error::deserialize(&value).map_err(|error| mistyped(&value, &schema, &error.path().to_string()))
     }
+}
 
-    /// Scopes as RFC 6749 §3.3 writes them; an empty text asks for none in particular, as if it were not there.
-    pub(super) fn scope(&mut self, field: &'static str) -> Result<Option<ScopeSet>, Refusal> {
-        use crate::domain::secret::ExposeSecret;
-        let Some(text) = self.text(field)? else { return Ok(None) };
-        let scopes: ScopeSet = text.expose_secret().parse().map_err(|_| Refusal::InvalidScope)?;
-        Ok((!scopes.is_empty()).then_some(scopes))
+/// What `field` is by the schema; nothing for what is one of several things.
+fn wanted(schema: &Object, field: &str) -> Option<Type> {
+    let RefOr::T(Schema::Object(field)) = schema.properties.get(field)? else { return None };
+    match &field.schema_type {
+        SchemaType::Type(one) => Some(one.clone()),
+        SchemaType::Array(several) => several.iter().find(|one| **one != Type::Null).cloned(),
+        SchemaType::AnyValue => None,
     }
+}
+
+/// A form writes `true` and `false` for a boolean.
+fn from_text(value: &mut Value, schema: &Object, field: &str) {
+    if wanted(schema, field) == Some(Type::Boolean)
+        && let Some(flag) = value.as_str().and_then(|text| text.parse::<bool>().ok())
+    {
+        *value = Value::Bool(flag);
+    }
+}
+
+/// Names the place at `path` (`a`, `a.b`, `a[0]`), what is there, and what has to be.
+fn mistyped(body: &Value, schema: &Object, path: &str) -> Refusal {
+    let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
+    let found = body.pointer(&pointer).map_or("that", kind);
+    let detail = match wanted(schema, path) {
+        Some(Type::Boolean) => format!("`{path}` must be true or false, not {found}."),
+        Some(Type::String) => format!("`{path}` must be a string, not {found}."),
+        Some(Type::Array) => format!("`{path}` must be an array, not {found}."),
+        Some(Type::Object) => format!("`{path}` must be an object, not {found}."),
+        Some(Type::Integer | Type::Number) => format!("`{path}` must be a number, not {found}."),
+        _ => format!("`{path}` is of the wrong type: {found}."),
+    };
+    wrong(path.to_owned(), detail)
 }
 
 /// The media type without its parameters, in lower case; none where it is said twice or not at all.
@@ -102,10 +185,6 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     Some(value.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase())
-}
-
-fn wrong(field: &'static str, detail: String) -> Refusal {
-    Refusal::InvalidBody { field: Cow::Borrowed(field), detail: Cow::Owned(detail) }
 }
 
 const fn kind(value: &Value) -> &'static str {
@@ -195,10 +274,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::secret::ExposeSecret;
 
-    fn read(kind: &'static str, body: &[u8]) -> Result<Fields, Refusal> {
-        Fields::read(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]), body)
+    #[derive(Debug, Deserialize, utoipa::ToSchema)]
+    struct Sample {
+        a: SecretText,
+        flag: Option<bool>,
+        list: Option<Vec<String>>,
+    }
+
+    #[derive(Debug, Deserialize, utoipa::ToSchema)]
+    #[serde(transparent)]
+    struct SecretText(String);
+
+    fn read(kind: &'static str, body: &[u8]) -> Result<Sample, Refusal> {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
+        Fields::parse(&headers, body, Takes::JsonOrForm)?.read()
+    }
+
+    fn detail(kind: &'static str, body: &str) -> String {
+        match read(kind, body.as_bytes()) {
+            Err(Refusal::InvalidBody { field, detail }) => format!("{field}: {detail}"),
+            other => format!("{other:?}"),
+        }
     }
 
     proptest! {
@@ -206,15 +303,14 @@ mod tests {
         fn a_text_arrives_as_it_was_sent(text in any::<String>()) {
             let json = serde_json::json!({ "a": text }).to_string();
             let form = format!("b=&a={}", utf8_percent_encode(&text, NON_ALPHANUMERIC));
-            for (kind, body) in [("application/json", json), ("application/x-www-form-urlencoded", form)] {
-                let read = read(kind, body.as_bytes()).expect("read").required("a").expect("there");
-                prop_assert_eq!(read.expose_secret(), &text);
+            for (kind, body) in [(JSON, json), (FORM, form)] {
+                prop_assert_eq!(&read(kind, body.as_bytes()).expect("read").a.0, &text);
             }
         }
 
         #[test]
         fn whatever_arrives_is_fields_or_a_wrong_body(body in any::<Vec<u8>>()) {
-            for kind in ["application/json", "application/x-www-form-urlencoded"] {
+            for kind in [JSON, FORM] {
                 if let Err(refusal) = read(kind, &body) {
                     prop_assert_eq!(refusal.code(), "invalid_body");
                 }
@@ -224,11 +320,27 @@ mod tests {
 
     #[test]
     fn a_flag_is_a_boolean_in_json_and_a_word_in_a_form() {
-        let flag = |kind, body: &str| read(kind, body.as_bytes()).expect("read").flag("a");
-        let (json, form) = ("application/json", "application/x-www-form-urlencoded");
-        assert_eq!(flag(json, r#"{"a": true}"#), Ok(Some(true)));
-        assert_eq!(flag(json, r#"{"a": null}"#), Ok(None));
-        assert_eq!((flag(form, "a=true"), flag(form, "a=false"), flag(form, "b=1")), (Ok(Some(true)), Ok(Some(false)), Ok(None)));
-        assert!(flag(json, r#"{"a": "true"}"#).is_err() && flag(form, "a=1").is_err());
+        let flag = |kind, body: &str| read(kind, body.as_bytes()).map(|sample| sample.flag.filter(|_| sample.list.is_none()));
+        assert_eq!(flag(JSON, r#"{"a": "", "flag": true}"#), Ok(Some(true)));
+        assert_eq!(flag(JSON, r#"{"a": "", "flag": null}"#), Ok(None));
+        assert_eq!(
+            (flag(FORM, "a=&flag=true"), flag(FORM, "a=&flag=false"), flag(FORM, "a=&b=1")),
+            (Ok(Some(true)), Ok(Some(false)), Ok(None))
+        );
+        assert_eq!(detail(JSON, r#"{"a": "", "flag": "true"}"#), "flag: `flag` must be true or false, not a string.");
+        assert_eq!(detail(FORM, "a=&flag=1"), "flag: `flag` must be true or false, not a string.");
+    }
+
+    #[test]
+    fn what_is_missing_or_of_another_type_is_named_and_never_quoted() {
+        for (body, told) in [
+            ("{}", "a: `a` is missing."),
+            (r#"{"a": null}"#, "a: `a` is missing."),
+            (r#"{"a": 12345}"#, "a: `a` is of the wrong type: a number."),
+            (r#"{"a": "", "list": "hunter2"}"#, "list: `list` must be an array, not a string."),
+            (r#"{"a": "", "list": ["x", {"hunter2": 1}]}"#, "list[1]: `list[1]` is of the wrong type: an object."),
+        ] {
+            assert_eq!(detail(JSON, body), told);
+        }
     }
 }

@@ -7,22 +7,53 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::answer::Refused;
-use super::body::Fields;
+use super::body::{JsonOrForm, scopes, wrong};
 use super::{ClientAddress, EndpointState, RequestId};
 use crate::accounts::{LoginRequest, Origin, Tokens};
+use crate::domain::SecretString;
 use crate::domain::secret::ExposeSecret;
-use crate::problem::Refusal;
+
+/// Who logs in.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct LoginBody {
+    /// A username or an e-mail address.
+    #[schema(value_type = String)]
+    username: SecretString,
+    /// The password.
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
+    /// The scopes that the tokens are narrowed to, separated by spaces; all that the user has if there are none.
+    scope: Option<String>,
+    /// In a form: `password` (RFC 6749 §4.3.2).
+    #[schema(value_type = Option<String>)]
+    grant_type: Option<Value>,
+}
+
+/// What a login goes on with.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct RefreshBody {
+    /// The refresh token that was handed out last.
+    #[schema(value_type = String, format = Password)]
+    refresh_token: SecretString,
+}
 
 /// RFC 6749 §5.1, with a refresh token always.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct TokenResponse {
+    /// The access token, a JWT by RFC 9068.
     access_token: String,
+    /// `Bearer`.
     token_type: &'static str,
+    /// How long the access token lives, in seconds.
     expires_in: u64,
+    /// What the next refresh takes.
     refresh_token: String,
+    /// What the access token may do, separated by spaces.
     scope: String,
 }
 
@@ -38,30 +69,40 @@ impl From<Tokens> for TokenResponse {
     }
 }
 
-/// A username or e-mail and a password for tokens.
+/// Logs in: a username or e-mail address and a password for tokens.
+#[utoipa::path(
+    post, path = "/login", tag = "session", operation_id = "login", security(()),
+    request_body(content((LoginBody = "application/json"), (LoginBody = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "Logged in.", body = TokenResponse))
+)]
 pub(super) async fn login(
     State(state): State<Arc<EndpointState>>,
     origin: Origin,
-    mut fields: Fields,
+    body: JsonOrForm<LoginBody>,
 ) -> Result<Json<TokenResponse>, Refused> {
+    let LoginBody { username: login, password, scope, grant_type } = body.fields;
     // RFC 6749 §4.3.2, as generic OAuth2 clients send it; in JSON it is a member like any other that is not ours.
-    if fields.is_form && fields.text("grant_type")?.is_some_and(|grant| !["", "password"].contains(&grant.expose_secret())) {
-        let detail = "`grant_type` must be password at this endpoint.";
-        return Err(Refusal::InvalidBody { field: "grant_type".into(), detail: detail.into() }.into());
+    let grant = grant_type.as_ref().and_then(Value::as_str).unwrap_or_default();
+    if body.is_form && !["", "password"].contains(&grant) {
+        return Err(wrong("grant_type", "`grant_type` must be password at this endpoint.").into());
     }
-    let (login, password, scope) = (fields.required("username")?, fields.required("password")?, fields.scope("scope")?);
+    let scope = scopes(scope.as_deref())?;
     let tokens = state.accounts.login(LoginRequest { login, password, scope, origin }).await?;
     Ok(Json(tokens.into()))
 }
 
-/// A refresh token for its successor and an access token.
+/// Trades a refresh token for its successor and an access token.
+#[utoipa::path(
+    post, path = "/refresh", tag = "session", operation_id = "refresh", security(()),
+    request_body(content((RefreshBody = "application/json"), (RefreshBody = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "The session goes on.", body = TokenResponse))
+)]
 pub(super) async fn refresh(
     State(state): State<Arc<EndpointState>>,
     origin: Origin,
-    mut fields: Fields,
+    body: JsonOrForm<RefreshBody>,
 ) -> Result<Json<TokenResponse>, Refused> {
-    let presented = fields.required("refresh_token")?;
-    Ok(Json(state.accounts.refresh(presented, origin).await?.into()))
+    Ok(Json(state.accounts.refresh(body.fields.refresh_token, origin).await?.into()))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {

@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod caller;
 mod discovery;
+mod document;
 mod login;
 mod logout;
 
@@ -86,12 +87,13 @@ impl Noted {
 }
 
 /// The table of contents: each endpoint below the prefix.
-fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 4] {
+fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 5] {
     [
         ("/login", post(login::login)),
         ("/refresh", post(login::refresh)),
         ("/logout", post(logout::logout)),
         ("/me", get(account::me)),
+        (document::DOCUMENT, get(document::document)),
     ]
 }
 

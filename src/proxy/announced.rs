@@ -71,8 +71,7 @@ fn line(bytes: &[u8]) -> Step {
         v1::Addresses::Tcp6(of) => Some(IpAddr::from(of.source_address)),
         v1::Addresses::Unknown => None,
     };
-    // A carriage return may have ended it before its line did.
-    if header.len() == end + 1 { found(header.len(), client) } else { Step::Malformed }
+    found(header.len(), client)
 }
 
 /// Version 2.
@@ -154,6 +153,9 @@ mod tests {
             b"PROXY TCP4 192.0.2.7 10.0.0.1 4096\r\n".to_vec(),
             b"PROXY TCP4 192.0.2.7 10.0.0.1 4096 443\n".to_vec(),
             b"PROXY TCP4 192.0.2.7 10.0.0.1 4096 443 \r\n".to_vec(),
+            b"PROXY TCP4 192.0.2.7 10.0.0.1 4096 443\rX\n".to_vec(),
+            b"PROXY UNKNOWN\r\r\n".to_vec(),
+            b"PROXY UNKNOWN\rX\r\n".to_vec(),
             b"PROXY  TCP4 192.0.2.7 10.0.0.1 4096 443\r\n".to_vec(),
             b"PROXY TCP4 192.0.2.7 10.0.0.1 65536 443\r\n".to_vec(),
             b"PROXY TCP4 192.0.2.7 10.0.0.1 -1 443\r\n".to_vec(),

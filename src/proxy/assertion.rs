@@ -117,3 +117,66 @@ impl Assertions {
         Some(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Algorithm, Tokens};
+    use crate::domain::clock::ManualClock;
+    use crate::domain::{CredentialKind, Issuer, ScopeSet, SystemEntropy};
+
+    fn ring(folder: &std::path::Path, now: Timestamp) -> Arc<KeyRing> {
+        KeyRing::create(Algorithm::Es256, folder, now).expect("a key");
+        let tokens = Tokens {
+            algorithm: Algorithm::Es256,
+            keys: folder.to_owned(),
+            secret: None,
+            activate_after: Duration::ZERO,
+            audience: "portcullis".into(),
+            access_ttl: Duration::from_mins(15),
+            refresh_ttl: Duration::from_hours(24),
+            refresh_grace: Duration::from_secs(10),
+            leeway: Duration::from_secs(30),
+        };
+        Arc::new(KeyRing::load(&tokens).expect("keys"))
+    }
+
+    #[test]
+    fn one_is_sent_again_for_half_of_its_life_and_never_from_the_future() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = Timestamp::from_secs(1_700_000_000);
+        let clock = Arc::new(ManualClock::at(start));
+        let mut assertions = Assertions {
+            keys: ring(folder.path(), start),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            entropy: Arc::new(SystemEntropy),
+            issuer: "http://gateway.test".into(),
+            header: HeaderName::from_static("x-auth-assertion"),
+            ttl: Duration::from_mins(1),
+            made: Cache::new(KEPT),
+        };
+        let ann = Principal {
+            issuer: Issuer::Own,
+            subject: "ann".into(),
+            username: None,
+            full_name: None,
+            email: None,
+            roles: Vec::new(),
+            scopes: ScopeSet::default(),
+            method: CredentialKind::Bearer,
+            session: None,
+            key: None,
+            attributes: serde_json::Map::new(),
+            claims: serde_json::Map::new(),
+        };
+        let signed = |assertions: &Assertions| assertions.signed(&ann, "orders", "private").expect("an assertion");
+        let first = signed(&assertions);
+        clock.advance(Duration::from_secs(29));
+        assert_eq!(signed(&assertions), first);
+        clock.advance(Duration::from_secs(1));
+        let second = signed(&assertions);
+        assert_ne!(second, first, "a backend has half of its life at least to look at it");
+        assertions.clock = Arc::new(ManualClock::at(start));
+        assert_ne!(signed(&assertions), second, "its iat is still to come");
+    }
+}

@@ -133,7 +133,7 @@ fn origin_fields(request: &HeaderMap, cors: &Cors, header: &mut ResponseHeader) 
 
 fn varies(header: &ResponseHeader) -> bool {
     let mut names = header.headers.get_all(VARY).iter().flat_map(|field| field.as_bytes().split(|&b| b == b','));
-    names.any(|name| name.trim_ascii() == b"*" || name.trim_ascii().eq_ignore_ascii_case(b"origin"))
+    names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"origin"))
 }
 
 /// The methods that an endpoint takes: what its 405 to a preflight says, where the asked one is among them.

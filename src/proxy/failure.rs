@@ -50,6 +50,7 @@ impl Failure {
         let line = ctx.line.as_deref();
         let (broken, silent) = line.map_or((false, false), |line| (line.is_broken(), line.patience.has_ended()));
         let starved = line.is_some_and(Line::is_starved);
+        let left = line.is_some_and(|line| line.patience.is_capped());
         let cut = line.is_some_and(|line| line.is_cut().is_some());
         match (ctx.late.take(), error.esource(), error.etype()) {
             (Some(late), ..) => Self::Refused(late),
@@ -57,6 +58,8 @@ impl Failure {
             _ if broken => Self::Malformed,
             // The backend waits for a body that does not come: that is not its fault.
             _ if silent && starved => Self::Refused(Refusal::RequestTimeout),
+            // A client that closed its side and heard nothing for that long has left: no fault of the backend's either.
+            _ if silent && left => Self::ClientLeft,
             _ if silent => Self::Refused(Refusal::GatewayTimeout),
             (_, ErrorSource::Downstream, InvalidHTTPHeader) => Self::Malformed,
             (_, ErrorSource::Downstream, ReadTimedout) => Self::Refused(Refusal::RequestTimeout),

@@ -175,15 +175,9 @@ impl ProxyHttp for Gateway {
         if ctx.upgrades { websocket::ask(request) } else { Ok(()) }
     }
 
-    async fn request_body_filter(
-        &self,
-        _session: &mut Session,
-        body: &mut Option<Bytes>,
-        end: bool,
-        ctx: &mut Ctx,
-    ) -> Result<()> {
+    async fn request_body_filter(&self, session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut Ctx) -> Result<()> {
         stream::goes_on(ctx, end, &self.shared)?;
-        stream::uploads(ctx, end, &self.shared);
+        stream::uploads(ctx, session.req_header(), end, &self.shared)?;
         ctx.body_seen += body.as_ref().map_or(0, Bytes::len) as u64;
         let limit = ctx.permit.as_ref().and_then(|permit| permit.route().spec().max_body);
         match limit {

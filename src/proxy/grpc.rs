@@ -88,6 +88,21 @@ mod tests {
     }
 
     #[test]
+    fn every_status_has_its_code() {
+        for (refusal, expected) in [
+            (Refusal::InvalidRequest(""), 3),
+            (Refusal::InvalidToken(""), 16),
+            (Refusal::Forbidden(""), 7),
+            (Refusal::NoRoute, 12),
+            (Refusal::HeadersTooLarge, 8),
+            (Refusal::GatewayTimeout, 4),
+            (Refusal::BadGateway, 14),
+        ] {
+            assert_eq!(code(&refusal), expected, "{refusal:?}");
+        }
+    }
+
+    #[test]
     fn a_refusal_keeps_its_challenge_and_becomes_a_status_of_grpc() {
         let refusal = Refusal::InvalidToken("Zw\u{f6}lf % of it.");
         let context = Context { realm: "r", api_key_header: "X-API-Key", request_id: "id" };

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Version};
+use pingora_http::ResponseHeader;
 use tokio::sync::Notify;
 
 use super::framing::Fault;
@@ -88,6 +89,15 @@ impl Cut {
     }
 }
 
+/// An answer that is made before it is known whether anybody will be there to make it.
+#[derive(Debug)]
+pub(crate) struct LastWord {
+    /// Its head.
+    pub(crate) head: ResponseHeader,
+    /// Its body, which is short.
+    pub(crate) body: Bytes,
+}
+
 /// A request's line to its client.
 pub(crate) struct Line {
     /// Who asks.
@@ -102,6 +112,7 @@ pub(crate) struct Line {
     fault: OnceLock<Fault>,
     upgraded: AtomicBool,
     tunnel: Mutex<Option<Tunnel>>,
+    last_word: OnceLock<LastWord>,
     /// Bytes that passed behind an upgrade, from the client.
     pub(crate) up: AtomicU64,
     /// And to it.
@@ -123,6 +134,7 @@ impl Line {
             fault: OnceLock::new(),
             upgraded: AtomicBool::new(false),
             tunnel: Mutex::new(None),
+            last_word: OnceLock::new(),
             up: AtomicU64::new(0),
             down: AtomicU64::new(0),
             cut: AtomicU8::new(0),
@@ -190,6 +202,17 @@ impl Line {
     /// The tunnel that was left.
     pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Cuts a line whose backend does nothing, with what its client is told if no answer has begun.
+    pub(crate) fn give_up(&self, last_word: LastWord) {
+        let _ = self.last_word.set(last_word);
+        self.cut(Cut::Silent);
+    }
+
+    /// What a client is told whose line was cut.
+    pub(crate) fn last_word(&self) -> Option<&LastWord> {
+        self.last_word.get()
     }
 
     /// Whether the body in hand turned out to be malformed.

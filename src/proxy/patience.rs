@@ -65,6 +65,12 @@ impl Patience {
         }
     }
 
+    /// Whether it is the cap that ends it, before what is set would.
+    pub(crate) fn is_capped(&self) -> bool {
+        let (span, cap) = (self.span.load(Ordering::Relaxed), self.cap.load(Ordering::Relaxed));
+        cap > 0 && (span == 0 || cap < span)
+    }
+
     /// When it ends, as things stand.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let (span, cap) = (self.span.load(Ordering::Relaxed), self.cap.load(Ordering::Relaxed));

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, SET_COOKIE};
 use http::{HeaderMap, Method, header};
 use pingora_error::Result;
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use tokio::time::timeout;
 
 use super::context::Ctx;
 use super::cors;
 use super::grpc;
+use super::line::LastWord;
 use crate::config::Config;
 use crate::credential::cookie;
 use crate::problem::{Answer, Context, Refusal};
@@ -34,11 +35,25 @@ pub(crate) async fn refuse(session: &mut Session, ctx: &mut Ctx, refusal: &Refus
     } else {
         drain(session).await;
     }
-    let mut answer = answer_to(refusal, ctx);
-    if grpc::is_call(session.req_header()) {
-        answer = grpc::answer(refusal, answer);
-    }
+    let answer = answer_in_kind(session.req_header(), ctx, refusal);
     send(session, ctx, answer).await
+}
+
+/// What a client is told, as HTTP or as gRPC.
+fn answer_in_kind(request: &RequestHeader, ctx: &Ctx, refusal: &Refusal) -> Answer {
+    let answer = answer_to(refusal, ctx);
+    if grpc::is_call(request) { grpc::answer(refusal, answer) } else { answer }
+}
+
+/// The whole answer, for when nothing of the request will be at hand.
+pub(crate) fn last_word(request: &RequestHeader, ctx: &Ctx, refusal: &Refusal) -> Result<LastWord> {
+    let answer = answer_in_kind(request, ctx, refusal);
+    let mut head = head(&request.headers, ctx, &answer)?;
+    if !head.headers.contains_key(grpc::STATUS) {
+        head.insert_header(CONTENT_LENGTH, answer.body.len())?;
+    }
+    let body = if request.method == Method::HEAD { Bytes::new() } else { answer.body.into() };
+    Ok(LastWord { head, body })
 }
 
 /// What a client is told, which is to forget a cookie that is of no use any more.

@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use pingora_error::{Error, ErrorType, Result};
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::context::Ctx;
-use super::line::{Cut, Line};
+use super::line::{Cut, LastWord, Line};
 use super::live::Shared;
+use super::refuse;
 use crate::domain::{Concern, SessionId, Timestamp};
 use crate::policy::StreamExpiry;
+use crate::problem::Refusal;
 use crate::revocation::{OnRevoked, Watch};
 
 /// An answer of a known length up to this is watched only if it comes in pieces.
@@ -98,22 +100,28 @@ fn is_old(ctx: &Ctx, shared: &Shared) -> bool {
     shared.clock.monotonic().saturating_sub(ctx.started) > YOUNG
 }
 
-/// A piece of the request is about to pass. While a backend takes none of it nobody looks at the client, nor at the time.
-pub(crate) fn uploads(ctx: &mut Ctx, is_last: bool, shared: &Shared) {
+/// A piece of `request` is about to pass. While a backend takes none of it nobody looks at the client, nor at the time.
+///
+/// # Errors
+/// When what the client would be told can't be said.
+pub(crate) fn uploads(ctx: &mut Ctx, request: &RequestHeader, is_last: bool, shared: &Shared) -> Result<()> {
     if let (false, None, Some(line)) = (is_last, &ctx.leash.patrol, &ctx.line) {
-        ctx.leash.patrol = Some(Guard(shared.runtime.spawn(patrol(Arc::downgrade(line)))));
+        // Now: by then nobody has the request any more.
+        let last_word = refuse::last_word(request, ctx, &Refusal::GatewayTimeout)?;
+        ctx.leash.patrol = Some(Guard(shared.runtime.spawn(patrol(Arc::downgrade(line), last_word))));
     }
+    Ok(())
 }
 
 /// Cuts the line where patience has long ended, and the client is not what is waited for.
-async fn patrol(line: Weak<Line>) {
+async fn patrol(line: Weak<Line>, last_word: LastWord) {
     while let Some(held) = line.upgrade() {
         let now = Instant::now();
         let next = match held.patience.deadline() {
             None => now + GLANCE,
             Some(deadline) if now < deadline + LATE => deadline + LATE,
             Some(_) if held.waits_for_client() => now + LATE,
-            Some(_) => return held.cut(Cut::Silent),
+            Some(_) => return held.give_up(last_word),
         };
         drop(held);
         sleep_until(next).await;

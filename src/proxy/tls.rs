@@ -85,11 +85,10 @@ impl Names {
         Some(Self { by_name, default })
     }
 
-    /// Exactly this name; else one whose first label is a wildcard.
+    /// Exactly this name, which rustls gives in lower case; else one whose first label is a wildcard.
     fn find(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
         let wildcard = || name.split_once('.').and_then(|(_, rest)| self.by_name.get(&format!("*.{rest}")));
-        self.by_name.get(&name).or_else(wildcard).map(Vec::as_slice)
+        self.by_name.get(name).or_else(wildcard).map(Vec::as_slice)
     }
 }
 

@@ -89,11 +89,9 @@ fn is_own(page: &[u8], origin: &forwarded::Origin) -> bool {
     host == Some(&named.host) && origin.port == named.port.unwrap_or(port)
 }
 
-/// Makes it a connection that speaks HTTP/1.1. What comes after it has no deadlines: a silent WebSocket is a healthy one.
+/// Makes it a connection that speaks HTTP/1.1. Its deadlines end with its answer: a silent WebSocket is a healthy one.
 pub(crate) fn prepare(peer: &mut HttpPeer) {
     peer.options.alpn = ALPN::H1;
-    peer.options.read_timeout = None;
-    peer.options.write_timeout = None;
 }
 
 /// Puts back into a request what is for one connection only, and was removed with all that is.

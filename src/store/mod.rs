@@ -19,7 +19,8 @@ use async_trait::async_trait;
 
 use crate::domain::refresh::RefreshToken;
 use crate::domain::{
-    ApiKeyRecord, AuditEvent, Entry, Hash256, KeyId, ScopeSet, SecretString, SessionId, SessionRecord, Timestamp, User, UserId,
+    ApiKeyRecord, AuditEvent, ClientId, ClientRecord, Entry, Hash256, KeyId, MailPurpose, MailedToken, ScopeSet, SecretString,
+    SessionId, SessionRecord, Timestamp, User, UserId,
 };
 
 /// Why the store did not do what it was asked.
@@ -199,6 +200,39 @@ pub trait ApiKeys: Send + Sync {
     async fn touch_keys(&self, seen: &[(KeyId, Timestamp)]) -> StoreResult<()>;
 }
 
+/// OAuth clients.
+#[async_trait]
+pub trait Clients: Send + Sync {
+    /// Adds a client; [`StoreError::Taken`] when there is one of that name, without regard to case.
+    async fn create_client(&self, client: &ClientRecord) -> StoreResult<()>;
+    /// The client of that id.
+    async fn client(&self, id: ClientId) -> StoreResult<Option<ClientRecord>>;
+    /// All clients by name.
+    async fn clients(&self) -> StoreResult<Vec<ClientRecord>>;
+    /// Deletes a client, ends the sessions that were opened through it, and revokes its own tokens until `until`;
+    /// [`StoreError::NotFound`] when there is none.
+    async fn delete_client(&self, id: ClientId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>>;
+}
+
+/// What was mailed to users.
+#[async_trait]
+pub trait MailedTokens: Send + Sync {
+    /// Keeps a token in place of all that the same user was sent for the same purpose.
+    async fn mail(&self, token: &MailedToken) -> StoreResult<()>;
+    /// The token of that hash, if it was sent for `purpose` and has not expired.
+    async fn mailed(&self, hash: &Hash256, purpose: MailPurpose, now: Timestamp) -> StoreResult<Option<MailedToken>>;
+    /// Changes the account of a token as [`Users::change_user`] does, and forgets all that its user was sent for that purpose,
+    /// in one transaction: of two that come at once one finds it. [`StoreError::NotFound`] when there is no such token.
+    async fn redeem(
+        &self,
+        hash: &Hash256,
+        purpose: MailPurpose,
+        change: UserChange,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> StoreResult<(User, Vec<Entry>)>;
+}
+
 /// The durable log of revocations.
 #[async_trait]
 pub trait RevocationLog: Send + Sync {
@@ -225,7 +259,7 @@ pub trait Audit: Send + Sync {
 
 /// Everything that is kept.
 #[async_trait]
-pub trait Store: Users + Sessions + ApiKeys + RevocationLog + Audit {
+pub trait Store: Users + Sessions + ApiKeys + Clients + MailedTokens + RevocationLog + Audit {
     /// Whether it answers.
     async fn ping(&self) -> StoreResult<()>;
 }

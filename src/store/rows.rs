@@ -9,7 +9,10 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{StoreError, StoreResult};
-use crate::domain::{ApiKeyRecord, AuditEvent, AuditKind, Entry, Hash256, Revoked, SecretString, SessionRecord, Timestamp, User};
+use crate::domain::{
+    ApiKeyRecord, AuditEvent, AuditKind, ClientRecord, Entry, Hash256, MailPurpose, MailedToken, Revoked, SecretString,
+    SessionRecord, Timestamp, User,
+};
 
 /// A JSON column.
 pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> StoreResult<String> {
@@ -62,6 +65,31 @@ pub(super) fn key(row: &SqliteRow) -> StoreResult<ApiKeyRecord> {
         expires_at: maybe_time(row, "key_expires_at")?,
         used_at: maybe_time(row, "key_used_at")?,
         revoked_at: maybe_time(row, "key_revoked_at")?,
+    })
+}
+
+pub(super) fn client(row: &SqliteRow) -> StoreResult<ClientRecord> {
+    Ok(ClientRecord {
+        id: parsed(row, "id")?,
+        name: row.try_get("name")?,
+        secret: hash(row, "secret")?,
+        grants: from_json(row, "grants")?,
+        scopes: parsed(row, "scopes")?,
+        redirect_uris: from_json(row, "redirect_uris")?,
+        generation: row.try_get("generation")?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+pub(super) fn mailed(row: &SqliteRow) -> StoreResult<MailedToken> {
+    let purpose: StrDeserializer<'_, ValueError> = row.try_get::<&str, _>("purpose")?.into_deserializer();
+    Ok(MailedToken {
+        hash: hash(row, "hash")?.ok_or_else(|| StoreError::unreadable("hash"))?,
+        user: parsed(row, "user_id")?,
+        purpose: MailPurpose::deserialize(purpose).map_err(|_| StoreError::unreadable("purpose"))?,
+        email: row.try_get("email")?,
+        created_at: time(row, "created_at")?,
+        expires_at: time(row, "expires_at")?,
     })
 }
 

@@ -115,6 +115,26 @@ pub(super) const LIVE_KEYS: &str = "SELECT id FROM api_keys WHERE owner = $1 AND
 pub(super) const REVOKE_KEY: &str = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1";
 pub(super) const TOUCH_KEY: &str = "UPDATE api_keys SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)";
 
+// Clients.
+pub(super) const INSERT_CLIENT: &str = "INSERT INTO clients (id, name, folded, secret, grants, scopes, redirect_uris, generation, \
+     created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+pub(super) const CLIENT: &str =
+    "SELECT id, name, secret, grants, scopes, redirect_uris, generation, created_at FROM clients WHERE id = $1";
+pub(super) const CLIENTS: &str =
+    "SELECT id, name, secret, grants, scopes, redirect_uris, generation, created_at FROM clients ORDER BY folded";
+pub(super) const DELETE_CLIENT: &str = "DELETE FROM clients WHERE id = $1";
+pub(super) const END_SESSIONS_OF_CLIENT: &str =
+    "UPDATE sessions SET ended_at = $2 WHERE client_id = $1 AND ended_at IS NULL RETURNING id";
+
+// What was mailed.
+pub(super) const INSERT_MAILED: &str =
+    "INSERT INTO mailed_tokens (hash, user_id, purpose, email, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
+pub(super) const DELETE_MAILED: &str = "DELETE FROM mailed_tokens WHERE user_id = $1 AND purpose = $2";
+pub(super) const MAILED: &str =
+    "SELECT hash, user_id, purpose, email, created_at, expires_at FROM mailed_tokens WHERE hash = $1 AND purpose = $2";
+pub(super) const PRUNE_MAILED: &str =
+    "DELETE FROM mailed_tokens WHERE hash IN (SELECT hash FROM mailed_tokens WHERE expires_at < $1 LIMIT $2)";
+
 // The log of revocations.
 pub(super) const NEXT_SEQ: &str = "UPDATE counters SET value = value + $1 WHERE name = 'revocations' RETURNING value";
 pub(super) const LAST_SEQ: &str = "SELECT value FROM counters WHERE name = 'revocations'";

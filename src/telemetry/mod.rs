@@ -33,7 +33,7 @@ pub struct AccessRecord<'a> {
     pub route: Option<&'a str>,
     /// What was answered.
     pub status: u16,
-    /// `allow`, `would_deny`, `deny`, `own` or `error`.
+    /// `allow`, `would_deny`, `deny`, `own`, `redirect` or `error`.
     pub decision: &'static str,
     /// [`Refusal::code`](crate::problem::Refusal::code).
     pub reason: Option<&'static str>,

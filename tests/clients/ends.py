@@ -7,6 +7,7 @@ Usage: ends.py GATEWAY_PORT EVENTS_PORT GRPC_PORT DEAF_PORT PASSWORD. It is its 
 
 import http.client
 import http.server
+import json
 import queue
 import socket
 import subprocess
@@ -180,9 +181,11 @@ def test_a_call_in_which_nobody_says_anything_ends():
 def test_a_backend_that_takes_nothing_of_a_body_is_given_up():
     body = b"x" * 12_000_000
     for path in "/deaf/x", "/deaf2/x":
-        told = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--http2-prior-knowledge", "--data-binary", "@-", URL + path]
-        answer = subprocess.run(told, input=body, capture_output=True, timeout=20, check=False)
-        assert answer.stdout == b"504", answer
+        told = ["curl", "-s", "-w", "\n%header{x-request-id} %header{content-type} %{http_code}", "--http2-prior-knowledge"]
+        answer = subprocess.run([*told, "--data-binary", "@-", URL + path], input=body, capture_output=True, timeout=20, check=True)
+        problem, head = answer.stdout.decode().rsplit("\n", 1)
+        problem = json.loads(problem)
+        assert head == f"{problem['request_id']} application/problem+json 504" and problem["code"] == "gateway_timeout", answer
         plain = http.client.HTTPConnection("127.0.0.1", GATEWAY, timeout=20)
         try:
             plain.request("POST", path, body)
@@ -191,6 +194,16 @@ def test_a_backend_that_takes_nothing_of_a_body_is_given_up():
             assert not isinstance(error, TimeoutError), "it lives for ever"
             status = 504
         assert status == 504, (path, status)
+
+
+def test_a_call_of_grpc_whose_message_nobody_takes_ends_with_the_reason():
+    try:
+        answer = channel.unary_unary("/deaf2/x", SAME, SAME)(b"x" * 3_000_000, timeout=20)
+        raise AssertionError(f"answered: {answer!r}")
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and "20" not in error.details(), error
+        told = {name for name, _ in (*error.initial_metadata(), *error.trailing_metadata())}
+        assert "x-request-id" in told, error
 
 
 tests = [(name, test) for name, test in list(globals().items()) if name.startswith("test_")]

@@ -155,6 +155,16 @@ def test_a_stream_that_does_not_end_is_refused_all_the_same():
     assert unary("/t.Open/Unary")(b"on the same connection") == b"on the same connection"
 
 
+def test_a_refusal_in_the_middle_ends_the_call_with_its_code():
+    asked = queue.Queue()
+    asked.put(b"x" * 100)
+    answers = channel.stream_stream("/t.Limited/Both", SAME, SAME)(iter(asked.get, None), timeout=10)
+    assert next(answers) == b"<" + b"x" * 100 + b">"
+    asked.put(b"y" * 5000)
+    refused(lambda: answers, grpc.StatusCode.RESOURCE_EXHAUSTED, "1024")
+    asked.put(None)
+
+
 def test_many_at_once():
     calls = [unary("/t.Open/Unary").future(b"%d" % number, timeout=30) for number in range(500)]
     assert [call.result() for call in calls] == [b"%d" % number for number in range(500)]

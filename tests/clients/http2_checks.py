@@ -218,6 +218,7 @@ each("fields", [(fields(*more), right) for more, right in [
     ((("a", "b\nc"),), MALFORMED),
     ((("a", "b\0c"),), MALFORMED),
     ((("a", "\x01"),), MALFORMED),
+    ((("a", "\x7f"),), MALFORMED),
     ((("a b", "c"),), MALFORMED),
     ((("a:b", "c"),), MALFORMED),
     ((("", "c"),), MALFORMED),
@@ -372,6 +373,16 @@ def hop_by_hop_fields_of_a_backend_stay_behind():
     assert raw.outcome() == 200
     got = raw.frames[-1].fields
     assert not {"connection", "keep-alive", "x-hop", "transfer-encoding"} & set(got), got
+    raw.close()
+
+
+@check
+def connect_is_refused_by_the_gateway_itself():
+    raw = Raw()
+    raw.say(raw.head("/", instead=[(":method", "CONNECT"), A]))
+    assert raw.outcome() == 405
+    got = raw.frames[-1].fields
+    assert got.get("x-request-id"), f"judged and logged like every request: {got}"
     raw.close()
 
 
@@ -628,6 +639,17 @@ def headers_that_expand_are_bounded_together():
         raw.say(raw.head("/open/big", fields=[("x", value)] * 18, stream=2 * n + 1))
     refused = raw.until(lambda f: isinstance(f, F.RstStreamFrame))
     assert refused.error_code == 7, refused
+    raw.close()
+    alive()
+
+
+@check
+def headers_that_expand_too_far_are_not_even_decoded():
+    raw = Raw()
+    raw.say(raw.head("/open/bomb", fields=[("x", "v" * 3900)] * 3000))
+    assert raw.outcome() in (431, "rst", "goaway", "gone")
+    answered = [f.fields for f in raw.frames if isinstance(f, F.HeadersFrame)]
+    assert not [f for f in answered if "x-request-id" in f], "12 MB came to be judged"
     raw.close()
     alive()
 

@@ -108,6 +108,19 @@ async fn a_preflight_is_answered_for_the_method_that_it_asks_for_without_a_crede
 }
 
 #[tokio::test]
+async fn a_preflight_names_the_method_that_it_asks_for_and_the_key_header_as_it_is_configured() {
+    let gateway = gateway("[api_keys]\nheader = \"X-Own-Key\"\n").await;
+    let answer = preflight(&gateway, "/dead", APP, "PROPFIND").await;
+    assert_eq!((answer.status, allowed(&answer)), (204, APP.to_owned()));
+    assert_eq!(answer.header("access-control-allow-methods"), "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, PROPFIND");
+    assert_eq!(answer.header("access-control-allow-headers"), "Authorization, Content-Type, X-Own-Key");
+    // It depends on what is asked, for a cache too.
+    assert_eq!(answer.header("vary"), "Origin | Access-Control-Request-Method, Access-Control-Request-Headers");
+    let any = preflight(&gateway, "/any", APP, "GET").await;
+    assert_eq!(any.header("vary"), "Access-Control-Request-Method, Access-Control-Request-Headers");
+}
+
+#[tokio::test]
 async fn an_origin_that_is_not_allowed_learns_nothing() {
     let gateway = gateway("").await;
     for origin in [EVIL, "https://app.example.com.evil.test", "http://app.example.com", "https://example.org"] {

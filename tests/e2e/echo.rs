@@ -1,12 +1,14 @@
 //! A backend that answers with what reached it, as JSON.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 /// Starts one on a free loopback port of this test's runtime.
 pub(crate) async fn echo() -> SocketAddr {
@@ -19,6 +21,18 @@ pub(crate) async fn serve(router: axum::Router) -> SocketAddr {
     let address = listener.local_addr().expect("its address");
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
+}
+
+/// A backend that answers `done` once it is told to, and what tells that a call has arrived and that it may go.
+pub(crate) async fn held() -> (SocketAddr, Arc<Notify>, Arc<Notify>) {
+    let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (here, may) = (Arc::clone(&arrived), Arc::clone(&go));
+    let router = axum::Router::new().fallback(|| async move {
+        here.notify_one();
+        may.notified().await;
+        "done"
+    });
+    (serve(router).await, arrived, go)
 }
 
 async fn mirror(request: Request<Body>) -> Response {

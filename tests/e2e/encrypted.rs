@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{CertificateParams, KeyPair, SignatureAlgorithm};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -14,12 +14,22 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::secure::{Authority, Leaf};
+
 /// Writes `<stem>.pem` and `<stem>.key` for `names`; gives the certificate in DER.
 pub(crate) fn write(folder: &Path, stem: &str, names: &[&str]) -> Vec<u8> {
+    let mut made = Leaf::self_signed(names);
+    put(folder, stem, &made.pem, &made.key.serialize_pem());
+    made.chain.remove(0)
+}
+
+/// The same with a key of another kind.
+pub(crate) fn write_with(folder: &Path, stem: &str, names: &[&str], kind: &'static SignatureAlgorithm) -> Vec<u8> {
+    let key = KeyPair::generate_for(kind).expect("a key");
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    put(folder, stem, &made.cert.pem(), &made.signing_key.serialize_pem());
-    made.cert.der().to_vec()
+    let certificate = CertificateParams::new(names).expect("parameters").self_signed(&key).expect("a certificate");
+    put(folder, stem, &certificate.pem(), &key.serialize_pem());
+    certificate.der().to_vec()
 }
 
 fn put(folder: &Path, stem: &str, certificate: &str, key: &str) {
@@ -35,23 +45,25 @@ pub(crate) fn entry(folder: &Path, stem: &str) -> String {
 
 /// Writes an authority to `<stem>.pem`; gives a certificate of a client that it has signed, with its key.
 pub(crate) fn authority(folder: &Path, stem: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
-    std::fs::write(folder.join(format!("{stem}.pem")), issuer.pem()).expect("written");
-    let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["client.test".to_owned()]).expect("parameters");
-    let certificate = params.signed_by(&key, &issuer).expect("signed");
-    (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).expect("a key"))
+    let authority = Authority::new();
+    std::fs::write(folder.join(format!("{stem}.pem")), &authority.pem).expect("written");
+    let mut client = authority.leaf(&["client.test"]);
+    let key = PrivateKeyDer::try_from(client.key.serialize_der()).expect("a key");
+    (client.chain.remove(0).into(), key)
 }
 
 /// A client that takes any certificate, and has one itself where it is given.
 pub(crate) fn client(own: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>) -> ClientConfig {
+    client_of(default_provider().signature_verification_algorithms.supported_schemes(), own)
+}
+
+/// One that takes signatures of these schemes only.
+fn client_of(schemes: Vec<SignatureScheme>, own: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>) -> ClientConfig {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody));
+        .with_custom_certificate_verifier(Arc::new(Anybody(schemes)));
     match own {
         Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).expect("a client's certificate"),
         None => builder.with_no_client_auth(),
@@ -70,7 +82,12 @@ pub(crate) async fn connect(
 
 /// The certificate that is shown to a client that asks for `name`.
 pub(crate) async fn shown(address: SocketAddr, name: &str) -> Vec<u8> {
-    let stream = connect(address, name, client(None)).await.expect("a handshake");
+    shown_for(address, name, default_provider().signature_verification_algorithms.supported_schemes()).await
+}
+
+/// The same for one who takes signatures of these schemes only.
+pub(crate) async fn shown_for(address: SocketAddr, name: &str, schemes: Vec<SignatureScheme>) -> Vec<u8> {
+    let stream = connect(address, name, client_of(schemes, None)).await.expect("a handshake");
     stream.get_ref().1.peer_certificates().expect("certificates")[0].to_vec()
 }
 
@@ -84,7 +101,7 @@ pub(crate) async fn ask(stream: &mut TlsStream<TcpStream>, host: &str) -> String
 }
 
 #[derive(Debug)]
-struct Anybody;
+struct Anybody(Vec<SignatureScheme>);
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(
@@ -117,6 +134,6 @@ impl ServerCertVerifier for Anybody {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
+        self.0.clone()
     }
 }

@@ -358,3 +358,27 @@ async fn preflights_limits_and_observed_routes_are_told_as_they_are_and_nothing_
     assert_eq!((&told["would_deny"], &told["limit"]), (&"missing_credential".into(), &Value::Null));
     assert_eq!(told["would_deny_detail"], "Send a bearer token or an API key.");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_an_encrypted_connection_and_a_key_in_the_query_are_told_as_they_are() {
+    let backend = echo().await;
+    let setup = Setup::routes(ROUTES.replace("BACKEND", &backend.to_string()));
+    let gateway = Gateway::start(setup.with("[api_keys]\nquery_parameter = \"api_key\"\n")).await;
+    gateway.user("ann", &["--scopes", "orders:read"]);
+    let login = gateway.login("ann").await;
+    let bearer = format!("Bearer {}", login["access_token"].as_str().expect("a token"));
+    let told = |target: &str, headers: &[(&str, &str)]| explained(&gateway, "GET", target, "shop.example.com", headers);
+    let as_ann: &[(&str, &str)] = &[("Authorization", &bearer)];
+    assert_eq!(told("/any/x", as_ann)["credential"]["revocation"], "live");
+    let left = gateway.post("/auth/logout", &json!({ "refresh_token": login["refresh_token"] })).await;
+    assert_eq!(left.status, 204);
+    assert_eq!(told("/any/x", as_ann)["credential"]["revocation"], "revoked");
+    for scheme in ["http", "https"] {
+        let told = told(&format!("{scheme}://shop.example.com/maybe"), &[]);
+        assert_eq!(told["backend"]["set"]["x-forwarded-proto"], scheme, "{told:#}");
+    }
+    let told = told("/any/x?api_key=d41d8cd98f00b204e9800998ecf8427e&b=1", &[]);
+    assert_eq!((&told["code"], &told["credential"]["presented"]), (&"invalid_api_key".into(), &json!(["api_key"])), "{told:#}");
+    assert_eq!((&told["request"]["url"], &told["target"]["query"]), (&"/any/x?api_key=***&b=1".into(), &"b=1".into()));
+    assert!(!told.to_string().contains("d41d8cd9"), "it prints a credential: {told:#}");
+}

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::echo::{echo, serve};
+use crate::echo::{echo, held};
 use crate::encrypted;
 use crate::gateway::{Gateway, PASSWORD, Setup, free_address};
 
@@ -36,7 +36,7 @@ fn must(command: &mut Command) -> Output {
 }
 
 /// Runs a script of `tests/clients` against the gateway at a port; gives its last line.
-async fn script(name: &str, gateway: SocketAddr, more: &[String]) -> String {
+pub(crate) async fn script(name: &str, gateway: SocketAddr, more: &[String]) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name);
     let (gateway, more) = (gateway.port().to_string(), more.to_vec());
     let output = tokio::task::spawn_blocking(move || must(Command::new(python()).arg(file).arg(gateway).args(more)));
@@ -154,10 +154,10 @@ async fn streams_end_with_their_credential_or_with_a_backend_that_does_nothing_a
     let log = gateway.log();
     let line = |what: &str| log.lines().find(|line| line.contains(" access ") && line.contains(what)).expect("a line");
     assert!(line("path=/events/x").contains("reason=revoked") && line("path=/t.Closed/Both").contains("reason=revoked"), "{log}");
-    assert_eq!(log.matches("status=504 decision=error reason=gateway_timeout").count(), 4, "{log}");
+    assert_eq!(log.matches("status=504 decision=error reason=gateway_timeout").count(), 5, "{log}");
     let metrics = gateway.metrics().await;
     assert!(metrics.contains("portcullis_streams_ended_total{reason=\"revoked\"} 3"), "{metrics}");
-    assert!(metrics.contains("portcullis_backend_requests_total{backend=\"deaf2\",outcome=\"silent\"} 2"), "{metrics}");
+    assert!(metrics.contains("portcullis_backend_requests_total{backend=\"deaf2\",outcome=\"silent\"} 3"), "{metrics}");
 }
 
 #[tokio::test]
@@ -179,16 +179,7 @@ async fn over_tls_clients_agree_on_http_2_and_get_their_refusals() {
 
 #[tokio::test]
 async fn sigterm_says_goodbye_and_lets_streams_end() {
-    let (arrived, go) = (std::sync::Arc::new(tokio::sync::Notify::new()), std::sync::Arc::new(tokio::sync::Notify::new()));
-    let router = axum::Router::new().fallback({
-        let (arrived, go) = (arrived.clone(), go.clone());
-        move || async move {
-            arrived.notify_one();
-            go.notified().await;
-            "done"
-        }
-    });
-    let backend = serve(router).await;
+    let (backend, arrived, go) = held().await;
     let mut gateway = Gateway::start(Setup::routes(format!(
         "[[route]]\nname = \"open\"\npath = \"/**\"\nauth = \"none\"\nbackend = \"http://{backend}\"\n"
     )))

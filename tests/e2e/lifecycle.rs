@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::Connection as _;
+use tokio::sync::Semaphore;
 
-use crate::echo::{echo, serve};
+use crate::echo::{echo, held};
 use crate::gateway::{Gateway, Setup};
 
 fn open_route(path: &str, backend: std::net::SocketAddr) -> String {
@@ -66,16 +67,7 @@ async fn a_reload_with_an_error_keeps_the_old_policy_and_says_so() {
 
 #[tokio::test]
 async fn sigterm_lets_calls_end_and_exits_zero_when_idle() {
-    let (arrived, go) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
-    let router = axum::Router::new().fallback({
-        let (arrived, go) = (arrived.clone(), go.clone());
-        move || async move {
-            arrived.notify_one();
-            go.notified().await;
-            "done"
-        }
-    });
-    let backend = serve(router).await;
+    let (backend, arrived, go) = held().await;
     let mut gateway = Gateway::start(Setup::routes(open_route("/**", backend).replace("version = 1", ""))).await;
     let call = tokio::spawn(gateway.request("GET", "/slow").send());
     arrived.notified().await;
@@ -198,7 +190,8 @@ struct Ledger {
 }
 
 /// Logs in, refreshes and logs out until the gateway no longer answers. What is under way then is in no ledger.
-async fn until_killed(gateway: &Gateway, worker: usize) -> Ledger {
+/// Each answer adds a permit to `answers`.
+async fn until_killed(gateway: &Gateway, worker: usize, answers: &Semaphore) -> Ledger {
     let mut ledger = Ledger::default();
     // `None`: no answer, or one that was cut off. Whoever was answered anything else than what was asked says so here.
     let ask = |path: &'static str, body: Value, status: u16| async move {
@@ -206,6 +199,7 @@ async fn until_killed(gateway: &Gateway, worker: usize) -> Ledger {
         let found = answer.status().as_u16();
         let text = answer.text().await.ok()?;
         assert_eq!(found, status, "{path}: {text}");
+        answers.add_permits(1);
         Some(serde_json::from_str(&text).unwrap_or(Value::Null))
     };
     for round in 0.. {
@@ -240,9 +234,11 @@ async fn a_kill_in_the_middle_of_a_storm_loses_nothing_that_was_answered() {
     gateway.user("alice", &[]);
     let mut answered = 0;
     for round in 0..8 {
-        let storm = futures_util::future::join_all((0..6).map(|worker| until_killed(&gateway, worker)));
+        let answers = Semaphore::new(0);
+        let storm = futures_util::future::join_all((0..6).map(|worker| until_killed(&gateway, worker, &answers)));
         let kill = async {
-            tokio::time::sleep(Duration::from_millis(150 + round * 37)).await;
+            let enough = tokio::time::timeout(Duration::from_secs(20), answers.acquire_many(30 + round * 7)).await;
+            enough.expect("the storm goes on").expect("open").forget();
             gateway.signal("KILL");
         };
         let (ledgers, ()) = tokio::join!(storm, kill);

@@ -25,6 +25,7 @@ mod explain;
 mod forge;
 mod gateway;
 mod http2;
+mod http2_combined;
 mod identity;
 mod imported_keys;
 mod issuer;

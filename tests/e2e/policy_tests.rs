@@ -25,6 +25,8 @@ async fn a_failing_policy_test_refuses_a_reload_and_a_start() {
     {
         assert!(log.contains(told), "{told}: {log}");
     }
+    let failed = log.lines().find(|line| line.contains("policy test failed")).expect("checked above");
+    assert!(failed.contains("routes/test.toml:") && !failed.contains("\\n"), "a line of its own, with its place: {failed}");
     let start = portcullis_in(gateway.own_folder(), &["run"], "");
     assert_eq!(start.status.code(), Some(1), "{}", String::from_utf8_lossy(&start.stderr));
     for (command, code) in [("check", 1), ("test", 1), ("routes", 0)] {

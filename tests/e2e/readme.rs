@@ -28,6 +28,7 @@ guides! {
     the_guide_to_putting_it_in_front_of_something_works = "docs/in-front-of.md",
     the_guide_to_a_public_address_works = "docs/tls.md",
     the_guide_to_upgrades_works = "docs/upgrade.md",
+    the_guide_to_grpc_works = "docs/grpc.md",
     the_guide_to_websockets_works = "docs/websocket.md",
     the_guide_to_keys_works = "docs/keys.md",
     the_guide_to_policy_tests_works = "docs/policy-tests.md",

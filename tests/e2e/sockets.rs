@@ -138,12 +138,18 @@ pub(crate) async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// A gateway's connection and its backend's, once both have agreed.
-pub(crate) async fn tunnel(gateway: &Gateway, backend: &TcpListener, path: &str, more: &str) -> (TcpStream, TcpStream) {
+/// Sends `request`; gives the client's connection, and the backend's once the head has come to it.
+pub(crate) async fn asked(gateway: &Gateway, backend: &TcpListener, request: &str) -> (TcpStream, TcpStream) {
     let mut client = TcpStream::connect(gateway.address).await.expect("connected");
-    client.write_all(handshake(path, more).as_bytes()).await.expect("sent");
+    client.write_all(request.as_bytes()).await.expect("sent");
     let (mut server, _) = backend.accept().await.expect("a connection");
     until(&mut server, "\r\n\r\n").await;
+    (client, server)
+}
+
+/// A gateway's connection and its backend's, once both have agreed.
+pub(crate) async fn tunnel(gateway: &Gateway, backend: &TcpListener, path: &str, more: &str) -> (TcpStream, TcpStream) {
+    let (mut client, mut server) = asked(gateway, backend, &handshake(path, more)).await;
     server.write_all(AGREED.as_bytes()).await.expect("sent");
     let answer = until(&mut client, "\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");

@@ -1,6 +1,7 @@
 //! An open stream ends when its credential or session is revoked, or has ended by itself.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,10 +12,19 @@ use tokio::time::Instant;
 use crate::gateway::{Gateway, Setup};
 use crate::redis::RedisServer;
 use crate::revocation::{access, log_out};
-use crate::sockets::{AGREED, Socket, asking, echoes, echoing, ends, open, open_as, rest, until};
+use crate::sockets::{AGREED, Socket, asked, asking, echoes, echoing, ends, open, open_as, rest, until};
 
 async fn gateway(route: &str, sections: &str) -> Gateway {
-    let backend = echoing().await;
+    in_front_of(echoing().await, route, sections).await
+}
+
+/// A gateway in front of a backend that the test plays itself.
+async fn played() -> (Gateway, TcpListener) {
+    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    (in_front_of(backend.local_addr().expect("its address"), "", "").await, backend)
+}
+
+async fn in_front_of(backend: SocketAddr, route: &str, sections: &str) -> Gateway {
     let gateway = Gateway::start(
         Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{backend}\"\n{route}\n"))
             .with("[login]\nrate_limit = \"100000/1s\"\n")
@@ -118,19 +128,12 @@ async fn with_its_key() {
 
 #[tokio::test]
 async fn what_waits_for_its_answer_gets_none_once_it_is_revoked() {
-    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = backend.local_addr().expect("its address");
-    let route = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n");
-    let gateway = Gateway::start(Setup::routes(route).with("[login]\nrate_limit = \"100000/1s\"\n")).await;
-    gateway.user("alice", &[]);
+    let (gateway, backend) = played().await;
     for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret", "HTTP/1.1 204 No Content\r\nX-Secret: secret\r\n\r\n"] {
         let tokens = gateway.login("alice").await;
-        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
         let request = format!("GET /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", access(&tokens));
-        client.write_all(request.as_bytes()).await.expect("sent");
-        let (mut server, _) = backend.accept().await.expect("a connection");
-        until(&mut server, "\r\n\r\n").await;
-        // What is answered at once is not watched.
+        let (mut client, mut server) = asked(&gateway, &backend, &request).await;
+        // What is answered at once is not watched: it is the request's age that counts, which nothing shows.
         tokio::time::sleep(Duration::from_millis(60)).await;
         log_out(&gateway, &tokens).await;
         server.write_all(answer.as_bytes()).await.expect("sent");
@@ -157,11 +160,11 @@ async fn with_its_token_or_with_its_session() {
 
 #[tokio::test]
 async fn a_session_that_was_refreshed_carries_its_streams_on_and_one_that_was_not_ends_them() {
-    let gateway = gateway("", "[tokens]\naccess_ttl = \"5s\"\nrefresh_ttl = \"8s\"\nleeway = \"0s\"\n").await;
+    let gateway = gateway("", "[tokens]\naccess_ttl = \"3s\"\nrefresh_ttl = \"8s\"\nleeway = \"0s\"\n").await;
     let (kept, left) = (gateway.login("alice").await, gateway.login("alice").await);
     let mut lives = open_as(&gateway, "/kept", access(&kept)).await;
     let mut ended = open_as(&gateway, "/left", access(&left)).await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    gateway.until("the tokens are no good", || async { gateway.get_as("/x", access(&kept)).await.status == 401 }).await;
     let refreshed = gateway.post("/auth/refresh", &serde_json::json!({ "refresh_token": kept["refresh_token"] })).await;
     assert_eq!(refreshed.status, 200);
     ends(&mut ended).await;
@@ -172,18 +175,10 @@ async fn a_session_that_was_refreshed_carries_its_streams_on_and_one_that_was_no
 /// Asks `path` raw, of a backend that answers with `head` and `first`, and logs out once that is in: what has come in all,
 /// and what the backend said meanwhile.
 async fn cut_in_the_middle(head: &str, first: &str) -> String {
-    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = backend.local_addr().expect("its address");
-    let gateway =
-        Gateway::start(Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n")))
-            .await;
-    gateway.user("alice", &[]);
+    let (gateway, backend) = played().await;
     let tokens = gateway.login("alice").await;
-    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
     let request = format!("GET /x HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer {}\r\n\r\n", access(&tokens));
-    client.write_all(request.as_bytes()).await.expect("sent");
-    let (mut server, _) = backend.accept().await.expect("a connection");
-    until(&mut server, "\r\n\r\n").await;
+    let (mut client, mut server) = asked(&gateway, &backend, &request).await;
     server.write_all(format!("{head}\r\n\r\n{first}").as_bytes()).await.expect("sent");
     let before = until(&mut client, "first").await;
     log_out(&gateway, &tokens).await;
@@ -209,19 +204,12 @@ async fn a_download_that_is_cut_does_not_look_whole() {
 
 #[tokio::test]
 async fn a_cut_is_a_reset_so_that_what_ends_with_its_connection_does_not_look_whole() {
-    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = backend.local_addr().expect("its address");
-    let route = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n");
-    let gateway = Gateway::start(Setup::routes(route).with("[login]\nrate_limit = \"100000/1s\"\n")).await;
-    gateway.user("alice", &[]);
+    let (gateway, backend) = played().await;
     let download = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n".to_owned();
     for (request, answer) in [("GET /x HTTP/1.0\r\nHost: x\r\n".to_owned(), download), (asking("/x"), format!("{AGREED}first"))] {
         let tokens = gateway.login("alice").await;
-        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
         let request = format!("{request}Authorization: Bearer {}\r\n\r\n", access(&tokens));
-        client.write_all(request.as_bytes()).await.expect("sent");
-        let (mut server, _) = backend.accept().await.expect("a connection");
-        until(&mut server, "\r\n\r\n").await;
+        let (mut client, mut server) = asked(&gateway, &backend, &request).await;
         server.write_all(answer.as_bytes()).await.expect("sent");
         until(&mut client, "first").await;
         log_out(&gateway, &tokens).await;
@@ -233,11 +221,7 @@ async fn a_cut_is_a_reset_so_that_what_ends_with_its_connection_does_not_look_wh
 
 #[tokio::test]
 async fn what_a_slow_client_has_not_taken_by_the_204_it_never_gets() {
-    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = backend.local_addr().expect("its address");
-    let route = format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n");
-    let gateway = Gateway::start(Setup::routes(route)).await;
-    gateway.user("alice", &[]);
+    let (gateway, backend) = played().await;
     let tokens = gateway.login("alice").await;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small window");
@@ -260,12 +244,7 @@ async fn what_a_slow_client_has_not_taken_by_the_204_it_never_gets() {
 
 #[tokio::test]
 async fn an_upload_that_is_cut_reaches_the_backend_no_further() {
-    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = backend.local_addr().expect("its address");
-    let gateway =
-        Gateway::start(Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{address}\"\n")))
-            .await;
-    gateway.user("alice", &[]);
+    let (gateway, backend) = played().await;
     let tokens = gateway.login("alice").await;
     let mut client = TcpStream::connect(gateway.address).await.expect("connected");
     let request = format!(

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustls::SignatureScheme;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::echo::echo;
-use crate::encrypted::{ask, authority, client, connect, entry, shown, write};
+use crate::encrypted::{ask, authority, client, connect, entry, shown, shown_for, write, write_with};
 use crate::gateway::{Gateway, Setup, free_address};
 
 const LISTEN: &str = "PORTCULLIS__SERVER__LISTEN";
@@ -63,6 +64,33 @@ async fn the_certificate_is_chosen_by_the_name_that_is_asked_for() {
     ] {
         assert!(shown(address, name).await == *certificate, "{name}");
     }
+}
+
+#[tokio::test]
+async fn of_several_keys_for_a_name_one_that_the_client_can_check_is_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let edwards = write_with(folder.path(), "edwards", &["shop.test"], &rcgen::PKCS_ED25519);
+    let nist = write(folder.path(), "nist", &["shop.test"]);
+    let sections = ["edwards", "nist"].map(|stem| entry(folder.path(), stem)).concat();
+    let (_gateway, address) = start(&sections).await;
+    assert!(shown_for(address, "shop.test", vec![SignatureScheme::ECDSA_NISTP256_SHA256]).await == nist);
+    assert!(shown_for(address, "shop.test", vec![SignatureScheme::ED25519]).await == edwards);
+    let both = vec![SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::ED25519];
+    assert!(shown_for(address, "shop.test", both).await == edwards, "in the order of the configuration");
+}
+
+#[tokio::test]
+async fn http_2_that_is_agreed_on_and_never_begun_ends_at_the_deadline() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "shop", &["shop.test"]);
+    let sections = format!("{}[server.limits]\nheader_timeout = \"1s\"\n", entry(folder.path(), "shop"));
+    let (_gateway, address) = start(&sections).await;
+    let mut config = client(None);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let mut stream = connect(address, "shop.test", config).await.expect("a handshake");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
+    let mut said = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut said)).await.expect("it is closed");
 }
 
 #[tokio::test]
@@ -170,5 +198,8 @@ async fn handshakes_that_go_nowhere_end_and_count_among_the_connections() {
             }
         })
         .await;
-    assert!(gateway.metrics().await.contains("reason=\"too_slow\"} 3"), "{}", gateway.metrics().await);
+    let metrics = gateway.metrics().await;
+    for why in ["reason=\"too_slow\"} 3", "reason=\"too_many\"} "] {
+        assert!(metrics.contains(why), "{why}: {metrics}");
+    }
 }

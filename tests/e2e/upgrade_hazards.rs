@@ -1,6 +1,7 @@
 //! `run --upgrade` when something comes between: one of the two always serves.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -32,6 +33,8 @@ fn say(gateway: &Gateway, words: &[&str]) -> UnixStream {
     let mut folder =
         std::fs::read_dir(gateway.folder().join("data")).expect("the folder").map(|entry| entry.expect("one").path());
     let socket = folder.find(|path| path.extension().is_some_and(|end| end == "sock")).expect("a socket");
+    let mode = std::fs::metadata(&socket).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "nobody else may ask for the listeners");
     let mut stream = UnixStream::connect(socket).expect("connected");
     for word in words {
         stream.write_all(format!("{word}\n").as_bytes()).expect("said");

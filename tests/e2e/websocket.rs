@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::answers::raw;
 use crate::echo::echo;
 use crate::gateway::{Gateway, Setup};
-use crate::sockets::{AGREED, echoes, echoing, ends, handshake, open, open_as, rest, tunnel, until};
+use crate::sockets::{AGREED, asked, echoes, echoing, ends, handshake, open, open_as, rest, tunnel, until};
 
 fn routes(backend: impl std::fmt::Display) -> Setup {
     Setup::routes(format!(
@@ -94,11 +94,9 @@ async fn an_answer_that_is_no_101_makes_no_tunnel_and_the_connection_stays_in_st
         "HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
         "HTTP/1.1 304 Not Modified\r\n\r\n",
     ] {
-        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
         let behind = "GET /private/behind HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n";
-        client.write_all(format!("{}{behind}", handshake("/open/x", "")).as_bytes()).await.expect("sent");
-        let (mut server, _) = backend.accept().await.expect("a connection");
-        until(&mut server, "\r\n\r\n").await;
+        let both = format!("{}{behind}", handshake("/open/x", ""));
+        let (mut client, mut server) = asked(&gateway, &backend, &both).await;
         server.write_all(answer.as_bytes()).await.expect("sent");
         let got = rest(&mut client).await;
         let status = answer.split(' ').nth(1).expect("a status");
@@ -106,6 +104,33 @@ async fn an_answer_that_is_no_101_makes_no_tunnel_and_the_connection_stays_in_st
         assert!(got.contains("HTTP/1.1 401 ") && got.contains("missing_credential"), "what came behind was judged: {got}");
         drop(server);
     }
+}
+
+#[tokio::test]
+async fn a_backend_that_does_not_answer_a_handshake_is_given_up() {
+    let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = backend.local_addr().expect("its address");
+    let route = "[[route]]\nname = \"quick\"\npath = \"/quick\"\nauth = \"none\"\ntimeout = \"1s\"\n";
+    let gateway = Gateway::start(Setup::routes(format!("{route}backend = \"http://{address}\"\n"))).await;
+    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    client.write_all(handshake("/quick", "").as_bytes()).await.expect("sent");
+    let (mut server, _) = backend.accept().await.expect("a connection");
+    until(&mut server, "\r\n\r\n").await;
+    assert!(until(&mut client, "\r\n\r\n").await.starts_with("HTTP/1.1 504 "));
+    rest(&mut server).await;
+}
+
+#[tokio::test]
+async fn what_a_backend_says_in_advance_of_its_answer_goes_no_further() {
+    let (gateway, backend) = played("").await;
+    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    client.write_all(handshake("/open/x", "").as_bytes()).await.expect("sent");
+    let (mut server, _) = backend.accept().await.expect("a connection");
+    until(&mut server, "\r\n\r\n").await;
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    server.write_all(format!("{early}{AGREED}first").as_bytes()).await.expect("sent");
+    let got = until(&mut client, "first").await;
+    assert!(got.starts_with("HTTP/1.1 101 ") && !got.contains("Early"), "{got}");
 }
 
 #[tokio::test]
@@ -117,10 +142,7 @@ async fn a_101_that_agrees_to_something_else_is_a_broken_backend() {
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\nevil",
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 4\r\n\r\nevil",
     ] {
-        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
-        client.write_all(handshake("/open/x", "").as_bytes()).await.expect("sent");
-        let (mut server, _) = backend.accept().await.expect("a connection");
-        until(&mut server, "\r\n\r\n").await;
+        let (mut client, mut server) = asked(&gateway, &backend, &handshake("/open/x", "")).await;
         server.write_all(answer.as_bytes()).await.expect("sent");
         let got = rest(&mut client).await;
         assert!(got.starts_with("HTTP/1.1 502 ") && !got.contains("evil"), "{got}");
@@ -208,10 +230,7 @@ async fn no_deadline_ends_a_silent_websocket_nor_a_stream_of_events() {
     )
     .await;
     let (mut client, mut server) = tunnel(&gateway, &backend, "/socket", "").await;
-    let mut events = TcpStream::connect(gateway.address).await.expect("connected");
-    events.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
-    let (mut source, _) = backend.accept().await.expect("a connection");
-    until(&mut source, "\r\n\r\n").await;
+    let (mut events, mut source) = asked(&gateway, &backend, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n").await;
     source.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n\r\n").await.expect("sent");
     until(&mut events, "\r\n\r\n").await;
     // Longer than all of the deadlines together with what stands behind them.

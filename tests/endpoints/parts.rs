@@ -7,13 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use portcullis::domain::secret::ExposeSecret;
 use portcullis::domain::{
-    ApiKeyRecord, AuditEvent, Concern, Entry, Hash256, KeyId, Revoked, SecretString, SessionId, SessionRecord, Timestamp, User,
-    UserId,
+    ApiKeyRecord, AuditEvent, ClientId, ClientRecord, Concern, Entry, Hash256, KeyId, MailPurpose, MailedToken, Revoked,
+    SecretString, SessionId, SessionRecord, Timestamp, User, UserId,
 };
 use portcullis::password::{Busy, Passwords, Verdict};
 use portcullis::revocation::{List, Revocations, Standing};
 use portcullis::store::{
-    ApiKeys, Audit, RevocationLog, Rotated, Rotation, Sessions, Store, StoreError, StoreResult, UserChange, Users,
+    ApiKeys, Audit, Clients, MailedTokens, RevocationLog, Rotated, Rotation, Sessions, Store, StoreError, StoreResult,
+    UserChange, Users,
 };
 
 /// Hashes by writing `plain:` before the password, and counts.
@@ -180,6 +181,42 @@ impl ApiKeys for Flaky {
     }
     async fn touch_keys(&self, seen: &[(KeyId, Timestamp)]) -> StoreResult<()> {
         self.real()?.touch_keys(seen).await
+    }
+}
+
+#[async_trait]
+impl Clients for Flaky {
+    async fn create_client(&self, client: &ClientRecord) -> StoreResult<()> {
+        self.real()?.create_client(client).await
+    }
+    async fn client(&self, id: ClientId) -> StoreResult<Option<ClientRecord>> {
+        self.real()?.client(id).await
+    }
+    async fn clients(&self) -> StoreResult<Vec<ClientRecord>> {
+        self.real()?.clients().await
+    }
+    async fn delete_client(&self, id: ClientId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
+        self.real()?.delete_client(id, now, until).await
+    }
+}
+
+#[async_trait]
+impl MailedTokens for Flaky {
+    async fn mail(&self, token: &MailedToken) -> StoreResult<()> {
+        self.real()?.mail(token).await
+    }
+    async fn mailed(&self, hash: &Hash256, purpose: MailPurpose, now: Timestamp) -> StoreResult<Option<MailedToken>> {
+        self.real()?.mailed(hash, purpose, now).await
+    }
+    async fn redeem(
+        &self,
+        hash: &Hash256,
+        purpose: MailPurpose,
+        change: UserChange,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> StoreResult<(User, Vec<Entry>)> {
+        self.real()?.redeem(hash, purpose, change, now, until).await
     }
 }
 

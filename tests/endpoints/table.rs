@@ -21,8 +21,12 @@ async fn each_endpoint_refuses_a_stranger() {
     let gate = Gate::new().await;
     let mut seen = Vec::new();
     for path in paths().map(|path| format!("/auth{path}")) {
-        for method in methods(&gate, &path).await.into_iter().filter(|method| method != "HEAD") {
+        for method in methods_of(&gate, &path).await {
             let answer = gate.send(knock(&method, &path)).await;
+            if answer.status == 200 {
+                seen.push(format!("{method} {path}: 200"));
+                continue;
+            }
             let (status, code) = answer.problem();
             seen.push(format!("{method} {path}: {status} {code} {}", answer.header("www-authenticate")).trim_end().to_owned());
         }
@@ -32,7 +36,31 @@ async fn each_endpoint_refuses_a_stranger() {
     POST /auth/refresh: 422 invalid_body
     POST /auth/logout: 401 missing_credential Bearer realm="portcullis"
     GET /auth/me: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/openapi.json: 200
     "#);
+}
+
+#[tokio::test]
+async fn every_endpoint_is_described_and_nothing_else_is() {
+    let gate = Gate::new().await;
+    let document = gate.send(knock("GET", "/auth/openapi.json")).await.json;
+    let described = document["paths"].as_object().expect("paths");
+    let mut there: Vec<_> = paths().map(|path| format!("/auth{path}")).collect();
+    there.push("/.well-known/jwks.json".to_owned());
+    there.sort();
+    assert_eq!(described.keys().cloned().collect::<Vec<_>>(), there);
+    for (path, methods) in described {
+        let described: Vec<_> = methods.as_object().expect("methods").keys().map(|method| method.to_uppercase()).collect();
+        let takes = methods_of(&gate, path).await;
+        assert_eq!(described, takes, "{path}");
+    }
+}
+
+/// What it takes beside HEAD, in order.
+async fn methods_of(gate: &Gate, path: &str) -> Vec<String> {
+    let mut takes: Vec<_> = methods(gate, path).await.into_iter().filter(|method| method != "HEAD").collect();
+    takes.sort();
+    takes
 }
 
 #[tokio::test]

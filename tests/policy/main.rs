@@ -69,20 +69,14 @@ fn backend(base: &str) -> Arc<Backend> {
 fn principal(scopes: &str) -> Principal {
     let object = |value: Value| value.as_object().cloned().expect("an object");
     Principal {
-        issuer: Issuer::Own,
-        subject: "u1".into(),
         username: Some("alice".into()),
-        full_name: None,
-        email: None,
         roles: vec!["admin".into()],
         scopes: scopes.parse::<ScopeSet>().expect("scopes"),
-        method: CredentialKind::Bearer,
-        session: None,
-        key: None,
         attributes: object(
             json!({"tenant": "a1", "teams": ["x", "a b", 7], "level": 3, "beta": true, "none": null, "empty": ""}),
         ),
         claims: object(json!({"org": {"id": "o1"}, "flag": "true", "amr": ["pwd"], "big": 1.5})),
+        ..Principal::own("u1", CredentialKind::Bearer)
     }
 }
 

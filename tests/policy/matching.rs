@@ -44,6 +44,13 @@ fn the_most_specific_path_wins_whatever_the_order() {
 }
 
 #[test]
+fn allow_names_what_the_routes_of_this_very_spelling_take() {
+    let table = table(vec![taking(&[Method::GET], spec("small", "/a")), taking(&[Method::PUT], spec("capital", "/A"))]);
+    assert_eq!(found(&table, &Method::PATCH, "h", "/a"), "405 GET, HEAD");
+    assert_eq!(found(&table, &Method::PATCH, "h", "/A"), "405 PUT");
+}
+
+#[test]
 fn an_exact_host_beats_a_wildcard_beats_any() {
     let table = table(vec![
         on("shop.example.com", spec("exact", "/a")),

@@ -115,4 +115,7 @@ fn losers_say_where_they_were_left() {
             "orders-write: wants `orders` as segment 2, not `ordres`",
         ]
     );
+    let Survey { losers, .. } = table.survey(Some("h.x"), &path("/api/orders/7"), &Method::GET);
+    let told = losers.iter().find(|(route, _)| route.name() == "rest").map(|(_, loss)| loss.to_string());
+    assert_eq!(told.as_deref(), Some("matches, but `orders` is more specific"));
 }

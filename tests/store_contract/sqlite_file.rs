@@ -61,7 +61,7 @@ async fn replicas_that_start_together_make_one_schema() {
         }
         assert_eq!(replicas.join_all().await.len(), 8);
         assert_eq!(place.open().await.users(None, 0, 20).await.unwrap().len(), 8);
-        assert_eq!(count(&place, "SELECT COUNT(*) FROM _sqlx_migrations").await, 2);
+        assert_eq!(count(&place, "SELECT COUNT(*) FROM _sqlx_migrations").await, 3);
     }
 }
 
@@ -69,11 +69,11 @@ async fn replicas_that_start_together_make_one_schema() {
 async fn a_later_schema_is_refused_only_if_it_says_so() {
     let place = Place::sqlite();
     drop(place.open().await);
-    run(&place, "UPDATE meta SET value = 3 WHERE name = 'schema_version'").await;
-    run(&place, "INSERT INTO _sqlx_migrations SELECT 3, 'later', installed_on, success, x'00', 0 FROM _sqlx_migrations LIMIT 1")
+    run(&place, "UPDATE meta SET value = 9 WHERE name = 'schema_version'").await;
+    run(&place, "INSERT INTO _sqlx_migrations SELECT 9, 'later', installed_on, success, x'00', 0 FROM _sqlx_migrations LIMIT 1")
         .await;
     saved_user(&*place.open().await, "anna").await;
-    run(&place, "UPDATE meta SET value = 3 WHERE name = 'min_compatible'").await;
+    run(&place, "UPDATE meta SET value = 9 WHERE name = 'min_compatible'").await;
     let refused = store::open(&place.url()).await.map(|_| ());
     assert!(matches!(&refused, Err(StoreError::Corrupt(why)) if why.contains("newer release")), "{refused:?}");
 }

@@ -21,7 +21,7 @@ use http::Method;
 use portcullis::config::{self, Backend as BackendConfig, Config, Limits, Roles};
 use portcullis::credential::{Accepted, Outcome, Presented, Scheme};
 use portcullis::domain::{
-    Concern, CredentialKind, Entry, IdentityTable, Issuer, Principal, SecretString, SystemClock, SystemEntropy, TokenId, UserId,
+    Concern, CredentialKind, Entry, IdentityTable, Principal, SecretString, SystemClock, SystemEntropy, TokenId, UserId,
 };
 use portcullis::policy::{AuthMode, RouteSpec, RouteTable};
 use portcullis::problem::Refusal;
@@ -256,18 +256,9 @@ pub(crate) fn token_of(name: &str) -> TokenId {
 
 fn principal(name: &str, method: CredentialKind) -> Principal {
     Principal {
-        issuer: Issuer::Own,
-        subject: format!("id-of-{name}"),
         username: Some(name.to_owned()),
-        full_name: None,
-        email: None,
-        roles: Vec::new(),
         scopes: "items:read".parse().unwrap(),
-        method,
-        session: None,
-        key: None,
-        attributes: serde_json::Map::new(),
-        claims: serde_json::Map::new(),
+        ..Principal::own(format!("id-of-{name}"), method)
     }
 }
 

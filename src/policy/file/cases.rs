@@ -11,7 +11,7 @@ use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, did_you_mean};
 use crate::config::wrapped::Required;
 use crate::config::{Config, roles};
-use crate::domain::{CredentialKind, Issuer, Principal, Scope, ScopeSet};
+use crate::domain::{CredentialKind, Principal, Scope, ScopeSet};
 use crate::policy::policy_test::{Mismatch, Outcome, Spans};
 use crate::policy::{Place, PolicyTest, RouteTable, Ruling};
 
@@ -94,18 +94,12 @@ fn principal(someone: &Someone, draft: &mut Draft) -> Principal {
         None => usual_scopes(&draft.config, &roles, method),
     };
     Principal {
-        issuer: Issuer::Own,
-        subject: someone.subject.value.clone().unwrap_or_default(),
         username: someone.username.value.clone(),
-        full_name: None,
-        email: None,
         roles,
         scopes,
-        method,
-        session: None,
-        key: None,
         attributes: someone.attributes.value.0.clone(),
         claims: someone.claims.value.0.clone(),
+        ..Principal::own(someone.subject.value.clone().unwrap_or_default(), method)
     }
 }
 

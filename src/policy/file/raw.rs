@@ -12,7 +12,7 @@ use crate::config::report::{Finding, Report};
 use crate::config::schema::{At, FromNode, Key, Shape, did_you_mean, refuse_unknown, section};
 use crate::config::values::{Secret, Size, Version, Wait, table};
 use crate::config::words::words;
-use crate::config::wrapped::{Later, Named, Required};
+use crate::config::wrapped::{Filled, Later, Named, Required};
 use crate::domain::{CredentialKind, Scope};
 use crate::policy::{AllowInPath, AuthMode, Case, ConditionSubject, ConditionValue, StreamExpiry, TrailingSlash};
 
@@ -38,7 +38,7 @@ section! {
         /// Literals, `{parameters}` and a final `**`.
         path: Required<String> = "",
         /// The methods it takes; absent is all but CONNECT and TRACE.
-        methods: Option<Vec<At<String>>> = "",
+        methods: Option<Filled<String>> = "",
     }
 }
 

@@ -76,7 +76,7 @@ fn spec(own: &Own, common: &Common, place: Place, draft: &mut Draft) -> Option<R
     let allow_in_path =
         common.allow_in_path.value.iter().fold(AllowInPath::default(), |all, At { value: Oddity(one), .. }| all.with(*one));
     let hosts = rules::hosts(&common.hosts, &mut draft.report);
-    let methods = own.methods.value.as_ref().map(|methods| rules::methods(methods, own.methods.span, &mut draft.report));
+    let methods = own.methods.value.as_ref().map(|methods| rules::methods(&methods.0, own.methods.span, &mut draft.report));
     let backend = backend(own, common, draft);
     let identity =
         common.identity.value.as_ref().map_or_else(|| Arc::clone(&draft.config.identity.headers), |wish| Arc::clone(&wish.0));

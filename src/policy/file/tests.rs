@@ -252,6 +252,14 @@ fn nothing_is_asked_of_callers_that_nobody_looks_at() {
 }
 
 #[test]
+fn no_route_sets_the_header_of_the_assertion() {
+    let gateway = format!("{GATEWAY}assertion = {{ enabled = true }}\n");
+    let routes = route("identity = { \"X_Auth.Assertion\" = \"{username}\" }");
+    let found = listed(load_all(&gateway, &[("routes/a.toml", &routes)]).expect_err("errors").errors());
+    assert!(matches!(found.as_slice(), [one] if one.contains("the header of the assertion")), "{found:?}");
+}
+
+#[test]
 fn two_routes_of_one_name_and_ties_name_both_places() {
     let same_name = "[[route]]\nname = \"r\"\npath = \"/a\"\nbackend = \"orders\"\n[[route]]\nname = \"r\"\npath = \"/b\"\nbackend = \"orders\"";
     let report = load_all(GATEWAY, &[("routes/a.toml", same_name)]).expect_err("a name twice");

@@ -184,6 +184,8 @@ mod tests {
         let spread = |number: u64| Lot { chance: number.wrapping_mul(0x9E37_79B9_7F4A_7C15), key: 0 };
         let counts = counts(Balance::Random, &[3, 1], 10_000, spread);
         assert!((7300..7700).contains(&counts[0]), "{counts:?}");
+        let always = |chance| self::counts(Balance::Random, &[3, 1], 10, move |_| Lot { chance, key: 0 });
+        assert_eq!((always(0), always(3)), (vec![10, 0], vec![0, 10]), "by chance alone, and not in turn");
     }
 
     #[test]
@@ -196,6 +198,12 @@ mod tests {
         assert_eq!(under_way, [10, 20, 10]);
         drop(busy);
         assert!(all.iter().all(|target| target.state.in_flight() == 0));
+        let long: Vec<_> = (0..6).map(|_| Busy::new(Arc::clone(&all[0]))).collect();
+        let rest: Vec<_> = (0..6)
+            .map(|_| Busy::new(Arc::clone(turns.choose(Balance::LeastConnections, &[&all[0], &all[2]], NONE).unwrap())))
+            .collect();
+        assert!(rest.iter().all(|busy| number(busy.target()) == 2), "what is under way elsewhere counts, whoever chose it");
+        drop(long);
     }
 
     #[test]

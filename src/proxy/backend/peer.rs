@@ -13,9 +13,10 @@ use crate::config::{Backend, BackendServer, BackendTls, Scheme};
 
 /// Requests at once on one HTTP/2 connection to a server.
 const STREAMS: u32 = 64;
-/// What a server may send on a stream before the client has taken it. A connection has room for all of its streams, so that
-/// clients that read slowly do not hold up the others on it.
-const STREAM_WINDOW: u32 = 1 << 20;
+/// What a server may send on a stream before the client has taken it: enough for 25 MB/s at 10 ms, and backends are nearer
+/// than that. It is what a client that reads slowly can make the gateway hold, so not more. A connection has room for all of
+/// its streams, so that such clients do not hold up the others on it.
+const STREAM_WINDOW: u32 = 256 * 1024;
 /// How often the other side of an HTTP/2 connection is asked whether it is there.
 const PING: Duration = Duration::from_secs(10);
 

@@ -21,7 +21,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::proxy::line::{Cut, Line};
+use crate::proxy::line::{Cut, LastWord, Line};
 use crate::proxy::patience::Alarm;
 
 /// What of a request's body is kept for another try, as pingora keeps of others.
@@ -327,6 +327,18 @@ impl Exchange {
         if self.send.is_some() { self.write(Bytes::new(), true).await } else { Ok(()) }
     }
 
+    /// Answers where nobody waits any more for it to be written: the engine holds it until the client takes it.
+    fn say_last_word(&mut self) {
+        let line = Arc::clone(&self.line);
+        let Some(LastWord { head, body }) = line.last_word() else { return };
+        let whole = body.is_empty();
+        if self.write_head(Box::new(head.clone()), whole).is_ok()
+            && let (false, Some(send)) = (whole, &mut self.send)
+        {
+            self.ended = send.send_data(body.clone(), true).is_ok();
+        }
+    }
+
     /// Breaks an answer off that has not ended, so that nobody takes it for a whole one.
     pub(super) fn break_off(&mut self) {
         if !self.ended {
@@ -339,9 +351,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let cut = self.line.is_cut();
         if cut == Some(Cut::Silent) && self.answer.is_none() {
-            let mut silent = Response::new(());
-            *silent.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-            self.ended = self.respond.send_response(silent, true).is_ok();
+            self.say_last_word();
         } else if cut.is_some() {
             // What waits to be sent is not sent either.
             self.respond.send_reset(Reason::CANCEL);

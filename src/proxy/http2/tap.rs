@@ -139,3 +139,29 @@ impl fmt::Debug for Tap {
         f.debug_struct("Tap").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_left_and_one_that_takes_a_little_is_not() {
+        let (mut client, stream) = duplex(16);
+        let stall = Duration::from_mins(1);
+        let mut tap = Tap::new(Box::new(stream), BytesMut::new(), Arc::default(), stall, stall);
+        let taking = tokio::spawn(async move {
+            for _ in 0..4 {
+                sleep(Duration::from_secs(50)).await;
+                client.read_exact(&mut [0; 16]).await.unwrap();
+            }
+            client
+        });
+        tap.write_all(&[0; 5 * 16]).await.unwrap();
+        let (_client, began) = (taking.await.unwrap(), Instant::now());
+        let left = timeout(Duration::from_mins(10), tap.write_all(&[0; 16])).await.expect("it is left");
+        assert_eq!((left.unwrap_err().kind(), began.elapsed()), (io::ErrorKind::TimedOut, stall));
+    }
+}

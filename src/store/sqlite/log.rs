@@ -77,6 +77,7 @@ impl RevocationLog for Sqlite {
             // A token that ended by itself is dead without its row; the row of a living session's would stay for ever.
             (sql::PRUNE_REFRESH, now.minus(DAY)),
             (sql::PRUNE_NETWORKS, now.minus(NETWORK)),
+            (sql::PRUNE_MAILED, now),
         ] {
             loop {
                 let gone = writing(async {

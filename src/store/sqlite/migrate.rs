@@ -6,12 +6,13 @@ use sqlx::{Connection, Row, SqlSafeStr, SqliteConnection};
 use crate::store::{StoreError, StoreResult, sql};
 
 /// The schema that this release writes: the number of its last migration.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 fn migrations() -> Migrator {
     let start = include_str!("../migrations/sqlite/0001_start.sql");
     let key_hashes = include_str!("../migrations/sqlite/0002_key_hashes.sql");
-    let all = [(1, "start", start), (2, "key hashes", key_hashes)];
+    let clients = include_str!("../migrations/sqlite/0003_clients.sql");
+    let all = [(1, "start", start), (2, "key hashes", key_hashes), (3, "clients", clients)];
     let mut migrator = Migrator::with_migrations(
         all.map(|(version, name, text)| Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false))
             .into(),

@@ -5,9 +5,11 @@
 //! A future that is dropped rolls its transaction back.
 
 mod audit;
+mod clients;
 mod file;
 mod keys;
 mod log;
+mod mailed;
 mod migrate;
 mod rotate;
 mod sessions;

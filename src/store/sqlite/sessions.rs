@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 
 use super::{Sqlite, log, reading, rotate, users, writing};
 use crate::domain::{Entry, Hash256, Revoked, SessionId, SessionRecord, Timestamp, User, UserId};
@@ -25,8 +26,14 @@ pub(super) async fn end_all(
     let query = sqlx::query(sql::END_SESSIONS).bind(user.to_string()).bind(now.as_millis());
     // No id is the empty text, so that without an exception all match.
     let query = query.bind(except.map(|id| id.to_string()).unwrap_or_default());
+    let rows = query.fetch_all(&mut *connection).await?;
+    ended(connection, rows).await
+}
+
+/// What the ending of sessions revokes, whose rows hold their ids.
+pub(super) async fn ended(connection: &mut SqliteConnection, sessions: Vec<SqliteRow>) -> StoreResult<Vec<Revoked>> {
     let mut ended = Vec::new();
-    for row in query.fetch_all(&mut *connection).await? {
+    for row in sessions {
         let id = rows::parsed(&row, "id")?;
         erase_sealed(connection, id).await?;
         ended.push(Revoked::Session { id });

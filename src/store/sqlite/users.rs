@@ -112,6 +112,34 @@ fn merge(attributes: &mut Map<String, Value>, changes: Map<String, Value>) {
     }
 }
 
+/// Changes an account in a transaction that somebody else began.
+pub(super) async fn change(
+    connection: &mut SqliteConnection,
+    id: UserId,
+    change: UserChange,
+    now: Timestamp,
+    until: Timestamp,
+) -> StoreResult<(User, Vec<Entry>)> {
+    let mut user = find(&mut *connection, id).await?.ok_or(StoreError::NotFound("user"))?;
+    let new_email = change.email.is_some();
+    let keep = change.password.as_ref().map(|password| password.keep);
+    let mut revoked = Vec::new();
+    if apply(&mut user, change) {
+        user.generation = user.generation.saturating_add(1);
+        revoked.push(Revoked::Generation { subject: id, below: user.generation });
+    }
+    update(&mut *connection, &user).await?;
+    if new_email {
+        sqlx::query(sql::DELETE_EMAIL_NAME).bind(id.to_string()).execute(&mut *connection).await?;
+        claim_email(&mut *connection, &user).await?;
+    }
+    if let Some(keep) = keep {
+        revoked.extend(sessions::end_all(&mut *connection, id, keep, now).await?);
+    }
+    let entries = log::append(connection, revoked, until).await?;
+    Ok((user, entries))
+}
+
 #[async_trait]
 impl Users for Sqlite {
     async fn create_user(&self, user: &User) -> StoreResult<()> {
@@ -162,24 +190,8 @@ impl Users for Sqlite {
     ) -> StoreResult<(User, Vec<Entry>)> {
         writing(async {
             let mut tx = self.begin().await?;
-            let mut user = find(&mut tx, id).await?.ok_or(StoreError::NotFound("user"))?;
-            let new_email = change.email.is_some();
-            let keep = change.password.as_ref().map(|password| password.keep);
-            let mut revoked = Vec::new();
-            if apply(&mut user, change) {
-                user.generation = user.generation.saturating_add(1);
-                revoked.push(Revoked::Generation { subject: id, below: user.generation });
-            }
-            update(&mut tx, &user).await?;
-            if new_email {
-                sqlx::query(sql::DELETE_EMAIL_NAME).bind(id.to_string()).execute(&mut *tx).await?;
-                claim_email(&mut tx, &user).await?;
-            }
-            if let Some(keep) = keep {
-                revoked.extend(sessions::end_all(&mut tx, id, keep, now).await?);
-            }
-            let entries = log::append(&mut tx, revoked, until).await?;
-            Ok((tx, (user, entries)))
+            let changed = self::change(&mut tx, id, change, now, until).await?;
+            Ok((tx, changed))
         })
         .await
     }
