@@ -1,16 +1,21 @@
 //! Tokens of other issuers (`[[issuers]]`), seen from outside: where they open doors and where not, and whence keys come.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::echo::echo;
 use crate::forge::{Key, jwks, with};
 use crate::gateway::{Gateway, Setup, free_address, portcullis_in};
 use crate::issuer::{Issuer, Says, claims};
+use crate::secure::{Authority, Leaf};
 
 fn key(kid: &str) -> Key {
     Key::new(kid, Algorithm::ES256)
@@ -294,6 +299,56 @@ async fn metadata_says_where_the_keys_are_for_its_own_issuer_only() {
         assert_eq!(issuer.asked(), 0, "{name}");
         gateway.until(why, || async { gateway.log().contains(why) }).await;
     }
+}
+
+/// A server over TLS that answers every request with `set`.
+async fn over_tls(leaf: &Leaf, set: &Value) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let acceptor = TlsAcceptor::from(leaf.server(&["http/1.1"], None));
+    let text = set.to_string();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}", text.len());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Who does not trust the certificate leaves.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn over_https_an_issuer_is_believed_that_an_authority_vouches_for() {
+    let good = key("good");
+    let (known, stranger) = (Authority::new(), Authority::new());
+    let addresses = [
+        ("known", over_tls(&known.leaf(&["127.0.0.1"]), &jwks(&[&good])).await),
+        ("stranger", over_tls(&stranger.leaf(&["127.0.0.1"]), &jwks(&[&good])).await),
+        ("misnamed", over_tls(&known.leaf(&["idp.example"]), &jwks(&[&good])).await),
+    ];
+    let (iss, folder) = (|name: &str| format!("https://{name}.example"), tempfile::tempdir().expect("a folder"));
+    let entries = addresses.map(|(name, address)| entry(name, &iss(name), &format!("jwks_url = \"https://{address}/keys\"")));
+    let authorities = folder.path().join("authorities.pem");
+    std::fs::write(&authorities, &known.pem).expect("written");
+    let there = authorities.to_str().expect("a path").to_owned();
+    let gateway = Gateway::start(setup(&entries.concat()).await.env("SSL_CERT_FILE", &there)).await;
+    gateway.until("its keys are there", || async { status(&gateway, &good.token(&claims(&iss("known")))).await == 200 }).await;
+    for name in ["stranger", "misnamed"] {
+        assert_eq!(status(&gateway, &good.token(&claims(&iss(name)))).await, 503, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_without_authorities_asks_itself_all_the_same() {
+    let good = key("good");
+    let issuer = Issuer::start(Says::Keys(jwks(&[&good]))).await;
+    let setup = setup(&url("idp", &issuer)).await.env("SSL_CERT_FILE", "/nowhere.pem").env("SSL_CERT_DIR", "/nowhere");
+    let gateway = Gateway::start(setup).await;
+    gateway.until("the keys are there", || async { status(&gateway, &good.token(&issuer.claims())).await == 200 }).await;
+    assert!(gateway.log().contains("authorities can't be had"), "{}", gateway.log());
 }
 
 #[tokio::test]

@@ -36,21 +36,27 @@ pub(super) struct Fetched {
 /// Fetches keys.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    /// Or why there can be none, such as a machine without any certificate authority.
+    /// Or why there can be none.
     client: Result<Client, Fault>,
 }
 
 impl Fetcher {
     pub(super) fn new() -> Self {
-        let client = Client::builder()
-            .user_agent("portcullis")
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .timeout(DEADLINE)
-            // Minutes lie between two questions.
-            .pool_max_idle_per_host(0)
-            .build();
+        let client = || {
+            Client::builder()
+                .user_agent("portcullis")
+                .redirect(redirect::Policy::none())
+                .no_proxy()
+                .referer(false)
+                .timeout(DEADLINE)
+                // Minutes lie between two questions.
+                .pool_max_idle_per_host(0)
+        };
+        let client = client().build().or_else(|error| {
+            // Nobody is believed over https then; an issuer on this machine can be asked all the same.
+            tracing::warn!("the system's certificate authorities can't be had: {}", chain(&error));
+            client().tls_certs_only([]).build()
+        });
         Self { client: client.map_err(|error| chain(&error)) }
     }
 
