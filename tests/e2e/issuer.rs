@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
+use portcullis::domain::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::forge::{Key, jwks, with};
@@ -113,7 +114,7 @@ impl Drop for Issuer {
 
 /// Claims of a token of this issuer that is good now.
 pub(crate) fn claims(iss: &str) -> Value {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = SystemClock::default().now().as_secs();
     json!({
         "iss": iss, "sub": "f3a9", "aud": "api", "exp": now + 600, "iat": now, "scope": "items:read", "email": "ann@example.com",
         "tenant": "north", "app_metadata": { "roles": ["editor"] },

@@ -1,4 +1,5 @@
-//! An OpenID provider that others wrote (npm's oidc-provider) issues, the gateway accepts: key rotation under load, outage, restart.
+//! A provider of `OpenID` that others wrote (npm's oidc-provider) issues, the gateway accepts: key rotation under load, outage,
+//! restart.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -65,7 +66,7 @@ impl Drop for Provider {
 }
 
 /// A private key as a JWK, made by node.
-fn private_key(kid: &str, kind: &str) -> Value {
+fn private_key(name: &str, kind: &str) -> Value {
     let (make, alg) = match kind {
         "EC" => ("generateKeyPairSync('ec', { namedCurve: 'P-256' })", "ES256"),
         "RSA" => ("generateKeyPairSync('rsa', { modulusLength: 2048 })", "RS256"),
@@ -74,11 +75,11 @@ fn private_key(kid: &str, kind: &str) -> Value {
     let script = format!("console.log(JSON.stringify(require('crypto').{make}.privateKey.export({{ format: 'jwk' }})))");
     let output = Command::new("node").args(["-e", &script]).output().expect("node runs");
     let mut jwk: Value = serde_json::from_slice(&output.stdout).expect("a JWK");
-    (jwk["kid"], jwk["alg"], jwk["use"]) = (json!(kid), json!(alg), json!("sig"));
+    (jwk["kid"], jwk["alg"], jwk["use"]) = (json!(name), json!(alg), json!("sig"));
     jwk
 }
 
-/// A token for the API, by client_credentials.
+/// A token for the API, by `client_credentials`.
 async fn token(port: u16, scope: &str) -> String {
     let asked = reqwest::Client::new()
         .post(format!("http://127.0.0.1:{port}/token"))

@@ -23,6 +23,7 @@ impl Key {
     /// A new one.
     pub(crate) fn new(kid: &str, algorithm: Algorithm) -> Self {
         let random = SystemRandom::new();
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all others are of RSA")]
         let signing = match algorithm {
             Algorithm::ES256 => {
                 let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
@@ -91,14 +92,15 @@ pub(crate) fn jwks(keys: &[&Key]) -> Value {
 }
 
 /// `claims` with some members changed; `null` takes one out.
+#[expect(clippy::needless_pass_by_value, reason = "the changes stand where it is called")]
 pub(crate) fn with(claims: &Value, changes: Value) -> Value {
-    let mut changed = claims.clone();
+    let mut made = claims.clone();
     for (name, value) in changes.as_object().expect("members") {
         if value.is_null() {
-            changed.as_object_mut().expect("claims").remove(name);
+            made.as_object_mut().expect("claims").remove(name);
         } else {
-            changed[name] = value.clone();
+            made[name] = value.clone();
         }
     }
-    changed
+    made
 }

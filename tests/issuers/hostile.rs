@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use jsonwebtoken::Algorithm;
 use portcullis::config::{IssuerAlgorithm, IssuerKeys};
-use portcullis::domain::Issuer;
+use portcullis::domain::{Issuer, Timestamp};
 use serde_json::{Value, json};
 
 use crate::forge::{Key, jwks, with};
@@ -29,7 +29,7 @@ async fn a_good_token_proves_somebody_of_its_issuer() {
         assert_eq!(who.claims["preferred_username"], "ann");
         // Nothing that could stand for an account or a session of ours.
         assert_eq!((accepted.concern.account, accepted.concern.session, accepted.concern.token), (None, None, None));
-        assert_eq!(accepted.expires_at.map(|end| end.as_secs()), Some(NOW + 600));
+        assert_eq!(accepted.expires_at.map(Timestamp::as_secs), Some(NOW + 600));
     }
 }
 

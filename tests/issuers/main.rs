@@ -19,7 +19,7 @@ use std::time::Duration;
 use portcullis::config::{Algorithm as Own, ClaimPath, ExternalIssuer, IssuerAlgorithm, IssuerClaims, IssuerKeys, Tokens};
 use portcullis::credential::{Accepted, BearerScheme, Issuers, KeyRing, Outcome, Presented, Scheme as _};
 use portcullis::domain::clock::ManualClock;
-use portcullis::domain::{Clock, SystemEntropy, Timestamp};
+use portcullis::domain::{Clock, Timestamp};
 use portcullis::problem::Refusal;
 use serde_json::{Value, json};
 
@@ -126,6 +126,5 @@ pub(crate) fn claims() -> Value {
 
 /// A token of our own for the same subject.
 pub(crate) fn own_token(judge: &Judge, claims: &Value) -> String {
-    let _ = SystemEntropy;
     judge.own.sign("at+jwt", claims, Timestamp::from_secs(NOW)).expect("signed")
 }
