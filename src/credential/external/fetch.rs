@@ -42,21 +42,14 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     pub(super) fn new() -> Self {
-        let client = || {
-            Client::builder()
-                .user_agent("portcullis")
-                .redirect(redirect::Policy::none())
-                .no_proxy()
-                .referer(false)
-                .timeout(DEADLINE)
-                // Minutes lie between two questions.
-                .pool_max_idle_per_host(0)
-        };
-        let client = client().build().or_else(|error| {
-            // Nobody is believed over https then; an issuer on this machine can be asked all the same.
-            tracing::warn!("the system's certificate authorities can't be had: {}", chain(&error));
-            client().tls_certs_only([]).build()
-        });
+        let client = Client::builder()
+            .user_agent("portcullis")
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            // Minutes lie between two questions.
+            .pool_max_idle_per_host(0)
+            .build();
         Self { client: client.map_err(|error| chain(&error)) }
     }
 
