@@ -185,13 +185,14 @@ impl Kept {
 
     /// Takes keys over, and tells the log where they are others.
     fn take(&self, keys: KeySet) {
-        for left_out in &keys.left_out {
-            tracing::debug!("issuer `{}`: a key is left out: {left_out}", self.name);
+        let keys = Arc::new(keys);
+        let old = self.keys.swap(Some(Arc::clone(&keys)));
+        if old.is_some_and(|old| old.names() == keys.names() && old.left_out == keys.left_out) {
+            return;
         }
-        let names = keys.names();
-        let old = self.keys.swap(Some(Arc::new(keys)));
-        if old.is_none_or(|old| old.names() != names) {
-            tracing::info!("issuer `{}`: its tokens are verified with the keys {names}", self.name);
+        tracing::info!("issuer `{}`: its tokens are verified with the keys {}", self.name, keys.names());
+        for left_out in &keys.left_out {
+            tracing::info!("issuer `{}`: a key of it is left out: {left_out}", self.name);
         }
     }
 }
