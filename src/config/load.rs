@@ -10,8 +10,8 @@ use super::environment::Environment;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, refuse_unknown};
 use super::{
-    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, Revocation, RevocationCheck, backends, cors, identity, overrides,
-    passwords, raw, roles, server, storage, tokens,
+    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, Revocation, RevocationCheck, backends, cors, identity, issuers,
+    overrides, passwords, raw, roles, server, storage, tokens,
 };
 
 /// A good configuration.
@@ -99,9 +99,11 @@ fn checked(raw: &raw::Gateway, file: PathBuf, folder: &Path, report: &mut Report
             Finding::new(format!("`{}` is an identity header: clients' own are removed, API keys with them", header.value));
         report.error(header.span, finding.help("write header = \"X-API-Key\""));
     }
+    let server = server::checked(&raw.server.value, folder, report);
     Config {
         file,
-        server: server::checked(&raw.server.value, folder, report),
+        issuers: issuers::checked(&raw.issuers.value, &server.public_url, &roles, folder, report),
+        server,
         route_files: raw.routes.value.include.value.iter().map(|pattern| absolute_glob(folder, &pattern.value)).collect(),
         backends: backends::checked(&raw.backends.value, folder, report),
         auth: auth(&raw.auth.value, report),

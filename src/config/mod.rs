@@ -8,6 +8,7 @@ pub(crate) mod document;
 mod environment;
 pub(crate) mod identity;
 mod interpolate;
+mod issuers;
 pub(crate) mod json_schema;
 mod listeners;
 pub(crate) mod load;
@@ -43,6 +44,8 @@ pub use backend_tls::{BackendTls, ClientIdentity};
 pub use cors::Cors;
 pub use environment::Environment;
 pub(crate) use environment::Variable;
+pub(crate) use issuers::bare_typ;
+pub use issuers::{ClaimPath, ExternalIssuer, FetchUrl, IssuerAlgorithm, IssuerClaims, IssuerKeys};
 pub use json_schema::gateway_schema;
 pub use listeners::{ListenAddress, Listener};
 pub use load::{Loaded, load};
@@ -69,6 +72,8 @@ pub struct Config {
     pub auth: Auth,
     /// `[tokens]`
     pub tokens: Tokens,
+    /// `[[issuers]]`
+    pub issuers: Vec<Arc<ExternalIssuer>>,
     /// `[api_keys]`
     pub api_keys: ApiKeys,
     /// `[roles]` by name.

@@ -262,7 +262,6 @@ otlp_endpoint = ""
         ("[auth]\npassword_grant = \"off\"", "auth.password_grant"),
         ("[auth]\naliases = { \"/token\" = \"/auth/login\" }", "auth.aliases"),
         ("[auth]\ncompat = [\"authelia\"]", "auth.compat"),
-        ("[[issuers]]\nname = \"x\"", "issuers"),
         ("[[oidc]]\nname = \"x\"", "oidc"),
         ("[mail]\nsmtp = \"smtp://x\"", "mail"),
         ("[accounts]\nregistration = true", "accounts.registration"),

@@ -265,6 +265,7 @@ fn config(folder: &std::path::Path) -> Config {
             refresh_grace: Duration::from_secs(10),
             leeway: Duration::from_secs(30),
         },
+        issuers: Vec::new(),
         api_keys: config::ApiKeys {
             header: "X-API-Key".to_owned(),
             query_parameter: Some("api_key".to_owned()),

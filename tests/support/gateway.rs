@@ -330,6 +330,7 @@ pub(crate) fn config() -> Config {
             refresh_grace: Duration::from_secs(10),
             leeway: Duration::from_secs(30),
         },
+        issuers: Vec::new(),
         api_keys: config::ApiKeys {
             header: "X-API-Key".into(),
             query_parameter: Some("api_key".into()),
