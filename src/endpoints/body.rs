@@ -151,7 +151,7 @@ fn wanted(schema: &Object, field: &str) -> Option<Type> {
     let field = match schema.properties.get(field)? {
         RefOr::T(Schema::Object(field)) => field,
         RefOr::T(Schema::Array(_)) => return Some(Type::Array),
-        _ => return None,
+        RefOr::Ref(_) | RefOr::T(_) => return None,
     };
     match &field.schema_type {
         SchemaType::Type(one) => Some(one.clone()),
