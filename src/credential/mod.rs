@@ -7,13 +7,15 @@ pub mod claims;
 pub mod client_secret;
 mod compact;
 pub mod cookie;
+pub mod external;
 pub mod identify;
 mod imported_key;
+mod judging;
 mod key_files;
 mod key_pair;
 mod key_records;
 pub mod keys;
-mod strict_json;
+pub(crate) mod strict_json;
 #[cfg(test)]
 mod wycheproof;
 
@@ -30,6 +32,7 @@ pub use bearer::BearerScheme;
 pub use claims::AccessClaims;
 pub use client_secret::ClientSecret;
 pub use compact::peek;
+pub use external::{Issuers, Keeper, KeySetError};
 pub use identify::{Identity, identify};
 pub use imported_key::{ImportFault, ImportedKey};
 pub use keys::{ACCESS_TOKEN, KeyError, KeyRing};

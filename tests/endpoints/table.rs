@@ -51,9 +51,7 @@ async fn every_endpoint_is_described_and_nothing_else_is() {
     let document = gate.send(knock("GET", "/auth/openapi.json")).await.json;
     let described = document["paths"].as_object().expect("paths");
     let mut there: Vec<_> = paths().map(|path| format!("/auth{path}")).collect();
-    there.extend(
-        ["jwks.json", "oauth-authorization-server", "openid-configuration"].map(|name| format!("/.well-known/{name}")),
-    );
+    there.extend(["jwks.json", "oauth-authorization-server", "openid-configuration"].map(|name| format!("/.well-known/{name}")));
     there.sort();
     assert_eq!(described.keys().cloned().collect::<Vec<_>>(), there);
     for (path, methods) in described {

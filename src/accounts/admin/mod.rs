@@ -4,6 +4,7 @@
 
 mod check;
 mod clients;
+mod import;
 mod keys;
 mod sessions;
 mod users;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use clients::{CreatedClient, NewClient};
+pub use import::{Fate, ImportedUser};
 pub use keys::{CreatedKey, NewKey};
 pub use users::NewUser;
 

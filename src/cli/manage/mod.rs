@@ -2,6 +2,7 @@
 //! command returns; replicas without Redis learn of it from the store.
 
 mod client;
+mod import;
 mod key;
 mod session;
 mod signing_key;
