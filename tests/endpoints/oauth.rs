@@ -180,11 +180,9 @@ async fn refusals_are_in_the_words_of_the_rfc() {
 
 #[tokio::test]
 async fn who_may_use_passwords_is_the_operators_choice_and_logging_in_stays() {
-    for (who, alone, as_client) in [
-        (PasswordGrant::Open, 200, 200),
-        (PasswordGrant::Clients, 401, 200),
-        (PasswordGrant::Off, 400, 400),
-    ] {
+    for (who, alone, as_client) in
+        [(PasswordGrant::Open, 200, 200), (PasswordGrant::Clients, 401, 200), (PasswordGrant::Off, 400, 400)]
+    {
         let gate = Gate::with(|config| config.auth.password_grant = who).await;
         gate.user("alice", &[], "orders").await;
         let app = client(&gate, "app", &[Grant::Password], "orders").await;
@@ -216,7 +214,11 @@ async fn failures_to_be_a_client_are_limited_by_address_and_success_is_not() {
     assert_eq!(refused(&answer), (429, "temporarily_unavailable"));
     assert!(!answer.header("retry-after").is_empty());
     for path in ["/auth/revoke", "/auth/introspect"] {
-        assert_eq!(form(&gate, path, Some(&batch.basic()), "token=x").await.status, 429, "{path}: from there not even the right one");
+        assert_eq!(
+            form(&gate, path, Some(&batch.basic()), "token=x").await.status,
+            429,
+            "{path}: from there not even the right one"
+        );
     }
 }
 

@@ -153,7 +153,8 @@ pub(crate) async fn a_token_in_another_clients_hands_is_refused_and_stays_good(p
     for presented in [&first, &second] {
         let successor = token();
         let now = NOW.plus(GRACE);
-        let rotation = Rotation { presented, client: "another", successor: &successor, now, grace: GRACE, ttl: TTL, revoke_until: UNTIL };
+        let rotation =
+            Rotation { presented, client: "another", successor: &successor, now, grace: GRACE, ttl: TTL, revoke_until: UNTIL };
         assert!(matches!(store.rotate(rotation).await.unwrap(), Rotated::Refused));
     }
     assert!(!is_ended(&*store, session.id).await);
