@@ -9,13 +9,25 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{EndpointState, account, discovery, login, logout};
+use super::{EndpointState, account, discovery, login, logout, oauth};
 use crate::config::Config;
 
 /// Every endpoint with its types. A handler that is missing here fails `tests/endpoints`.
 #[derive(OpenApi)]
 #[openapi(
-    paths(login::login, login::refresh, logout::logout, account::me, discovery::jwks, document),
+    paths(
+        login::login,
+        login::refresh,
+        logout::logout,
+        oauth::token,
+        oauth::revoke,
+        oauth::introspect,
+        account::me,
+        discovery::jwks,
+        discovery::metadata,
+        discovery::openid,
+        document
+    ),
     security(("bearer" = []), ("api_key" = []))
 )]
 struct Endpoints;
@@ -51,6 +63,7 @@ impl Modify for Named<'_> {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let api_key = ApiKey::Header(ApiKeyValue::new(&self.0.api_keys.header));
         let components = document.components.get_or_insert_default();
+        components.add_security_scheme("client", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build()));
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(api_key));
     }

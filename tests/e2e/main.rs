@@ -33,6 +33,7 @@ mod issuers;
 mod lifecycle;
 mod listeners;
 mod logins;
+mod oauth;
 mod observe;
 mod observed;
 mod observing;

@@ -13,6 +13,8 @@ mod logout;
 #[cfg(test)]
 mod me;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
 mod parts;
 #[cfg(test)]
 mod refresh;
