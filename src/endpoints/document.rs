@@ -9,13 +9,37 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{EndpointState, account, discovery, login, logout};
+use super::{EndpointState, account, admin, discovery, keys, login, logout, sessions};
 use crate::config::Config;
 
 /// Every endpoint with its types. A handler that is missing here fails `tests/endpoints`.
 #[derive(OpenApi)]
 #[openapi(
-    paths(login::login, login::refresh, logout::logout, account::me, discovery::jwks, document),
+    paths(
+        login::login,
+        login::refresh,
+        logout::logout,
+        account::me,
+        keys::list,
+        keys::create,
+        keys::revoke,
+        sessions::list,
+        sessions::end,
+        admin::users::list,
+        admin::users::create,
+        admin::users::show,
+        admin::users::change,
+        admin::users::remove,
+        admin::sessions::list,
+        admin::sessions::end,
+        admin::sessions::end_of_user,
+        admin::keys::list,
+        admin::keys::create,
+        admin::keys::revoke,
+        admin::audit::list,
+        discovery::jwks,
+        document
+    ),
     security(("bearer" = []), ("api_key" = []))
 )]
 struct Endpoints;

@@ -37,6 +37,11 @@ pub(super) fn user(row: &SqliteRow) -> StoreResult<User> {
     })
 }
 
+/// The roles of a user's row.
+pub(super) fn roles(row: &SqliteRow) -> StoreResult<Vec<String>> {
+    from_json(row, "roles")
+}
+
 pub(super) fn session(row: &SqliteRow) -> StoreResult<SessionRecord> {
     let granted: Option<&str> = row.try_get("granted")?;
     Ok(SessionRecord {

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod admin_keys;
+#[cfg(test)]
+mod admin_users;
+#[cfg(test)]
 mod body;
 #[cfg(test)]
 mod gate;
@@ -12,6 +16,10 @@ mod login;
 mod logout;
 #[cfg(test)]
 mod me;
+#[cfg(test)]
+mod own_keys;
+#[cfg(test)]
+mod own_sessions;
 #[cfg(test)]
 mod parts;
 #[cfg(test)]

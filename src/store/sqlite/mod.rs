@@ -4,6 +4,7 @@
 //! readers have a few connections of their own, which in WAL mode no writer stops. Every wait ends after [`DEADLINE`].
 //! A future that is dropped rolls its transaction back.
 
+mod administration;
 mod audit;
 mod clients;
 mod file;

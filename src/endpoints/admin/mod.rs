@@ -1,0 +1,6 @@
+//! `/admin`: everybody's accounts, sessions and keys, for admins.
+
+pub(super) mod audit;
+pub(super) mod keys;
+pub(super) mod sessions;
+pub(super) mod users;
