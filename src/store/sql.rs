@@ -49,8 +49,7 @@ pub(super) const USERS_LIKE: &str = concat!(
      ORDER BY n.name LIMIT $1 OFFSET $2"
 );
 pub(super) const COUNT_USERS: &str = "SELECT COUNT(*) FROM users";
-pub(super) const COUNT_USERS_LIKE: &str =
-    "SELECT COUNT(*) FROM users u WHERE EXISTS (SELECT 1 FROM login_names m WHERE m.user_id = u.id AND m.name LIKE $1 ESCAPE '\\')";
+pub(super) const COUNT_USERS_LIKE: &str = "SELECT COUNT(*) FROM users u WHERE EXISTS (SELECT 1 FROM login_names m WHERE m.user_id = u.id AND m.name LIKE $1 ESCAPE '\\')";
 /// Roles of the others who may log in, where `$2` is somewhere in them.
 pub(super) const ROLES_OF_OTHERS: &str =
     "SELECT roles FROM users WHERE id <> $1 AND NOT disabled AND NOT service AND roles LIKE $2 ESCAPE '\\'";

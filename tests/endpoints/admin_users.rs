@@ -1,9 +1,11 @@
 //! `/auth/admin/users`: who may, what is judged, and what comes of it.
 
+use axum::body::Body;
+use axum::http::Request;
 use portcullis::domain::AuditKind;
 use serde_json::{Value, json};
 
-use crate::gate::{Gate, PASSWORD};
+use crate::gate::{Gate, PASSWORD, bearer};
 
 const USERS: &str = "/auth/admin/users";
 
@@ -115,13 +117,16 @@ async fn what_is_wrong_with_an_account_is_named() {
         body[member] = value;
         let answer = gate.call(&root, "POST", USERS, body).await;
         assert_eq!(answer.problem(), (422, "invalid_body"), "{member}");
-        told.push(format!("{}: {}", answer.json["field"].as_str().expect("a field"), answer.json["detail"].as_str().expect("text")));
+        told.push(format!(
+            "{}: {}",
+            answer.json["field"].as_str().expect("a field"),
+            answer.json["detail"].as_str().expect("text")
+        ));
     }
     insta::assert_snapshot!(told.join("\n"));
-    let form = gate.send(crate::gate::bearer(axum::http::Request::post(USERS), &root)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body("username=bob".into()).expect("a request")).await;
-    assert_eq!(form.problem(), (415, "unsupported_media_type"));
+    let form = bearer(Request::post(USERS), &root).header("content-type", "application/x-www-form-urlencoded");
+    let form = form.body(Body::from("username=bob")).expect("a request");
+    assert_eq!(gate.send(form).await.problem(), (415, "unsupported_media_type"));
 }
 
 #[tokio::test]
@@ -263,7 +268,10 @@ async fn a_machine_can_not_take_the_last_person_who_administers() {
     let root = at(&gate.admin.user("root").await.expect("root"));
     for (method, body) in [("DELETE", Value::Null), ("PATCH", json!({"disabled": true})), ("PATCH", json!({"roles": ["user"]}))] {
         let answer = gate.call(&key, method, &root, body).await;
-        assert_eq!((answer.problem(), &answer.json["detail"]), ((403, "forbidden"), &json!("The last admin stays one. Make another admin first.")));
+        assert_eq!(
+            (answer.problem(), &answer.json["detail"]),
+            ((403, "forbidden"), &json!("The last admin stays one. Make another admin first."))
+        );
     }
     gate.user("other", &["admin"], "").await;
     assert_eq!(gate.call(&key, "DELETE", &root, Value::Null).await.status, 204);
@@ -278,10 +286,7 @@ async fn two_admins_who_delete_each_other_leave_one() {
         let theirs = gate.login("other").await.access;
         let me = gate.admin.user("root").await.expect("root");
         let (to_other, to_me) = (at(&other), at(&me));
-        tokio::join!(
-            gate.call(&root, "DELETE", &to_other, Value::Null),
-            gate.call(&theirs, "DELETE", &to_me, Value::Null)
-        );
+        tokio::join!(gate.call(&root, "DELETE", &to_other, Value::Null), gate.call(&theirs, "DELETE", &to_me, Value::Null));
         assert_eq!(gate.admin.users(None, 0, 10).await.expect("users").len(), 1);
     }
 }

@@ -80,7 +80,9 @@ async fn of_each_scope_the_narrower_of_asked_and_held_is_given() {
         let made = gate.call(credential, "POST", KEYS, json!({"name": "k", "scopes": asked})).await;
         assert_eq!((made.status.as_u16(), &made.json["scopes"]), (201, &given), "{asked}");
     }
-    for (credential, asked) in [(&whole, "reports"), (&whole, "portcullis:admin"), (&narrowed, "items"), (&narrowed, "orders:write")] {
+    for (credential, asked) in
+        [(&whole, "reports"), (&whole, "portcullis:admin"), (&narrowed, "items"), (&narrowed, "orders:write")]
+    {
         let refused = gate.call(credential, "POST", KEYS, json!({"name": "k", "scopes": [asked]})).await;
         assert_eq!(refused.problem(), (400, "invalid_scope"), "{asked}");
     }
@@ -119,7 +121,11 @@ async fn a_key_that_a_key_makes_lives_no_longer_and_is_good_from_nowhere_else() 
     for (wish, end, networks) in [
         (json!({"name": "k"}), &tomorrow, json!(["192.0.2.0/24"])),
         (json!({"name": "k", "expires_in": "30d"}), &tomorrow, json!(["192.0.2.0/24"])),
-        (json!({"name": "k", "expires_in": 60, "allowed_cidrs": ["192.0.2.8/29"]}), &json!("2027-01-15T08:01:00.000Z"), json!(["192.0.2.8/29"])),
+        (
+            json!({"name": "k", "expires_in": 60, "allowed_cidrs": ["192.0.2.8/29"]}),
+            &json!("2027-01-15T08:01:00.000Z"),
+            json!(["192.0.2.8/29"]),
+        ),
     ] {
         let made = gate.call(&maker, "POST", KEYS, wish.clone()).await;
         assert_eq!((&made.json["expires_at"], &made.json["allowed_cidrs"]), (end, &networks), "{wish}");

@@ -19,10 +19,11 @@ async fn ones_sessions_are_listed_with_the_current_one_marked() {
     let (first, second) = (gate.login("alice").await, gate.login("alice").await);
     gate.login("bob").await;
     let list = gate.call(&first.access, "GET", SESSIONS, Value::Null).await.json;
-    let mut seen: Vec<_> = list.as_array().expect("a list").iter().map(|one| (one["id"].clone(), one["current"].clone())).collect();
-    seen.sort_by_key(ToString::to_string_pair);
+    let mut seen: Vec<_> =
+        list.as_array().expect("a list").iter().map(|one| (one["id"].clone(), one["current"].clone())).collect();
+    seen.sort_by_key(|(id, _)| id.to_string());
     let mut expected = vec![(json!(sid(&first)), json!(true)), (json!(sid(&second)), json!(false))];
-    expected.sort_by_key(ToString::to_string_pair);
+    expected.sort_by_key(|(id, _)| id.to_string());
     assert_eq!(seen, expected);
     let one = &list[0];
     assert_eq!((&one["address"], &one["client_id"], &one["scopes"]), (&json!("192.0.2.1"), &json!("portcullis"), &Value::Null));
@@ -32,17 +33,6 @@ async fn ones_sessions_are_listed_with_the_current_one_marked() {
     let key = gate.key("alice", "portcullis:account").await;
     let list = gate.call(&key, "GET", SESSIONS, Value::Null).await.json;
     assert!(list.as_array().expect("a list").iter().all(|one| one["current"] == false));
-}
-
-/// Pairs in an order.
-trait ToPair {
-    fn to_string_pair(&self) -> String;
-}
-
-impl ToPair for (Value, Value) {
-    fn to_string_pair(&self) -> String {
-        self.0.to_string()
-    }
 }
 
 #[tokio::test]

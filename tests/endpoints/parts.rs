@@ -13,8 +13,8 @@ use portcullis::domain::{
 use portcullis::password::{Busy, Passwords, Verdict};
 use portcullis::revocation::{List, Revocations, Standing};
 use portcullis::store::{
-    self, Administration, ApiKeys, Audit, Clients, Guard, MailedTokens, Page, RevocationLog, Rotated, Rotation, Sessions, Store, StoreError, StoreResult,
-    UserChange, Users,
+    self, Administration, ApiKeys, Audit, Clients, Guard, MailedTokens, Page, RevocationLog, Rotated, Rotation, Sessions, Store,
+    StoreError, StoreResult, UserChange, Users,
 };
 
 /// Hashes by writing `plain:` before the password, and counts.
@@ -244,12 +244,7 @@ impl Administration for Flaky {
     async fn list_users(&self, query: Option<&str>, page: Page) -> StoreResult<store::Listed<User>> {
         self.real()?.list_users(query, page).await
     }
-    async fn list_sessions(
-        &self,
-        user: Option<UserId>,
-        now: Timestamp,
-        page: Page,
-    ) -> StoreResult<store::Listed<SessionRecord>> {
+    async fn list_sessions(&self, user: Option<UserId>, now: Timestamp, page: Page) -> StoreResult<store::Listed<SessionRecord>> {
         self.real()?.list_sessions(user, now, page).await
     }
     async fn list_keys(&self, owner: Option<UserId>, page: Page) -> StoreResult<store::Listed<ApiKeyRecord>> {

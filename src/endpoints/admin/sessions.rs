@@ -56,10 +56,7 @@ pub(in crate::endpoints) struct UserSession {
         ToAccounts, ToQueries
     )
 )]
-pub(in crate::endpoints) async fn list(
-    AsAdmin(acting): AsAdmin,
-    Query(query): Query<SessionQuery>,
-) -> Result<Response, Refused> {
+pub(in crate::endpoints) async fn list(AsAdmin(acting): AsAdmin, Query(query): Query<SessionQuery>) -> Result<Response, Refused> {
     let sessions = acting.sessions(query.user.as_deref(), page(query.skip, query.limit)?).await?;
     let shown = |(session, user): (crate::domain::SessionRecord, _)| UserSession {
         user,

@@ -49,7 +49,9 @@ impl Acting {
     pub async fn create_user(self, new: NewUser) -> Result<User, Refusal> {
         to_the_end(async move {
             match (new.service, &new.password) {
-                (true, Some(_)) => return Err(wrong("password", "A service account has no password: leave one of the two away.")),
+                (true, Some(_)) => {
+                    return Err(wrong("password", "A service account has no password: leave one of the two away."));
+                }
                 (false, None) => return Err(wrong("password", "`password` is missing; only a service account has none.")),
                 _ => {}
             }
