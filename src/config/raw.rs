@@ -10,8 +10,8 @@ use std::time::Duration;
 
 pub(crate) use self::backends::{Backend, BackendServer, BackendTls, Balance, Health, Scheme, WeightedServer};
 pub(crate) use self::credentials::{Algorithm, ApiKeys, Auth, Session, Tokens};
-pub(crate) use self::issuers::Issuer;
-pub(crate) use self::people::{Accounts, Argon2, Login, Mail, Passwords, Role};
+pub(crate) use self::issuers::{Issuer, IssuerAlgorithm, IssuerScopes};
+pub(crate) use self::people::{Accounts, Argon2, Login, Mail, PasswordKind, Passwords, Role};
 pub(crate) use self::server::{Certificate, Server, Tls, TlsVersion};
 use super::identity::IdentityWish;
 use super::schema::{At, section};
@@ -40,7 +40,7 @@ section! {
         /// Browser sessions.
         _session as "session": Session = "{}",
         /// Whose tokens are accepted beside the gateway's own.
-        _issuers as "issuers": LaterSection<Issuer, true> = "",
+        issuers: Vec<At<Issuer>> = "[]",
         /// Sign-in at another provider.
         _oidc as "oidc": Later = "[]",
         /// API keys.
@@ -86,7 +86,7 @@ section! {
 section! {
     /// `[store]`
     pub(crate) struct Store {
-        /// Where it is: `sqlite://` and a path; `postgres://` is not available yet.
+        /// Where it is: `sqlite://` and a path, or `postgres://user:password@host/database`, which several replicas share.
         url: Secret = r#""sqlite://data/portcullis.db""#,
     }
 }

@@ -4,6 +4,7 @@
 
 mod acting;
 mod check;
+mod import;
 mod keys;
 mod sessions;
 mod users;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use acting::{Acting, EventPage, KeyPage, KeyWish, SessionPage, UserPatch};
+pub use import::{Fate, ImportedUser};
 pub use keys::{CreatedKey, NewKey};
 pub use users::NewUser;
 

@@ -1,28 +1,23 @@
 //! Lists by the page, and changes that must leave somebody who can administer.
 
 use async_trait::async_trait;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::{Sqlite, reading, users, writing};
+use super::{Db, DbConnection, DbRow, Outcome, locks, rows, users};
 use crate::domain::{ApiKeyRecord, Entry, SessionRecord, Timestamp, User, UserId};
 use crate::store::fold::{holding, holding_exactly};
-use crate::store::{Administration, Guard, Listed, Page, StoreError, StoreResult, rows, sql};
+use crate::store::{Administration, Guard, Listed, Page, StoreError, StoreResult, sql};
 
 /// Whether `before` may become `after`, or be gone.
 ///
-/// Whoever takes the last one has to see what all who came before took: a writer on SQLite is alone.
-pub(super) async fn check(
-    connection: &mut SqliteConnection,
-    guard: &Guard,
-    before: &User,
-    after: Option<&User>,
-) -> StoreResult<()> {
+/// Whoever takes the last one has to see what all who came before took: [`locks::admins`] comes first.
+pub(super) async fn check(connection: &mut DbConnection, guard: &Guard, before: &User, after: Option<&User>) -> Outcome<()> {
     if before.generation != guard.generation {
-        return Err(StoreError::Changed);
+        return Err(StoreError::Changed.into());
     }
     let counts = |user: &User| !user.disabled && !user.service && holds_one(&user.roles, guard);
     if counts(before) && !after.is_some_and(counts) && !is_another(connection, guard, before.id).await? {
-        return Err(StoreError::Last);
+        return Err(StoreError::Last.into());
     }
     Ok(())
 }
@@ -32,7 +27,7 @@ fn holds_one(roles: &[String], guard: &Guard) -> bool {
 }
 
 /// Whether somebody else holds one of the roles.
-async fn is_another(connection: &mut SqliteConnection, guard: &Guard, but: UserId) -> StoreResult<bool> {
+async fn is_another(connection: &mut DbConnection, guard: &Guard, but: UserId) -> Outcome<bool> {
     for role in &guard.roles {
         let pattern = holding_exactly(&rows::json(role)?);
         let query = sqlx::query(sql::ROLES_OF_OTHERS).bind(but.to_string()).bind(pattern);
@@ -46,15 +41,17 @@ async fn is_another(connection: &mut SqliteConnection, guard: &Guard, but: UserI
     Ok(false)
 }
 
-fn total(row: &sqlx::sqlite::SqliteRow) -> StoreResult<u64> {
+fn total(row: &DbRow) -> Outcome<u64> {
     Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
 }
 
 #[async_trait]
-impl Administration for Sqlite {
+impl Administration for Db {
     async fn delete_user_guarded(&self, id: UserId, guard: &Guard, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
+            locks::admins(&mut tx).await?;
+            locks::user(&mut tx, id).await?;
             let user = users::find(&mut tx, id).await?.ok_or(StoreError::NotFound("user"))?;
             check(&mut tx, guard, &user, None).await?;
             let entries = users::delete(&mut tx, id, now, until).await?;
@@ -64,7 +61,7 @@ impl Administration for Sqlite {
     }
 
     async fn list_users(&self, query: Option<&str>, page: Page) -> StoreResult<Listed<User>> {
-        reading(async {
+        self.reading(|| async {
             let readers = self.readers().await?;
             let pattern = query.map(holding);
             let (list, count) = match &pattern {
@@ -77,14 +74,14 @@ impl Administration for Sqlite {
                 select = select.bind(pattern.clone());
                 counted = counted.bind(pattern);
             }
-            let items = select.fetch_all(&readers).await?.iter().map(rows::user).collect::<StoreResult<_>>()?;
+            let items = select.fetch_all(&readers).await?.iter().map(rows::user).collect::<Outcome<_>>()?;
             Ok(Listed { items, total: total(&counted.fetch_one(&readers).await?)? })
         })
         .await
     }
 
     async fn list_sessions(&self, user: Option<UserId>, now: Timestamp, page: Page) -> StoreResult<Listed<SessionRecord>> {
-        reading(async {
+        self.reading(|| async {
             let readers = self.readers().await?;
             let (list, count) = match user {
                 Some(_) => (sql::LIST_SESSIONS_OF_USER, sql::COUNT_SESSIONS_OF_USER),
@@ -96,14 +93,14 @@ impl Administration for Sqlite {
                 select = select.bind(user.to_string());
                 counted = counted.bind(user.to_string());
             }
-            let items = select.fetch_all(&readers).await?.iter().map(rows::session).collect::<StoreResult<_>>()?;
+            let items = select.fetch_all(&readers).await?.iter().map(rows::session).collect::<Outcome<_>>()?;
             Ok(Listed { items, total: total(&counted.fetch_one(&readers).await?)? })
         })
         .await
     }
 
     async fn list_keys(&self, owner: Option<UserId>, page: Page) -> StoreResult<Listed<ApiKeyRecord>> {
-        reading(async {
+        self.reading(|| async {
             let readers = self.readers().await?;
             let (list, count) = match owner {
                 Some(_) => (sql::LIST_KEYS_OF_OWNER, sql::COUNT_KEYS_OF_OWNER),
@@ -115,7 +112,7 @@ impl Administration for Sqlite {
                 select = select.bind(owner.to_string());
                 counted = counted.bind(owner.to_string());
             }
-            let items = select.fetch_all(&readers).await?.iter().map(rows::key).collect::<StoreResult<_>>()?;
+            let items = select.fetch_all(&readers).await?.iter().map(rows::key).collect::<Outcome<_>>()?;
             Ok(Listed { items, total: total(&counted.fetch_one(&readers).await?)? })
         })
         .await
