@@ -22,19 +22,16 @@ const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", 
 /// The URL with its files' paths absolute.
 pub(crate) fn store(secret: &Secret, span: Span, folder: &Path, report: &mut Report) -> SecretString {
     let wrong = match Url::parse(secret.value.expose_secret()) {
-        Err(_) => Some(Finding::new("`store.url` is no URL of a PostgreSQL database").help(EXAMPLE)),
         Ok(url) => {
-            let wrong = shortcoming(&url);
-            if wrong.is_none() {
+            let Some(wrong) = shortcoming(&url) else {
                 warn(&url, secret, span, report);
                 return with_absolute_files(url, folder, span, report);
-            }
+            };
             wrong
         }
+        Err(_) => Finding::new("`store.url` is no URL of a PostgreSQL database").help(EXAMPLE),
     };
-    if let Some(wrong) = wrong {
-        report.error(span, wrong);
-    }
+    report.error(span, wrong);
     secret.value.clone()
 }
 
