@@ -10,8 +10,8 @@ use super::environment::Environment;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, refuse_unknown};
 use super::{
-    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, Revocation, RevocationCheck, backends, cors, identity, issuers,
-    overrides, passwords, raw, roles, server, storage, tokens,
+    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, PasswordGrant, Revocation, RevocationCheck, aliases, backends, cors,
+    identity, issuers, overrides, passwords, raw, roles, server, storage, tokens,
 };
 
 /// A good configuration.
@@ -147,7 +147,12 @@ fn auth(raw: &raw::Auth, report: &mut Report) -> Auth {
             Finding::new("`auth.realm` is printable ASCII, and not empty").help("write realm = \"portcullis\""),
         );
     }
-    Auth { prefix: prefix.value.clone(), realm: realm.value.clone() }
+    let password_grant = match raw.password_grant.value {
+        raw::PasswordGrant::Open => PasswordGrant::Open,
+        raw::PasswordGrant::Clients => PasswordGrant::Clients,
+        raw::PasswordGrant::Off => PasswordGrant::Off,
+    };
+    Auth { prefix: prefix.value.clone(), realm: realm.value.clone(), password_grant, aliases: aliases::checked(raw, report) }
 }
 
 fn wrong_prefix(prefix: &str) -> Option<&'static str> {

@@ -1,5 +1,6 @@
 //! Floor 1: gateway.toml. This is the checked form: holding a [`Config`] means that every value is good.
 
+mod aliases;
 mod backend;
 mod backend_tls;
 pub(crate) mod backends;
@@ -161,6 +162,33 @@ pub struct Auth {
     pub prefix: String,
     /// For challenges.
     pub realm: String,
+    /// Who may use the password grant of the token endpoint.
+    pub password_grant: PasswordGrant,
+    /// Other paths of own endpoints: canonical path to where it leads.
+    pub aliases: BTreeMap<String, String>,
+}
+
+/// As where nothing is configured.
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            prefix: "/auth".to_owned(),
+            realm: "portcullis".to_owned(),
+            password_grant: PasswordGrant::Open,
+            aliases: BTreeMap::new(),
+        }
+    }
+}
+
+/// `auth.password_grant`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordGrant {
+    /// Everybody.
+    Open,
+    /// Registered clients.
+    Clients,
+    /// Nobody.
+    Off,
 }
 
 /// `[tokens]`

@@ -9,7 +9,7 @@ mod server;
 use std::time::Duration;
 
 pub(crate) use self::backends::{Backend, BackendServer, BackendTls, Balance, Health, Scheme, WeightedServer};
-pub(crate) use self::credentials::{Algorithm, ApiKeys, Auth, Session, Tokens};
+pub(crate) use self::credentials::{Algorithm, ApiKeys, Auth, PasswordGrant, Session, Tokens};
 pub(crate) use self::issuers::{Issuer, IssuerAlgorithm, IssuerScopes};
 pub(crate) use self::people::{Accounts, Argon2, Login, Mail, PasswordKind, Passwords, Role};
 pub(crate) use self::server::{Certificate, Server, Tls, TlsVersion};

@@ -137,6 +137,12 @@ impl Principal {
         }
     }
 
+    /// Whether it is an OAuth client of our own that acts as itself (RFC 9068 §2.2: its `sub` is its `client_id`), and no user.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        self.issuer == Issuer::Own && self.claims.get("client_id").and_then(Value::as_str) == Some(&self.subject)
+    }
+
     /// How logs, limits and caches name it: unique over all issuers.
     #[must_use]
     pub fn id(&self) -> String {

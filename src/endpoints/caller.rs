@@ -20,13 +20,18 @@ const COOKIE: CredentialKinds = CredentialKinds { bearer: false, api_key: false,
 /// What a good token of another issuer is at our own endpoints, which know our own users only.
 const FOREIGN: Refusal =
     Refusal::InvalidToken("The token is from another issuer: the gateway's own endpoints take its own only.");
+/// A client that acts as itself is nobody with an account.
+const NO_ACCOUNT: Refusal = Refusal::Forbidden("This token is a client's own. Accounts are for tokens of users.");
 
-/// Who calls, by a credential that verifies and is not revoked; a refusal when there is none.
+/// Who calls, by a user's credential that verifies and is not revoked; a refusal when there is none.
 pub async fn caller(state: &EndpointState, parts: &Parts) -> Result<Accepted, Refusal> {
     let presented = presented(state, parts);
     match identify(&state.schemes, &presented, CredentialKinds::ALL, true).await {
         Ok(Identity::Known(accepted)) if accepted.principal.issuer != Issuer::Own => Err(rejected(state, parts, FOREIGN)),
-        Ok(Identity::Known(accepted)) => standing(state, parts, *accepted).await,
+        Ok(Identity::Known(accepted)) => {
+            let accepted = standing(state, parts, *accepted).await?;
+            if accepted.principal.is_client() { Err(NO_ACCOUNT) } else { Ok(accepted) }
+        }
         Ok(Identity::Anonymous { .. }) => Err(Refusal::MissingCredential(None)),
         Err(refusal) => Err(rejected(state, parts, refusal)),
     }

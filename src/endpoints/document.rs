@@ -9,7 +9,7 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{EndpointState, account, admin, discovery, keys, login, logout, sessions};
+use super::{EndpointState, account, admin, discovery, keys, login, logout, oauth, sessions};
 use crate::config::Config;
 
 /// Every endpoint with its types. A handler that is missing here fails `tests/endpoints`.
@@ -19,6 +19,9 @@ use crate::config::Config;
         login::login,
         login::refresh,
         logout::logout,
+        oauth::token,
+        oauth::revoke,
+        oauth::introspect,
         account::me,
         keys::list,
         keys::create,
@@ -36,8 +39,13 @@ use crate::config::Config;
         admin::keys::list,
         admin::keys::create,
         admin::keys::revoke,
+        admin::clients::list,
+        admin::clients::create,
+        admin::clients::remove,
         admin::audit::list,
         discovery::jwks,
+        discovery::metadata,
+        discovery::openid,
         document
     ),
     security(("bearer" = []), ("api_key" = []))
@@ -75,6 +83,7 @@ impl Modify for Named<'_> {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let api_key = ApiKey::Header(ApiKeyValue::new(&self.0.api_keys.header));
         let components = document.components.get_or_insert_default();
+        components.add_security_scheme("client", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build()));
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(api_key));
     }

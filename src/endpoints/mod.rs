@@ -15,6 +15,7 @@ mod fields;
 mod keys;
 mod login;
 mod logout;
+mod oauth;
 mod page;
 mod refusals;
 mod sessions;
@@ -32,7 +33,7 @@ use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::CredentialKind;
-use crate::policy::own::JWKS;
+use crate::policy::own::{JWKS, METADATA, OPENID};
 use crate::revocation::Revocations;
 
 /// What the endpoints work with; made anew by a reload.
@@ -99,6 +100,9 @@ fn endpoints() -> Vec<(&'static str, MethodRouter<Arc<EndpointState>>)> {
         ("/login", post(login::login)),
         ("/refresh", post(login::refresh)),
         ("/logout", post(logout::logout)),
+        ("/token", post(oauth::token)),
+        ("/revoke", post(oauth::revoke)),
+        ("/introspect", post(oauth::introspect)),
         ("/me", get(account::me)),
         ("/keys", get(keys::list).post(keys::create)),
         ("/keys/{id}", delete(keys::revoke)),
@@ -110,6 +114,8 @@ fn endpoints() -> Vec<(&'static str, MethodRouter<Arc<EndpointState>>)> {
         ("/admin/sessions/{id}", delete(admin::sessions::end)),
         ("/admin/keys", get(admin::keys::list).post(admin::keys::create)),
         ("/admin/keys/{id}", delete(admin::keys::revoke)),
+        ("/admin/clients", get(admin::clients::list).post(admin::clients::create)),
+        ("/admin/clients/{id}", delete(admin::clients::remove)),
         ("/admin/audit", get(admin::audit::list)),
         (document::DOCUMENT, get(document::document)),
     ]
@@ -117,7 +123,10 @@ fn endpoints() -> Vec<(&'static str, MethodRouter<Arc<EndpointState>>)> {
 
 /// All endpoints, as one service that answers every refusal as a problem document.
 pub fn router(state: Arc<EndpointState>) -> Router {
-    let mut all = Router::new().route(JWKS, get(discovery::jwks));
+    let mut all = Router::new()
+        .route(JWKS, get(discovery::jwks))
+        .route(METADATA, get(discovery::metadata))
+        .route(OPENID, get(discovery::openid));
     for (path, methods) in endpoints() {
         all = all.route(&format!("{}{path}", literal(&state.config.auth.prefix)), methods);
     }

@@ -147,6 +147,8 @@ pub struct NewPassword {
 pub struct Rotation<'a> {
     /// The token that was presented.
     pub presented: &'a RefreshToken,
+    /// Who presents it: the client that the session was opened through. Of another client it is refused and stays as it is.
+    pub client: &'a str,
     /// What replaces it, if it is to be replaced.
     pub successor: &'a RefreshToken,
     /// The time of the refresh.

@@ -1,4 +1,4 @@
-//! `/auth/admin/keys`: everybody's API keys.
+//! `/auth/admin/keys` and `/auth/admin/clients`: everybody's API keys, and OAuth clients.
 
 use serde_json::{Value, json};
 
@@ -56,5 +56,42 @@ async fn everybodys_keys_are_listed_and_revoked() {
     for id in ["nonsense".to_owned(), "a".repeat(26)] {
         let answer = gate.call(&root, "DELETE", &format!("{KEYS}/{id}"), Value::Null).await;
         assert_eq!(answer.problem(), (404, "not_found"));
+    }
+}
+
+const CLIENTS: &str = "/auth/admin/clients";
+
+#[tokio::test]
+async fn a_client_is_made_with_its_secret_once_listed_and_deleted() {
+    let gate = Gate::new().await;
+    gate.user("root", &["admin"], "").await;
+    let root = gate.login("root").await.access;
+    let made = gate.call(&root, "POST", CLIENTS, json!({"name": "batch", "scopes": ["orders"]})).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let (id, secret) = (made.json["client_id"].as_str().expect("an id"), made.json["client_secret"].as_str().expect("a secret"));
+    assert_eq!((&made.json["grants"], &made.json["public"]), (&json!(["client_credentials"]), &json!(false)));
+    let list = gate.call(&root, "GET", CLIENTS, Value::Null).await;
+    assert_eq!((list.header("x-total-count"), &list.json[0]["client_id"]), ("1", &json!(id)));
+    assert!(!list.body.contains(secret) && !list.body.contains("secret"), "{}", list.body);
+    let public = gate.call(&root, "POST", CLIENTS, json!({"name": "app", "public": true})).await;
+    assert_eq!((public.status.as_u16(), &public.json["client_secret"]), (201, &Value::Null));
+    let page = gate.call(&root, "GET", &format!("{CLIENTS}?skip=1&limit=5"), Value::Null).await;
+    assert_eq!(
+        (page.header("x-total-count"), &page.json[0]["name"], page.json.as_array().expect("a list").len()),
+        ("2", &json!("batch"), 1)
+    );
+
+    assert_eq!(gate.call(&root, "POST", CLIENTS, json!({"name": "BATCH"})).await.problem(), (409, "conflict"));
+    let wrong = gate.call(&root, "POST", CLIENTS, json!({"name": "x", "grants": ["implicit"]})).await;
+    assert_eq!((wrong.problem(), &wrong.json["field"]), ((422, "invalid_body"), &json!("grants")));
+    assert_eq!(gate.call(&root, "POST", CLIENTS, json!({"name": ""})).await.problem(), (422, "invalid_body"));
+    let narrow = gate.key("root", "portcullis:admin").await;
+    let wide = gate.call(&narrow, "POST", CLIENTS, json!({"name": "x", "scopes": ["orders"]})).await;
+    assert_eq!(wide.problem(), (403, "insufficient_scope"));
+
+    let at = format!("{CLIENTS}/{id}");
+    assert_eq!(gate.call(&root, "DELETE", &at, Value::Null).await.status, 204);
+    for at in [at, format!("{CLIENTS}/nonsense")] {
+        assert_eq!(gate.call(&root, "DELETE", &at, Value::Null).await.problem(), (404, "not_found"));
     }
 }

@@ -273,7 +273,7 @@ fn config(folder: &std::path::Path) -> Config {
         },
         route_files: Vec::new(),
         backends: BTreeMap::new(),
-        auth: config::Auth { prefix: "/auth".to_owned(), realm: "portcullis".to_owned() },
+        auth: config::Auth::default(),
         tokens: config::Tokens {
             algorithm: config::Algorithm::Es256,
             keys: folder.join("keys"),

@@ -27,6 +27,11 @@ async fn each_endpoint_refuses_a_stranger() {
                 seen.push(format!("{method} {path}: 200"));
                 continue;
             }
+            if answer.json["error"].is_string() {
+                // The endpoints of OAuth 2 refuse in their RFC's words.
+                seen.push(format!("{method} {path}: {} {}", answer.status.as_u16(), answer.json["error"]));
+                continue;
+            }
             let (status, code) = answer.problem();
             seen.push(format!("{method} {path}: {status} {code} {}", answer.header("www-authenticate")).trim_end().to_owned());
         }
@@ -36,6 +41,26 @@ async fn each_endpoint_refuses_a_stranger() {
     POST /auth/refresh: 422 invalid_body
     POST /auth/logout: 401 missing_credential Bearer realm="portcullis"
     GET /auth/me: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/keys: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/keys: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/keys/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/sessions: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/sessions/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/users: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/admin/users: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/users/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/users/{id}: 401 missing_credential Bearer realm="portcullis"
+    PATCH /auth/admin/users/{id}: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/sessions: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/sessions: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/sessions/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/keys: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/admin/keys: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/keys/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/clients: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/admin/clients: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/clients/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/audit: 401 missing_credential Bearer realm="portcullis"
     GET /auth/openapi.json: 200
     "#);
 }
@@ -46,7 +71,7 @@ async fn every_endpoint_is_described_and_nothing_else_is() {
     let document = gate.send(knock("GET", "/auth/openapi.json")).await.json;
     let described = document["paths"].as_object().expect("paths");
     let mut there: Vec<_> = paths().map(|path| format!("/auth{path}")).collect();
-    there.push("/.well-known/jwks.json".to_owned());
+    there.extend(["jwks.json", "oauth-authorization-server", "openid-configuration"].map(|name| format!("/.well-known/{name}")));
     there.sort();
     assert_eq!(described.keys().cloned().collect::<Vec<_>>(), there);
     for (path, methods) in described {
@@ -81,9 +106,7 @@ async fn another_method_is_told_what_the_endpoint_takes() {
 #[tokio::test]
 async fn what_is_no_endpoint_is_a_404_problem() {
     let gate = Gate::new().await;
-    for path in
-        ["/auth", "/auth/", "/auth/nothing", "/auth/login/", "/auth/LOGIN", "/auth/token", "/.well-known/openid-configuration"]
-    {
+    for path in ["/auth", "/auth/", "/auth/nothing", "/auth/login/", "/auth/LOGIN", "/auth/authorize", "/.well-known/webfinger"] {
         assert_eq!(gate.send(knock("POST", path)).await.problem(), (404, "no_route"), "{path}");
     }
 }

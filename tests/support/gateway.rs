@@ -318,7 +318,7 @@ pub(crate) fn config() -> Config {
         },
         route_files: Vec::new(),
         backends: std::collections::BTreeMap::default(),
-        auth: config::Auth { prefix: "/auth".into(), realm: "portcullis".into() },
+        auth: config::Auth::default(),
         tokens: config::Tokens {
             algorithm: config::Algorithm::Es256,
             keys: empty(),

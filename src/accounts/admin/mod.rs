@@ -4,6 +4,7 @@
 
 mod acting;
 mod check;
+mod clients;
 mod import;
 mod keys;
 mod sessions;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use acting::{Acting, EventPage, KeyPage, KeyWish, SessionPage, UserPatch};
+pub use clients::{CreatedClient, NewClient};
 pub use import::{Fate, ImportedUser};
 pub use keys::{CreatedKey, NewKey};
 pub use users::NewUser;
@@ -92,7 +94,7 @@ impl From<StoreError> for AdminError {
             StoreError::Taken(field) => {
                 Self::Taken(format!("the {field} is taken: usernames and e-mail addresses share one namespace, choose another"))
             }
-            StoreError::NotFound(what @ ("session" | "user")) => {
+            StoreError::NotFound(what @ ("session" | "user" | "client")) => {
                 Self::NotFound(format!("there is no such {what}: `portcullis {what} list` shows all"))
             }
             StoreError::NotFound("API key") => {

@@ -5,6 +5,7 @@
 //! `portcullis:admin`.
 
 mod bounds;
+mod clients;
 mod keys;
 mod others;
 mod users;
@@ -40,13 +41,8 @@ pub struct Acting {
 
 impl Accounts {
     /// Acts in the name of `principal`, one of our own whose credential is good.
-    ///
-    /// Refuses who has no account: clients that are there for themselves.
     pub async fn acting(&self, principal: &Principal, origin: Origin) -> Result<Acting, Refusal> {
         let parts = &self.parts;
-        if principal.claims.get("client_id").and_then(serde_json::Value::as_str) == Some(principal.subject.as_str()) {
-            return Err(Refusal::Forbidden("A client has no account of its own. Send the token of a user."));
-        }
         let gone = match principal.method {
             CredentialKind::Bearer => Refusal::InvalidToken("The account of this token is disabled or gone."),
             CredentialKind::ApiKey => Refusal::InvalidApiKey,
