@@ -40,6 +40,9 @@ async fn each_endpoint_refuses_a_stranger() {
     POST /auth/login: 422 invalid_body
     POST /auth/refresh: 422 invalid_body
     POST /auth/logout: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/token: 400 "invalid_request"
+    POST /auth/revoke: 400 "invalid_request"
+    POST /auth/introspect: 400 "invalid_request"
     GET /auth/me: 401 missing_credential Bearer realm="portcullis"
     GET /auth/keys: 401 missing_credential Bearer realm="portcullis"
     POST /auth/keys: 401 missing_credential Bearer realm="portcullis"
