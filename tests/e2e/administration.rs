@@ -89,26 +89,23 @@ async fn a_key_in_the_query_is_seen_by_nobody_behind_the_gateway() {
     let [gateway, _other] = pair().await;
     let key = gateway.cli(&["key", "create", "--owner", "root", "--name", "k", "--scopes", "portcullis:account"], "");
     let key = key.trim();
-    let h2 = reqwest::Client::builder().http2_prior_knowledge().build().expect("a client");
-    for client in [&gateway.http, &h2] {
-        let get = |path: String| client.get(format!("{}{path}", gateway.url));
-        let echoed = gateway.send(get(format!("/x?a=1&api_key={key}&b=2"))).await;
-        assert_eq!((echoed.status, echoed.json()["target"].as_str()), (200, Some("/x?a=1&b=2")), "{}", echoed.body);
-        assert!(!echoed.body.contains(key), "{}", echoed.body);
-        for path in ["/auth/me", "/auth/keys"] {
-            let own = gateway.send(get(format!("{path}?api_key={key}"))).await;
-            assert_eq!(own.status, 200, "{path} {}", own.body);
-        }
-        for (query, code) in
-            [(format!("api_key={key}&api_key={key}"), "invalid_request"), (format!("api_key={key}x"), "invalid_api_key")]
-        {
-            for path in ["/x", "/auth/me"] {
-                let refused = gateway.send(get(format!("{path}?{query}"))).await;
-                assert_eq!(refused.code(), code, "{path}");
-                assert!(!refused.body.contains(key));
-            }
+    let get = |path: String| gateway.request("GET", &path);
+    let echoed = gateway.send(get(format!("/x?a=1&api_key={key}&b=2"))).await;
+    assert_eq!((echoed.status, echoed.json()["target"].as_str()), (200, Some("/x?a=1&b=2")), "{}", echoed.body);
+    assert!(!echoed.body.contains(key), "{}", echoed.body);
+    for path in ["/auth/me", "/auth/keys"] {
+        let own = gateway.send(get(format!("{path}?api_key={key}"))).await;
+        assert_eq!(own.status, 200, "{path} {}", own.body);
+    }
+    for (query, code) in
+        [(format!("api_key={key}&api_key={key}"), "invalid_request"), (format!("api_key={key}x"), "invalid_api_key")]
+    {
+        for path in ["/x", "/auth/me"] {
+            let refused = gateway.send(get(format!("{path}?{query}"))).await;
+            assert_eq!(refused.code(), code, "{path}");
+            assert!(!refused.body.contains(key));
         }
     }
-    gateway.until("the log has the calls", || async { gateway.log().matches("/auth/keys").count() >= 2 }).await;
+    gateway.until("the log has the calls", || async { gateway.log().matches("/auth/keys").count() >= 1 }).await;
     assert!(!gateway.log().contains(key), "{}", gateway.log());
 }
