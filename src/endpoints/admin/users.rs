@@ -34,6 +34,7 @@ pub(in crate::endpoints) struct UserQuery {
 
 /// An account as admins see it: never its password.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, named as clients know it")]
 pub(in crate::endpoints) struct UserView {
     /// The user id: `sub` in tokens.
     id: String,
@@ -108,6 +109,7 @@ pub(in crate::endpoints) struct NewUserBody {
 
 /// What of an account changes; what is not there stays.
 #[derive(Deserialize, ToSchema)]
+#[expect(clippy::option_option, reason = "not there, `null` and a value are three things")]
 pub(in crate::endpoints) struct UserPatchBody {
     /// Its full name; `null` removes it.
     #[serde(default, deserialize_with = "present")]
