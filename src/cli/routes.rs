@@ -210,7 +210,10 @@ credentials = ["bearer"]
         let text = "[routes]\ninclude = []\n[auth]\naliases = { \"/token\" = \"/auth/login\" }\n";
         std::fs::write(&file, text).expect("a file");
         let print = |format| routes(&file, format, false, &Environment::default()).out;
-        insta::assert_snapshot!(print(Format::Text), @"");
+        insta::assert_snapshot!(print(Format::Text), @r"
+        METHODS  HOST  PATH    NAME  BACKEND      AUTH  ASKS
+        *        *     /token  -     /auth/login  own   -
+        ");
         let json: Value = serde_json::from_str(&print(Format::Json)).expect("JSON");
         assert_eq!(json, json!([{ "path": "/token", "alias_of": "/auth/login" }]));
     }

@@ -53,6 +53,12 @@ impl Auth {
         })
     }
 
+    /// Whether an alias may lead to `target`.
+    #[must_use]
+    pub fn can_be_aliased(&self, target: &str) -> bool {
+        HEALTH.contains(&target) || target.strip_prefix(self.prefix.as_str()).and_then(has_more_below).is_some()
+    }
+
     /// Whether an alias of `target` covers what is below it.
     pub(crate) fn covers_below(&self, target: &str) -> bool {
         target.strip_prefix(self.prefix.as_str()).and_then(has_more_below).unwrap_or(false)

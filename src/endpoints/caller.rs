@@ -17,11 +17,11 @@ const EXPLICIT: CredentialKinds = CredentialKinds { bearer: true, api_key: true,
 /// The kind that a browser adds.
 const COOKIE: CredentialKinds = CredentialKinds { bearer: false, api_key: false, session: true };
 
+/// A client that acts as itself is nobody with an account.
+const NO_ACCOUNT: Refusal = Refusal::Forbidden("This token is a client's own. Accounts are for tokens of users.");
 /// What a good token of another issuer is at our own endpoints, which know our own users only.
 const FOREIGN: Refusal =
     Refusal::InvalidToken("The token is from another issuer: the gateway's own endpoints take its own only.");
-/// A client that acts as itself is nobody with an account.
-const NO_ACCOUNT: Refusal = Refusal::Forbidden("This token is a client's own. Accounts are for tokens of users.");
 
 /// Who calls, by a user's credential that verifies and is not revoked; a refusal when there is none.
 pub async fn caller(state: &EndpointState, parts: &Parts) -> Result<Accepted, Refusal> {

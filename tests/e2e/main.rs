@@ -34,6 +34,7 @@ mod issuers;
 mod lifecycle;
 mod listeners;
 mod logins;
+mod oauth;
 mod observe;
 mod observed;
 mod observing;

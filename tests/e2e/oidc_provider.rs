@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use crate::echo::echo;
 use crate::gateway::{Gateway, Setup, free_address};
 
-/// The folder with the provider; installed once beside what is built.
-fn installed() -> PathBuf {
+/// The folder with the provider and what else runs in Node; installed once beside what is built.
+pub(crate) fn installed() -> PathBuf {
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
     let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("oidc-provider");
     std::fs::create_dir_all(&home).expect("a folder");

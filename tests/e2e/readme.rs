@@ -33,6 +33,7 @@ guides! {
     the_guide_to_administration_works = "docs/administration.md",
     the_guide_to_api_keys_works = "docs/api-keys.md",
     the_guide_to_keys_works = "docs/keys.md",
+    the_guide_to_oauth_works = "docs/oauth.md",
     the_guide_to_policy_tests_works = "docs/policy-tests.md",
     the_guide_to_explain_works = "docs/explain.md",
     the_guide_to_sidecars_works = "docs/sidecar.md",

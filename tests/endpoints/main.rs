@@ -17,6 +17,8 @@ mod logout;
 #[cfg(test)]
 mod me;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
 mod own_keys;
 #[cfg(test)]
 mod own_sessions;

@@ -143,3 +143,20 @@ pub(crate) async fn a_refresh_that_races_a_logout_leaves_nothing_alive(place: &P
     }
     assert!(stores[1].sessions(Some(anna.id), NOW).await.unwrap().is_empty());
 }
+
+pub(crate) async fn a_token_in_another_clients_hands_is_refused_and_stays_good(place: &Place) {
+    let store = place.open().await;
+    let anna = saved_user(&*store, "anna").await;
+    let (session, first) = opened(&*store, &anna).await;
+    let second = refreshed(&*store, &first, NOW).await;
+    // Neither the fresh one is used up, nor does the used one end the session.
+    for presented in [&first, &second] {
+        let successor = token();
+        let now = NOW.plus(GRACE);
+        let rotation =
+            Rotation { presented, client: "another", successor: &successor, now, grace: GRACE, ttl: TTL, revoke_until: UNTIL };
+        assert!(matches!(store.rotate(rotation).await.unwrap(), Rotated::Refused));
+    }
+    assert!(!is_ended(&*store, session.id).await);
+    refreshed(&*store, &second, NOW.plus(GRACE)).await;
+}
