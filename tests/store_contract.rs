@@ -1,6 +1,9 @@
 //! What every database has to do to be a store. Each behaviour runs on each database listed at the end.
 
 #[cfg(test)]
+#[path = "store_contract/administration.rs"]
+mod administration;
+#[cfg(test)]
 #[path = "store_contract/audit.rs"]
 mod audit;
 #[cfg(test)]
@@ -93,6 +96,11 @@ macro_rules! contract {
             log::a_session_that_goes_on_forgets_tokens_that_ended_long_ago,
             log::what_nobody_needs_is_forgotten,
             audit::the_latest_event_comes_first,
+            administration::lists_come_by_the_page_with_their_whole_length,
+            administration::the_last_who_holds_a_role_keeps_it,
+            administration::who_is_disabled_or_a_machine_does_not_count,
+            administration::of_two_who_take_each_other_one_is_left,
+            administration::what_was_judged_by_an_older_state_is_refused,
         }
     };
     ($database:ident, $place:expr; $($group:ident :: $behaviour:ident,)+) => {

@@ -9,7 +9,7 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{EndpointState, account, discovery, login, logout, oauth};
+use super::{EndpointState, account, admin, discovery, keys, login, logout, oauth, sessions};
 use crate::config::Config;
 
 /// Every endpoint with its types. A handler that is missing here fails `tests/endpoints`.
@@ -23,6 +23,26 @@ use crate::config::Config;
         oauth::revoke,
         oauth::introspect,
         account::me,
+        keys::list,
+        keys::create,
+        keys::revoke,
+        sessions::list,
+        sessions::end,
+        admin::users::list,
+        admin::users::create,
+        admin::users::show,
+        admin::users::change,
+        admin::users::remove,
+        admin::sessions::list,
+        admin::sessions::end,
+        admin::sessions::end_of_user,
+        admin::keys::list,
+        admin::keys::create,
+        admin::keys::revoke,
+        admin::clients::list,
+        admin::clients::create,
+        admin::clients::remove,
+        admin::audit::list,
         discovery::jwks,
         discovery::metadata,
         discovery::openid,

@@ -4,19 +4,26 @@
 //! `X-Request-Id` onto each answer; it finds why a request was refused as a [`Refusal`](crate::problem::Refusal) in the answer's.
 
 mod account;
+mod acting;
+mod admin;
 mod answer;
 mod body;
 mod caller;
 mod discovery;
 mod document;
+mod fields;
+mod keys;
 mod login;
 mod logout;
 mod oauth;
+mod page;
+mod refusals;
+mod sessions;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Router, middleware};
 
 pub use crate::policy::own::is_own;
@@ -88,8 +95,8 @@ impl Noted {
 }
 
 /// The table of contents: each endpoint below the prefix.
-fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 8] {
-    [
+fn endpoints() -> Vec<(&'static str, MethodRouter<Arc<EndpointState>>)> {
+    vec![
         ("/login", post(login::login)),
         ("/refresh", post(login::refresh)),
         ("/logout", post(logout::logout)),
@@ -97,6 +104,19 @@ fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 8] {
         ("/revoke", post(oauth::revoke)),
         ("/introspect", post(oauth::introspect)),
         ("/me", get(account::me)),
+        ("/keys", get(keys::list).post(keys::create)),
+        ("/keys/{id}", delete(keys::revoke)),
+        ("/sessions", get(sessions::list)),
+        ("/sessions/{id}", delete(sessions::end)),
+        ("/admin/users", get(admin::users::list).post(admin::users::create)),
+        ("/admin/users/{id}", get(admin::users::show).patch(admin::users::change).delete(admin::users::remove)),
+        ("/admin/sessions", get(admin::sessions::list).delete(admin::sessions::end_of_user)),
+        ("/admin/sessions/{id}", delete(admin::sessions::end)),
+        ("/admin/keys", get(admin::keys::list).post(admin::keys::create)),
+        ("/admin/keys/{id}", delete(admin::keys::revoke)),
+        ("/admin/clients", get(admin::clients::list).post(admin::clients::create)),
+        ("/admin/clients/{id}", delete(admin::clients::remove)),
+        ("/admin/audit", get(admin::audit::list)),
         (document::DOCUMENT, get(document::document)),
     ]
 }
@@ -108,7 +128,7 @@ pub fn router(state: Arc<EndpointState>) -> Router {
         .route(METADATA, get(discovery::metadata))
         .route(OPENID, get(discovery::openid));
     for (path, methods) in endpoints() {
-        all = all.route(&literal(&format!("{}{path}", state.config.auth.prefix)), methods);
+        all = all.route(&format!("{}{path}", literal(&state.config.auth.prefix)), methods);
     }
     let all = all.fallback(answer::no_endpoint).method_not_allowed_fallback(answer::wrong_method).with_state(Arc::clone(&state));
     // Around the whole, not around each route: axum adds `Allow` outside of a route's own layers.

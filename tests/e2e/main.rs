@@ -8,6 +8,7 @@
     reason = "what a test can't go on without fails the test"
 )]
 
+mod administration;
 mod answers;
 mod assertion;
 mod attributes;

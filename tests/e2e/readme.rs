@@ -30,6 +30,8 @@ guides! {
     the_guide_to_upgrades_works = "docs/upgrade.md",
     the_guide_to_grpc_works = "docs/grpc.md",
     the_guide_to_websockets_works = "docs/websocket.md",
+    the_guide_to_administration_works = "docs/administration.md",
+    the_guide_to_api_keys_works = "docs/api-keys.md",
     the_guide_to_keys_works = "docs/keys.md",
     the_guide_to_oauth_works = "docs/oauth.md",
     the_guide_to_policy_tests_works = "docs/policy-tests.md",

@@ -100,6 +100,7 @@ impl Gate {
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
             actor: "cli".to_owned(),
+            origin: None,
         };
         let state = EndpointState { accounts, schemes, revocations: shared, config, keys };
         Self { router: router(Arc::new(state)), admin, store, passwords, revocations, clock, metrics, _folder: folder }
@@ -119,6 +120,25 @@ impl Gate {
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(json_request(path, &body)).await
+    }
+
+    /// Sends with a bearer token, or with an API key where `credential` is one; JSON unless it is null.
+    pub(crate) async fn call(&self, credential: &str, method: &str, path: &str, body: Value) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        request =
+            if credential.starts_with("ptc_") { request.header("x-api-key", credential) } else { bearer(request, credential) };
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            request = request.header("content-type", "application/json");
+            Body::from(body.to_string())
+        };
+        self.send(request.body(body).expect("a request")).await
+    }
+
+    /// An access token of a login that asks for `scope`.
+    pub(crate) async fn token(&self, username: &str, scope: &str) -> String {
+        self.post("/auth/login", json!({"username": username, "password": PASSWORD, "scope": scope})).await.tokens().access
     }
 
     pub(crate) async fn login(&self, username: &str) -> Tokens {

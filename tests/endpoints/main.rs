@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod admin_keys;
+#[cfg(test)]
+mod admin_users;
+#[cfg(test)]
 mod body;
 #[cfg(test)]
 mod gate;
@@ -14,6 +18,10 @@ mod logout;
 mod me;
 #[cfg(test)]
 mod oauth;
+#[cfg(test)]
+mod own_keys;
+#[cfg(test)]
+mod own_sessions;
 #[cfg(test)]
 mod parts;
 #[cfg(test)]

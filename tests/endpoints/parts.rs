@@ -13,8 +13,8 @@ use portcullis::domain::{
 use portcullis::password::{Busy, Passwords, Verdict};
 use portcullis::revocation::{List, Revocations, Standing};
 use portcullis::store::{
-    ApiKeys, Audit, Clients, MailedTokens, RevocationLog, Rotated, Rotation, Sessions, Store, StoreError, StoreResult,
-    UserChange, Users,
+    self, Administration, ApiKeys, Audit, Clients, Guard, MailedTokens, Page, RevocationLog, Rotated, Rotation, Sessions, Store,
+    StoreError, StoreResult, UserChange, Users,
 };
 
 /// Hashes by writing `plain:` before the password, and counts.
@@ -236,6 +236,22 @@ impl RevocationLog for Flaky {
     }
     async fn prune(&self, now: Timestamp, grace: Duration) -> StoreResult<u64> {
         self.real()?.prune(now, grace).await
+    }
+}
+
+#[async_trait]
+impl Administration for Flaky {
+    async fn delete_user_guarded(&self, id: UserId, guard: &Guard, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
+        self.real()?.delete_user_guarded(id, guard, now, until).await
+    }
+    async fn list_users(&self, query: Option<&str>, page: Page) -> StoreResult<store::Listed<User>> {
+        self.real()?.list_users(query, page).await
+    }
+    async fn list_sessions(&self, user: Option<UserId>, now: Timestamp, page: Page) -> StoreResult<store::Listed<SessionRecord>> {
+        self.real()?.list_sessions(user, now, page).await
+    }
+    async fn list_keys(&self, owner: Option<UserId>, page: Page) -> StoreResult<store::Listed<ApiKeyRecord>> {
+        self.real()?.list_keys(owner, page).await
     }
 }
 

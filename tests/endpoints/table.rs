@@ -45,6 +45,26 @@ async fn each_endpoint_refuses_a_stranger() {
     POST /auth/revoke: 400 invalid_request
     POST /auth/introspect: 400 invalid_request
     GET /auth/me: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/keys: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/keys: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/keys/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/sessions: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/sessions/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/users: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/admin/users: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/users/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/users/{id}: 401 missing_credential Bearer realm="portcullis"
+    PATCH /auth/admin/users/{id}: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/sessions: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/sessions: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/sessions/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/keys: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/admin/keys: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/keys/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/clients: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/admin/clients: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/clients/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/audit: 401 missing_credential Bearer realm="portcullis"
     GET /auth/openapi.json: 200
     "#);
 }
