@@ -56,8 +56,8 @@ section! {
         passwords: Passwords = "{}",
         /// Accounts.
         accounts: Accounts = "{}",
-        /// Sending mail.
-        _mail as "mail": LaterSection<Mail, false> = "",
+        /// Sending mail: without it nobody resets a password or changes an e-mail address by himself.
+        mail: Option<Mail> = "",
         /// Where accounts, sessions, keys and revocations are kept.
         store: Store = "{}",
         /// A Redis that carries revocations and limits between replicas.

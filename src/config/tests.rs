@@ -264,8 +264,6 @@ otlp_endpoint = ""
         ("[auth]\ncompat = [\"authelia\"]", "auth.compat"),
         ("[[issuers]]\nname = \"x\"", "issuers"),
         ("[[oidc]]\nname = \"x\"", "oidc"),
-        ("[mail]\nsmtp = \"smtp://x\"", "mail"),
-        ("[accounts]\nregistration = true", "accounts.registration"),
         ("[store]\nurl = \"postgres://h/db\"", "store.url"),
         ("[telemetry]\notlp_endpoint = \"http://x\"", "telemetry.otlp_endpoint"),
     ] {

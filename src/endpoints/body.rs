@@ -29,7 +29,6 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// A body of JSON: what it lacks, or holds of another type, is named in the refusal.
 ///
 /// Not a form: a page of another site can send one without being asked.
-#[expect(dead_code, reason = "what changes accounts takes it")]
 pub(super) struct Json<T>(pub(super) T);
 
 /// The same as JSON or as a form.
@@ -74,7 +73,6 @@ pub(super) fn wrong(field: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'
 /// What a body may come as.
 #[derive(Clone, Copy)]
 enum Takes {
-    #[expect(dead_code, reason = "what changes accounts takes it")]
     Json,
     JsonOrForm,
 }

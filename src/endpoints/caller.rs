@@ -28,7 +28,6 @@ pub async fn caller(state: &EndpointState, parts: &Parts) -> Result<Accepted, Re
 }
 
 /// Who calls, if the credential holds `scope`, one of the gateway's own such as [`Scope::ACCOUNT`](crate::domain::Scope::ACCOUNT).
-#[expect(dead_code, reason = "what changes accounts asks it")]
 pub(super) async fn caller_with(state: &EndpointState, parts: &Parts, scope: &str) -> Result<Accepted, Refusal> {
     let accepted = caller(state, parts).await?;
     let holds = scope.parse().is_ok_and(|scope| accepted.principal.scopes.names(&scope));

@@ -9,13 +9,14 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{EndpointState, account, discovery, login, logout};
+use super::{EndpointState, account, discovery, is_on, login, logout, mailed, password, register};
 use crate::config::Config;
 
 /// Every endpoint with its types. A handler that is missing here fails `tests/endpoints`.
 #[derive(OpenApi)]
 #[openapi(
-    paths(login::login, login::refresh, logout::logout, account::me, discovery::jwks, document),
+    paths(login::login, login::refresh, logout::logout, account::me, account::change, account::replace, password::change, password::ask_reset, mailed::reset_page, mailed::reset,
+        mailed::email_page, mailed::confirm, register::register, discovery::jwks, document),
     security(("bearer" = []), ("api_key" = []))
 )]
 struct Endpoints;
@@ -46,7 +47,11 @@ impl Modify for Named<'_> {
         let prefix = &self.0.auth.prefix;
         let placed = |path: String| if path.starts_with("/.well-known/") { path } else { format!("{prefix}{path}") };
         let mut paths = Paths::new();
-        paths.paths = std::mem::take(&mut document.paths.paths).into_iter().map(|(path, item)| (placed(path), item)).collect();
+        paths.paths = std::mem::take(&mut document.paths.paths)
+            .into_iter()
+            .filter(|(path, _)| is_on(path, self.0))
+            .map(|(path, item)| (placed(path), item))
+            .collect();
         document.paths = paths;
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let api_key = ApiKey::Header(ApiKeyValue::new(&self.0.api_keys.header));

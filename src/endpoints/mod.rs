@@ -11,6 +11,10 @@ mod discovery;
 mod document;
 mod login;
 mod logout;
+mod mailed;
+mod page;
+mod password;
+mod register;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
@@ -21,7 +25,7 @@ use axum::{Router, middleware};
 pub use crate::policy::own::is_own;
 pub use caller::caller;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, EMAIL_CONFIRM, RESET_CONFIRM};
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::CredentialKind;
@@ -87,12 +91,17 @@ impl Noted {
 }
 
 /// The table of contents: each endpoint below the prefix.
-fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 5] {
+fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 10] {
     [
         ("/login", post(login::login)),
         ("/refresh", post(login::refresh)),
         ("/logout", post(logout::logout)),
-        ("/me", get(account::me)),
+        ("/me", get(account::me).patch(account::change).put(account::replace)),
+        ("/password", post(password::change)),
+        (password::RESET, post(password::ask_reset)),
+        (RESET_CONFIRM, get(mailed::reset_page).post(mailed::reset)),
+        (EMAIL_CONFIRM, get(mailed::email_page).post(mailed::confirm)),
+        (register::REGISTER, post(register::register)),
         (document::DOCUMENT, get(document::document)),
     ]
 }
@@ -100,7 +109,7 @@ fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 5] {
 /// All endpoints, as one service that answers every refusal as a problem document.
 pub fn router(state: Arc<EndpointState>) -> Router {
     let mut all = Router::new().route(JWKS, get(discovery::jwks));
-    for (path, methods) in endpoints() {
+    for (path, methods) in endpoints().into_iter().filter(|(path, _)| is_on(path, &state.config)) {
         all = all.route(&literal(&format!("{}{path}", state.config.auth.prefix)), methods);
     }
     let all = all.fallback(answer::no_endpoint).method_not_allowed_fallback(answer::wrong_method).with_state(Arc::clone(&state));
@@ -111,6 +120,15 @@ pub fn router(state: Arc<EndpointState>) -> Router {
 /// The paths of the endpoints below the prefix. `tests/endpoints` knocks on each.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     endpoints().into_iter().map(|(path, _)| path)
+}
+
+/// Whether the endpoint at `path` is there: where it is off, it answers as if there were none.
+fn is_on(path: &str, config: &Config) -> bool {
+    match path {
+        register::REGISTER => config.accounts.registration,
+        password::RESET | RESET_CONFIRM | EMAIL_CONFIRM => config.mail.is_some(),
+        _ => true,
+    }
 }
 
 /// A path in which axum finds no parameters.

@@ -16,7 +16,7 @@ mod catalogue;
 
 pub use catalogue::{ALL, Description, Kind};
 use catalogue::{
-    AUTH, BACKEND, BACKEND_HEALTHY, BACKEND_RETRIES, BUILD, DURATION, LOGIN, OVERHEAD, REFUSED, RELOAD, REQUESTS,
+    AUTH, BACKEND, BACKEND_HEALTHY, BACKEND_RETRIES, BUILD, DURATION, LOGIN, MAIL, OVERHEAD, REFUSED, RELOAD, REQUESTS,
     REVOCATION_ENTRIES, REVOCATION_LAG, REVOCATION_STALENESS, STREAMS_ENDED, WOULD_DENY,
 };
 
@@ -168,6 +168,11 @@ impl Metrics {
     /// Counts a call that failed on one server of a backend and could go to another.
     pub fn backend_retry(&self, backend: &str, outcome: &'static str) {
         self.counter(BACKEND_RETRIES, &[("backend", or_dash(backend)), ("outcome", outcome)]).increment(1);
+    }
+
+    /// Counts a try to send a mail: `sent`, `retried`, `failed`, or `no_place`.
+    pub fn mail(&self, kind: &'static str, outcome: &'static str) {
+        self.named(MAIL, kind, outcome, &[("kind", kind), ("outcome", outcome)]);
     }
 
     /// Counts a reload of the configuration.

@@ -2,7 +2,7 @@
 //!
 //! What a change revokes is published before the call returns, and has effect on running replicas within 1 s.
 
-mod check;
+pub(super) mod check;
 mod keys;
 mod sessions;
 mod users;

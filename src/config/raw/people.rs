@@ -4,7 +4,7 @@ use super::{KIB, MIB};
 use crate::config::Rate;
 use crate::config::schema::{At, section};
 use crate::config::values::{Count, Secret, Size};
-use crate::config::wrapped::Later;
+use crate::config::wrapped::{Later, Required};
 use crate::domain::Scope;
 
 section! {
@@ -63,7 +63,7 @@ section! {
     /// `[accounts]`
     pub(crate) struct Accounts {
         /// Whether people make their own accounts.
-        _registration as "registration": Later = "false",
+        registration: bool = "false",
         /// The role of an account that is made without one.
         default_role: String = r#""viewer""#,
     }
@@ -72,9 +72,10 @@ section! {
 section! {
     /// `[mail]`
     pub(crate) struct Mail {
-        /// The server that takes mail.
-        _smtp as "smtp": Option<Secret> = "",
-        /// The sender.
-        _from as "from": Option<String> = "",
+        /// The server that takes mail: `smtps://user:${SMTP_PASSWORD}@mail.example.com` for TLS, `smtp://host:587?tls=required` for
+        /// STARTTLS, `smtp://127.0.0.1:25` in the clear.
+        smtp: Required<Secret> = "",
+        /// The sender: `"no-reply@example.com"`, or with a name before it in angle brackets.
+        from: Required<String> = "",
     }
 }

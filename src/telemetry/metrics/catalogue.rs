@@ -46,12 +46,13 @@ pub(super) const BACKEND: &str = "portcullis_backend_requests_total";
 pub(super) const STREAMS_ENDED: &str = "portcullis_streams_ended_total";
 pub(super) const BACKEND_RETRIES: &str = "portcullis_backend_retries_total";
 pub(super) const BACKEND_HEALTHY: &str = "portcullis_backend_healthy";
+pub(super) const MAIL: &str = "portcullis_mail_total";
 pub(super) const RELOAD: &str = "portcullis_config_reload_total";
 pub(super) const REFUSED: &str = "portcullis_connections_refused_total";
 pub(super) const BUILD: &str = "portcullis_build_info";
 
 /// Every metric there is; `docs/metrics.md` says the same.
-pub const ALL: [Description; 16] = [
+pub const ALL: [Description; 17] = [
     Description {
         name: REQUESTS,
         kind: Kind::Counter,
@@ -119,6 +120,12 @@ pub const ALL: [Description; 16] = [
         kind: Kind::Gauge,
         labels: &["backend", "server"],
         help: "Whether a server's health checks let it take traffic: 1 or 0. Only where there are health checks.",
+    },
+    Description {
+        name: MAIL,
+        kind: Kind::Counter,
+        labels: &["kind", "outcome"],
+        help: "Mails by what they are about, and what came of a try to send them.",
     },
     Description {
         name: RELOAD,
