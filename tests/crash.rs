@@ -6,6 +6,10 @@
 #[expect(dead_code, reason = "the contract's tests use all of it")]
 #[path = "store_contract/make.rs"]
 mod make;
+#[cfg(test)]
+#[expect(dead_code, reason = "the end-to-end tests use all of it")]
+#[path = "support/postgres.rs"]
+mod postgres;
 
 #[cfg(test)]
 mod tests {

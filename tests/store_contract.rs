@@ -19,6 +19,13 @@ mod mailed;
 #[path = "store_contract/make.rs"]
 mod make;
 #[cfg(test)]
+#[expect(dead_code, reason = "the end-to-end tests use all of it")]
+#[path = "support/postgres.rs"]
+mod postgres;
+#[cfg(test)]
+#[path = "store_contract/postgres_server.rs"]
+mod postgres_server;
+#[cfg(test)]
 #[path = "store_contract/refresh.rs"]
 mod refresh;
 #[cfg(test)]
@@ -50,6 +57,8 @@ macro_rules! contract {
             users::a_deleted_account_leaves_only_its_revocations,
             users::a_network_is_known_since_it_was_last_seen,
             users::nobody_has_nothing,
+            users::text_that_not_every_database_keeps_is_kept_alike,
+            users::accounts_are_in_the_order_of_their_bytes,
             sessions::a_session_is_opened_with_its_user_as_he_is_now,
             sessions::no_session_is_opened_for_who_is_gone_or_disabled,
             sessions::live_sessions_are_listed_newest_first,
@@ -97,4 +106,5 @@ macro_rules! contract {
     };
 }
 
-contract!(sqlite, crate::make::Place::sqlite());
+contract!(on_sqlite, crate::make::Place::sqlite());
+contract!(on_postgres, crate::make::Place::postgres());

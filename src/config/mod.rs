@@ -15,6 +15,7 @@ mod mail;
 mod origin;
 mod overrides;
 mod pem;
+mod postgres;
 mod raw;
 pub(crate) mod report;
 pub(crate) mod roles;

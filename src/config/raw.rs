@@ -86,7 +86,7 @@ section! {
 section! {
     /// `[store]`
     pub(crate) struct Store {
-        /// Where it is: `sqlite://` and a path; `postgres://` is not available yet.
+        /// Where it is: `sqlite://` and a path, or `postgres://user:password@host/database`, which several replicas share.
         url: Secret = r#""sqlite://data/portcullis.db""#,
     }
 }

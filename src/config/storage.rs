@@ -5,17 +5,17 @@ use std::path::Path;
 use secrecy::ExposeSecret;
 
 use super::report::{Finding, Report, Span};
-use super::schema::{At, did_you_mean, not_available};
+use super::schema::{At, did_you_mean};
 use super::values::Secret;
 use super::{Redis, raw};
 use crate::domain::SecretString;
 
-/// `[store].url`: for SQLite `sqlite://` and an absolute path.
+/// `[store].url`, with absolute paths.
 pub(crate) fn store(url: &At<Secret>, folder: &Path, report: &mut Report) -> SecretString {
     let text = url.value.value.expose_secret();
     match text.split_once(':').map_or((text, ""), |(scheme, rest)| (scheme, rest)) {
         ("postgres" | "postgresql", _) => {
-            report.error(url.span, not_available("store.url = \"postgres://…\"", "\"sqlite://data/portcullis.db\""));
+            return super::postgres::store(&url.value, url.span, folder, report);
         }
         ("sqlite", rest) => match sqlite_path(rest) {
             Ok(path) => return format!("sqlite://{}", folder.join(path).display()).into(),
@@ -29,7 +29,10 @@ pub(crate) fn store(url: &At<Secret>, folder: &Path, report: &mut Report) -> Sec
         },
         _ => {
             let finding = Finding::new("`store.url` begins with no scheme that is known");
-            report.error(url.span, finding.help("write \"sqlite://\" and a path: \"sqlite://data/portcullis.db\""));
+            report.error(
+                url.span,
+                finding.help("write \"sqlite://data/portcullis.db\", or \"postgres://user:${PGPASSWORD}@host/database\""),
+            );
         }
     }
     url.value.value.clone()

@@ -264,7 +264,6 @@ otlp_endpoint = ""
         ("[auth]\ncompat = [\"authelia\"]", "auth.compat"),
         ("[[issuers]]\nname = \"x\"", "issuers"),
         ("[[oidc]]\nname = \"x\"", "oidc"),
-        ("[store]\nurl = \"postgres://h/db\"", "store.url"),
         ("[telemetry]\notlp_endpoint = \"http://x\"", "telemetry.otlp_endpoint"),
     ] {
         let found = errors(text);
@@ -361,6 +360,11 @@ fn secrets_are_never_shown() {
         format!("[tokens]\nsecret = \"{secret}"),
         format!("[tokens]\nsecret = {{ a = \"{secret}\" }}"),
         format!("[store]\nurl = \"mysql://u:{secret}@h/d\""),
+        format!("[store]\nurl = \"postgres://u:{secret}@h/\""),
+        format!("[store]\nurl = \"postgres://u:{secret}/x@h/d\""),
+        format!("[store]\nurl = \"postgres://u:{secret}#x@h/d\""),
+        format!("[store]\nurl = \"postgres://u@h/d?{secret}=1\""),
+        format!("[store]\nurl = \"postgres://u@h/d?sslmode={secret}\""),
         format!("[redis]\nurl = \"http://u:{secret}@h/d\""),
         format!("[redis]\nurl = \"redis://u:{secret}@${{UNSET_HOST}}/d\""),
         format!("[redis]\nurl = \"http://u:{secret}@${{HOST:-h}}/d\""),
@@ -652,4 +656,41 @@ fn listeners_that_can_not_be_meant_are_found() {
     }
     let long = format!("\"unix:/{}\"", "a".repeat(120));
     assert!(listen(&long)[0].contains("at most"), "{:#?}", listen(&long));
+}
+
+#[test]
+fn a_postgres_url_is_checked_without_a_server() {
+    let url = |url: &str| format!("[store]\nurl = \"{url}\"");
+    for good_one in [
+        "postgres://u:${X:-p}@localhost/d",
+        "postgresql://[::1]:5433/d",
+        "postgres:///d?host=/run/postgresql",
+        "postgres://u@db.example.com/d?sslmode=verify-full",
+    ] {
+        assert!(warnings(&url(good_one)).is_empty(), "{good_one}");
+        assert!(!good(&url(good_one)).is_single(), "{good_one}: several replicas may share it");
+    }
+    for (bad, what) in [
+        ("postgres://", "names no database"),
+        ("postgres://u@h", "names no database"),
+        ("postgres://u@h/a/b", "names no database"),
+        ("postgres://u:a/b@h/d", "no URL"),
+        ("postgres://h/d#x", "`#`"),
+        ("postgres://h/d?sslmod=require", "parameter"),
+        ("postgres://h/d?sslmode=full", "sslmode"),
+        ("postgres://h/d?sslcert=x.pem", "together"),
+        ("postgres://h/d?sslrootcert=nowhere.pem", "no file"),
+    ] {
+        let found = errors(&url(bad));
+        assert!(found.len() == 1 && found[0].contains("store.url") && found[0].contains(what), "{bad}: {found:?}");
+    }
+    for (risky, what) in [
+        ("postgres://u:p@localhost/d", "literal secret"),
+        ("postgres://u@db/d", "does not insist on TLS"),
+        ("postgres://u@db/d?sslmode=prefer", "does not insist on TLS"),
+        ("postgres://u@db/d?sslmode=require", "does not check who answers"),
+    ] {
+        let found = warnings(&url(risky));
+        assert!(found.len() == 1 && found[0].contains(what), "{risky}: {found:?}");
+    }
 }

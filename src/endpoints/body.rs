@@ -146,7 +146,11 @@ impl Fields {
 
 /// What `field` is by the schema; nothing for what is one of several things.
 fn wanted(schema: &Object, field: &str) -> Option<Type> {
-    let RefOr::T(Schema::Object(field)) = schema.properties.get(field)? else { return None };
+    let field = match schema.properties.get(field)? {
+        RefOr::T(Schema::Object(field)) => field,
+        RefOr::T(Schema::Array(_)) => return Some(Type::Array),
+        RefOr::Ref(_) | RefOr::T(_) => return None,
+    };
     match &field.schema_type {
         SchemaType::Type(one) => Some(one.clone()),
         SchemaType::Array(several) => several.iter().find(|one| **one != Type::Null).cloned(),

@@ -8,14 +8,17 @@
 
 mod error;
 mod fold;
-mod rows;
+mod migrate;
+mod postgres;
 mod sql;
 mod sqlite;
+mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use secrecy::ExposeSecret;
 
 use crate::domain::refresh::RefreshToken;
 use crate::domain::{
@@ -23,8 +26,10 @@ use crate::domain::{
     SessionId, SessionRecord, Timestamp, User, UserId,
 };
 
+use error::{Fault, Outcome};
+
 /// Why the store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The name or address is taken; says which field.
     #[error("the {0} is taken")]
@@ -43,10 +48,15 @@ pub enum StoreError {
 /// What a store method gives.
 pub type StoreResult<T> = Result<T, StoreError>;
 
-/// Opens the store at `url` (`sqlite://PATH`), makes it where there is none, and brings its schema up to date.
+/// Opens the store at `url` (`sqlite://PATH` or `postgres://…`), and brings its schema up to date.
 ///
-/// A file that is made has mode 0600, its folder 0700.
+/// A file of SQLite that is not there is made with mode 0600, its folder with 0700.
 pub async fn open(url: &SecretString) -> StoreResult<Arc<dyn Store>> {
+    if is_postgres(url) {
+        let store = postgres::Postgres::new(url)?;
+        store.ensure_open().await?;
+        return Ok(Arc::new(store));
+    }
     let store = sqlite::Sqlite::new(url)?;
     store.ensure_open().await?;
     Ok(Arc::new(store))
@@ -57,7 +67,12 @@ pub async fn open(url: &SecretString) -> StoreResult<Arc<dyn Store>> {
 ///
 /// Errors only where no waiting would help: `url` is not one of a store.
 pub fn open_lazily(url: &SecretString) -> StoreResult<Arc<dyn Store>> {
-    Ok(Arc::new(sqlite::Sqlite::new(url)?))
+    Ok(if is_postgres(url) { Arc::new(postgres::Postgres::new(url)?) } else { Arc::new(sqlite::Sqlite::new(url)?) })
+}
+
+fn is_postgres(url: &SecretString) -> bool {
+    let scheme = url.expose_secret().split_once("://").map(|(scheme, _)| scheme);
+    matches!(scheme, Some("postgres" | "postgresql"))
 }
 
 /// What of a user changes; `None` leaves it.

@@ -79,7 +79,7 @@ fn the_shipped_example_passes_check_strictly() {
 }
 
 #[tokio::test]
-async fn what_the_cli_changes_counts_in_a_running_gateway() {
+pub(crate) async fn what_the_cli_changes_counts_in_a_running_gateway() {
     let gateway = gateway().await;
     gateway.user("alice", &["--roles", "user"]);
     let tokens = gateway.login("alice").await;
@@ -102,7 +102,7 @@ async fn what_the_cli_changes_counts_in_a_running_gateway() {
 }
 
 #[tokio::test]
-async fn an_api_key_is_bound_by_its_addresses_its_expiry_and_its_owner() {
+pub(crate) async fn an_api_key_is_bound_by_its_addresses_its_expiry_and_its_owner() {
     let gateway = gateway().await;
     gateway.user("alice", &["--scopes", "items"]);
     let make = |more: &[&str]| {

@@ -62,7 +62,7 @@ async fn a_stale_cookie_is_cleared_at_our_own_endpoints_too() {
 }
 
 #[tokio::test]
-async fn a_key_follows_its_owner() {
+pub(crate) async fn a_key_follows_its_owner() {
     let gateway = gateway().await;
     let key = key(&gateway, &[]);
     for (change, expected) in [
@@ -78,7 +78,7 @@ async fn a_key_follows_its_owner() {
 }
 
 #[tokio::test]
-async fn when_a_key_was_last_used_is_shown() {
+pub(crate) async fn when_a_key_was_last_used_is_shown() {
     let gateway = gateway().await;
     let key = key(&gateway, &[]);
     let used = || {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use crate::ports::free_address;
+use crate::storage::Storage;
 
 /// Password of every user that tests make.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -22,8 +23,10 @@ pub(crate) struct Setup {
     pub(crate) sections: String,
     /// routes/test.toml without its `version`.
     pub(crate) routes: String,
-    /// The folder of another replica, to share its store and keys.
-    pub(crate) beside: Option<PathBuf>,
+    /// The folder and the store of another replica, to share its store and keys.
+    beside: Option<(PathBuf, Storage)>,
+    /// `[store].url`, where the test has a server of its own.
+    store: Option<String>,
     /// Extra environment.
     pub(crate) env: Vec<(String, String)>,
     /// Arguments behind `run`.
@@ -38,6 +41,7 @@ impl Setup {
             sections: String::new(),
             routes: routes.into(),
             beside: None,
+            store: None,
             env: Vec::new(),
             args: Vec::new(),
         }
@@ -71,7 +75,13 @@ impl Setup {
 
     /// Shares the store and the keys of `other`.
     pub(crate) fn beside(mut self, other: &Gateway) -> Self {
-        self.beside = Some(other.folder().to_owned());
+        self.beside = Some((other.folder().to_owned(), other.storage.clone()));
+        self
+    }
+
+    /// Keeps the store at `url`.
+    pub(crate) fn store(mut self, url: &str) -> Self {
+        self.store = Some(url.to_owned());
         self
     }
 }
@@ -81,6 +91,7 @@ pub(crate) struct Gateway {
     child: Child,
     dir: TempDir,
     home: PathBuf,
+    storage: Storage,
     /// `http://127.0.0.1:port`
     pub(crate) url: String,
     /// The same of the admin listener.
@@ -136,17 +147,23 @@ impl Gateway {
 
     async fn start_in(dir: TempDir, setup: Setup) -> Self {
         let (address, admin) = (free_address(), free_address());
-        let home = setup.beside.clone().unwrap_or_else(|| dir.path().to_owned());
+        let own = || {
+            let home = dir.path().to_owned();
+            let storage = setup.store.clone().map_or_else(|| Storage::of(&home), Storage::At);
+            (home, storage)
+        };
+        let (home, storage) = setup.beside.clone().unwrap_or_else(own);
         std::fs::create_dir(dir.path().join("routes")).expect("a routes folder");
         std::fs::write(dir.path().join("routes/test.toml"), format!("version = 1\n{}", setup.routes)).expect("routes");
         let config = format!(
             "version = 1\n[server]\nlisten = [\"{address}\"]\nadmin_listen = \"{admin}\"\npublic_url = \"http://gateway.test\"\n{}\n\
              [passwords]\nargon2 = {{ memory = \"1MiB\", iterations = 1, parallelism = 1 }}\n\
-             [store]\nurl = \"sqlite://{home}/data/portcullis.db\"\n{}\n",
+             [store]\nurl = \"{}\"\n{}\n",
             setup.server,
+            storage.url(),
             setup.sections,
-            home = home.display(),
         );
+        storage.make_key(&home, &config);
         std::fs::write(dir.path().join("gateway.toml"), with_keys(&config, &home)).expect("gateway.toml");
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -156,7 +173,7 @@ impl Gateway {
         let args: Vec<&str> = std::iter::once("run").chain(setup.args.iter().map(String::as_str)).collect();
         let child = Self::spawn(dir.path(), &args, &setup.env);
         let gateway =
-            Self { child, dir, home, url: format!("http://{address}"), admin: format!("http://{admin}"), address, http };
+            Self { child, dir, home, storage, url: format!("http://{address}"), admin: format!("http://{admin}"), address, http };
         gateway.until("livez answers", || async { gateway.admin_status("/livez").await == Some(200) }).await;
         gateway
     }
@@ -177,6 +194,16 @@ impl Gateway {
     /// The folder that holds the store and the keys.
     pub(crate) fn folder(&self) -> &Path {
         &self.home
+    }
+
+    /// Takes the store away from all who share it.
+    pub(crate) fn take_store_away(&self) {
+        self.storage.take_away(&self.home);
+    }
+
+    /// Gives it back.
+    pub(crate) fn bring_store_back(&self) {
+        self.storage.bring_back(&self.home);
     }
 
     /// The folder that holds gateway.toml, routes and the log.

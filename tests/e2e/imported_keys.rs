@@ -24,7 +24,7 @@ async fn call(gateway: &Gateway, path: &str, key: &str) -> (u16, String) {
 const IMPORT: [&str; 6] = ["key", "import", "--owner", "alice", "--name", "old app"];
 
 #[tokio::test]
-async fn an_imported_key_works_like_any_other_until_it_is_revoked() {
+pub(crate) async fn an_imported_key_works_like_any_other_until_it_is_revoked() {
     let gateway = gateway().await;
     let refused = (401, "invalid_api_key".to_owned());
     assert_eq!(call(&gateway, "/items", KEY).await, refused, "before");

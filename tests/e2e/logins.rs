@@ -27,7 +27,7 @@ async fn refresh(gateway: &Gateway, token: &str) -> crate::gateway::Answer {
 }
 
 #[tokio::test]
-async fn a_login_by_name_or_address_in_json_or_form_gives_a_token_response() {
+pub(crate) async fn a_login_by_name_or_address_in_json_or_form_gives_a_token_response() {
     let gateway = gateway("").await;
     let form = |fields: &'static str| {
         gateway.request("POST", "/auth/login").header("Content-Type", "application/x-www-form-urlencoded").body(fields)
@@ -105,7 +105,7 @@ async fn asked_scopes_are_narrowed_and_nothing_left_is_invalid_scope() {
 }
 
 #[tokio::test]
-async fn a_refresh_replaces_its_token_and_a_late_replay_kills_the_session() {
+pub(crate) async fn a_refresh_replaces_its_token_and_a_late_replay_kills_the_session() {
     let gateway = gateway("[tokens]\nrefresh_grace = \"0s\"\n").await;
     let first = gateway.login("alice").await;
     let second = refresh(&gateway, text(&first, "refresh_token")).await.json();
@@ -119,7 +119,7 @@ async fn a_refresh_replaces_its_token_and_a_late_replay_kills_the_session() {
 }
 
 #[tokio::test]
-async fn a_hundred_parallel_refreshes_of_one_token_log_nobody_out() {
+pub(crate) async fn a_hundred_parallel_refreshes_of_one_token_log_nobody_out() {
     let gateway = gateway("").await;
     let tokens = gateway.login("alice").await;
     let answers = join_all((0..100).map(|_| refresh(&gateway, text(&tokens, "refresh_token")))).await;
@@ -145,7 +145,7 @@ async fn an_access_token_does_not_refresh_and_a_refresh_token_does_not_call() {
 }
 
 #[tokio::test]
-async fn a_logout_by_bearer_or_by_refresh_token_kills_the_session() {
+pub(crate) async fn a_logout_by_bearer_or_by_refresh_token_kills_the_session() {
     let gateway = gateway("").await;
     for by_bearer in [true, false] {
         let tokens = gateway.login("alice").await;
@@ -167,7 +167,7 @@ async fn a_logout_by_bearer_or_by_refresh_token_kills_the_session() {
 }
 
 #[tokio::test]
-async fn everywhere_ends_all_of_the_users_sessions_and_nobody_elses() {
+pub(crate) async fn everywhere_ends_all_of_the_users_sessions_and_nobody_elses() {
     let gateway = gateway("").await;
     gateway.user("bob", &[]);
     let (one, two, bob) = (gateway.login("alice").await, gateway.login("alice").await, gateway.login("bob").await);
@@ -207,7 +207,7 @@ async fn me_tells_the_user_of_himself() {
 }
 
 #[tokio::test]
-async fn a_change_of_rights_kills_access_tokens_and_a_refresh_brings_the_new_ones() {
+pub(crate) async fn a_change_of_rights_kills_access_tokens_and_a_refresh_brings_the_new_ones() {
     let gateway = gateway("").await;
     let tokens = gateway.login("alice").await;
     gateway.cli(&["user", "set-scopes", "alice", "items:write"], "");
@@ -240,7 +240,7 @@ async fn guesses(gateway: &Gateway, from: impl Iterator<Item = String>) -> Vec<u
 }
 
 #[tokio::test]
-async fn strangers_cannot_lock_an_owner_out_of_his_own_network() {
+pub(crate) async fn strangers_cannot_lock_an_owner_out_of_his_own_network() {
     let backend = echo().await;
     let gateway = Gateway::start(
         Setup::routes(format!("[[route]]\nname = \"all\"\npath = \"/**\"\nbackend = \"http://{backend}\"\n"))

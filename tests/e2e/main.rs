@@ -32,12 +32,16 @@ mod logins;
 mod observe;
 mod observed;
 mod observing;
+mod on_postgres;
 mod order;
 mod outage;
 mod pasted;
 mod policy_tests;
 #[path = "../support/ports.rs"]
 mod ports;
+#[path = "../support/postgres.rs"]
+mod postgres;
+mod postgres_server;
 mod presets;
 mod readme;
 mod ready;
@@ -52,6 +56,7 @@ mod secure;
 mod secure_sockets;
 mod signing_keys;
 mod sockets;
+mod storage;
 mod streaming;
 mod streams_end;
 mod tls;

@@ -132,7 +132,7 @@ async fn a_credential_that_nobody_can_judge_is_unavailable_where_enforced_and_el
     let gateway = Gateway::start(Setup::routes(routes(echo().await)).with("[log]\nformat = \"json\"\n")).await;
     gateway.user("ann", &[]);
     let key = gateway.cli(&["key", "create", "--owner", "ann", "--name", "k"], "").trim().to_owned();
-    std::fs::rename(gateway.folder().join("data"), gateway.folder().join("away")).expect("moved away");
+    gateway.take_store_away();
     let fields = [("X-API-Key", key.as_str())];
     let missed = || async { both(&gateway, "keys", &fields).await.0.status == 503 };
     gateway.until("the store is missed", missed).await;

@@ -19,7 +19,7 @@ macro_rules! guides {
         )*
 
         /// Guides that have a test.
-        const TESTED: &[&str] = &[$($path),*];
+        const TESTED: &[&str] = &[POSTGRESQL, $($path),*];
     };
 }
 
@@ -35,6 +35,17 @@ guides! {
     the_guide_to_explain_works = "docs/explain.md",
     the_guide_to_sidecars_works = "docs/sidecar.md",
     the_guide_to_load_balancers_works = "docs/behind-a-load-balancer.md",
+}
+
+const POSTGRESQL: &str = "docs/postgresql.md";
+
+#[test]
+fn the_guide_to_postgresql_works() {
+    const THEIRS: &str = "postgres://portcullis@127.0.0.1:5432/portcullis";
+    let database = crate::postgres::Database::new();
+    let guide = document(POSTGRESQL);
+    assert!(guide.contains(THEIRS));
+    works_as_pasted(&guide.replace(THEIRS, &format!("'{}'", database.url)));
 }
 
 #[test]

@@ -35,7 +35,7 @@ async fn dies(gateway: &Gateway, access: &str) {
 }
 
 #[tokio::test]
-async fn a_hundred_refreshes_at_two_replicas_log_nobody_out() {
+pub(crate) async fn a_hundred_refreshes_at_two_replicas_log_nobody_out() {
     let replicas = pair(None).await;
     let tokens = replicas[0].login("alice").await;
     let asked = replicas.iter().cycle().take(100).map(|replica| refresh(replica, text(&tokens, "refresh_token")));
@@ -57,7 +57,7 @@ async fn a_hundred_refreshes_at_two_replicas_log_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_replay_at_one_replica_kills_the_session_at_the_other() {
+pub(crate) async fn a_replay_at_one_replica_kills_the_session_at_the_other() {
     let redis = RedisServer::start();
     for redis in [None, Some(&redis)] {
         let replicas = pair(redis).await;
@@ -74,7 +74,7 @@ async fn a_replay_at_one_replica_kills_the_session_at_the_other() {
 }
 
 #[tokio::test]
-async fn a_logout_against_refreshes_at_both_replicas_leaves_nothing_alive() {
+pub(crate) async fn a_logout_against_refreshes_at_both_replicas_leaves_nothing_alive() {
     let replicas = pair(None).await;
     for everywhere in [false, true] {
         let tokens = replicas[0].login("alice").await;

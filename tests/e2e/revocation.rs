@@ -62,7 +62,7 @@ async fn a_logout_counts_on_the_other_replica_with_redis() {
 }
 
 #[tokio::test]
-async fn a_logout_counts_on_the_other_replica_without_redis() {
+pub(crate) async fn a_logout_counts_on_the_other_replica_without_redis() {
     let (one, two) = replicas(None, "").await;
     let took = propagation(&one, &two, 10).await;
     println!("propagation without Redis, one call included: p50 {:?}, max {:?}", took[5], took[9]);
@@ -70,7 +70,7 @@ async fn a_logout_counts_on_the_other_replica_without_redis() {
 }
 
 #[tokio::test]
-async fn the_cli_reaches_both_replicas() {
+pub(crate) async fn the_cli_reaches_both_replicas() {
     let mut redis = Redis::start();
     let (one, two) = replicas(Some(&redis), "").await;
     for when in ["with Redis", "without"] {

@@ -142,6 +142,7 @@ async fn replicas_count_together_on_redis_and_each_by_itself_without() {
         assert_eq!(fields(&gateway.get_as("/three", &alice).await).1.split(';').nth(1), Some(format!("r={left}").as_str()));
     }
     assert_eq!((one.get_as("/three", &alice).await.status, two.get_as("/three", &alice).await.status), (429, 429));
+    assert_eq!(one.get_as("/also-three", &alice).await.status, 200, "another route of the same rate has a count of its own");
     redis.kill();
     assert_eq!(one.get_as("/three", &alice).await.status, 429, "what is known here still counts");
     let statuses = [

@@ -30,9 +30,10 @@ fn signal(process: &Child, name: &str) {
 
 /// Says `words` to a gateway as one that takes its place would, and gets an answer to each.
 fn say(gateway: &Gateway, words: &[&str]) -> UnixStream {
-    let mut folder =
-        std::fs::read_dir(gateway.folder().join("data")).expect("the folder").map(|entry| entry.expect("one").path());
-    let socket = folder.find(|path| path.extension().is_some_and(|end| end == "sock")).expect("a socket");
+    // Beside the database, where that is a file, else beside gateway.toml.
+    let folders = [gateway.folder().join("data"), gateway.own_folder().to_owned()];
+    let mut files = folders.iter().flat_map(std::fs::read_dir).flatten().map(|entry| entry.expect("one").path());
+    let socket = files.find(|path| path.extension().is_some_and(|end| end == "sock")).expect("a socket");
     let mode = std::fs::metadata(&socket).expect("a socket").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "nobody else may ask for the listeners");
     let mut stream = UnixStream::connect(socket).expect("connected");

@@ -13,6 +13,8 @@ use portcullis::store::{self, Rotated, Rotation, Store};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::postgres::Database;
+
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 pub(crate) const TTL: Duration = Duration::from_hours(7 * 24);
@@ -22,11 +24,17 @@ pub(crate) const UNTIL: Timestamp = Timestamp::from_secs(1_800_001_000);
 /// An empty database, gone when this is dropped.
 pub(crate) struct Place {
     folder: TempDir,
+    /// Where it is not in the folder.
+    database: Option<Database>,
 }
 
 impl Place {
     pub(crate) fn sqlite() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        Self { folder: tempfile::tempdir().expect("a folder"), database: None }
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self { database: Some(Database::new()), ..Self::sqlite() }
     }
 
     /// Where SQLite keeps it: in a folder that is not there yet.
@@ -35,7 +43,10 @@ impl Place {
     }
 
     pub(crate) fn url(&self) -> SecretString {
-        format!("sqlite://{}", self.path().display()).into()
+        match &self.database {
+            Some(database) => database.url.clone().into(),
+            None => format!("sqlite://{}", self.path().display()).into(),
+        }
     }
 
     /// Opens it, once more if it is open already, as another replica would.

@@ -87,7 +87,7 @@ async fn what_is_no_database_is_refused_and_left_alone() {
     let refused = store::open(&place.url()).await.map(|_| ());
     assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
     assert_eq!(fs::read_to_string(place.path()).unwrap(), letter);
-    for url in ["postgres://localhost/db", "sqlite::memory:", "sqlite://x.db?mode=memory", "data/portcullis.db"] {
+    for url in ["mysql://localhost/db", "sqlite::memory:", "sqlite://x.db?mode=memory", "data/portcullis.db"] {
         assert!(matches!(store::open_lazily(&url.into()).map(|_| ()), Err(StoreError::Unavailable(_))), "{url}");
     }
 }

@@ -253,3 +253,26 @@ pub(crate) async fn nobody_has_nothing(place: &Place) {
     assert!(store.sessions(Some(nobody.id), NOW).await.unwrap().is_empty());
     store.ping().await.unwrap();
 }
+
+pub(crate) async fn text_that_not_every_database_keeps_is_kept_alike(place: &Place) {
+    let store = place.open().await;
+    let mut anna = user("anna");
+    anna.full_name = Some("An\0na".to_owned());
+    anna.attributes = json!({ "x": "a\0b" }).as_object().unwrap().clone();
+    store.create_user(&anna).await.unwrap();
+    let found = store.user(anna.id).await.unwrap().unwrap();
+    assert_eq!(found.full_name.as_deref(), Some("An\u{fffd}na"));
+    assert_eq!(found.attributes, anna.attributes);
+    assert!(store.user_by_login("an\0na").await.unwrap().is_none());
+    assert!(store.users(Some("an\0"), 0, 10).await.unwrap().is_empty());
+}
+
+pub(crate) async fn accounts_are_in_the_order_of_their_bytes(place: &Place) {
+    let store = place.open().await;
+    for name in ["_z", "a_b", "a-c", "ab", "aB1", "é", "zz", "a.b", "1"] {
+        saved_user(&*store, name).await;
+    }
+    let users = store.users(None, 0, 20).await.unwrap();
+    let names: Vec<_> = users.iter().map(|user| user.username.as_str()).collect();
+    assert_eq!(names, ["1", "_z", "a-c", "a.b", "a_b", "ab", "aB1", "zz", "é"]);
+}

@@ -4,16 +4,11 @@
 //! readers have a few connections of their own, which in WAL mode no writer stops. Every wait ends after [`DEADLINE`].
 //! A future that is dropped rolls its transaction back.
 
-mod audit;
-mod clients;
 mod file;
-mod keys;
-mod log;
-mod mailed;
+mod locks;
 mod migrate;
-mod rotate;
-mod sessions;
-mod users;
+#[path = "../tables/mod.rs"]
+mod tables;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -28,7 +23,7 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, Transaction};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::{Store, StoreError, StoreResult, sql};
+use super::{Outcome, Store, StoreError, StoreResult, sql};
 use crate::domain::SecretString;
 use file::Identity;
 
@@ -41,6 +36,11 @@ const RETRY: Duration = Duration::from_millis(20);
 const READERS: u32 = 4;
 
 type Tx = Transaction<'static, sqlx::Sqlite>;
+
+// What `tables` is compiled for.
+use Sqlite as Db;
+use sqlx::SqliteConnection as DbConnection;
+use sqlx::sqlite::SqliteRow as DbRow;
 
 /// The store on SQLite.
 pub(super) struct Sqlite {
@@ -64,7 +64,7 @@ impl Sqlite {
     pub(super) fn new(url: &SecretString) -> StoreResult<Self> {
         let url = url.expose_secret();
         if !url.starts_with("sqlite:") || url.contains(":memory:") || url.contains("mode=memory") {
-            return Err(StoreError::Unavailable("[store].url has to be sqlite://PATH".to_owned()));
+            return Err(StoreError::Unavailable("[store].url has to be sqlite://PATH or postgres://HOST/DATABASE".to_owned()));
         }
         let options = SqliteConnectOptions::from_str(url)?;
         Ok(Self { path: options.get_filename().to_owned(), open: ArcSwapOption::empty(), opening: Mutex::new(false) })
@@ -72,11 +72,10 @@ impl Sqlite {
 
     /// Opens the file if it is not open yet, or not the one that the path leads to now.
     pub(super) async fn ensure_open(&self) -> StoreResult<()> {
-        timeout(DEADLINE, self.open()).await.map_err(|_| StoreError::too_slow(DEADLINE))??;
-        Ok(())
+        self.reading(|| self.open()).await.map(drop)
     }
 
-    async fn open(&self) -> StoreResult<Arc<Open>> {
+    async fn open(&self) -> Outcome<Arc<Open>> {
         if let Some(open) = self.still_open() {
             return Ok(open);
         }
@@ -104,18 +103,38 @@ impl Sqlite {
         self.open.load_full().filter(is_same).filter(|open| open.writable || !file::is_writable(&self.path))
     }
 
-    async fn readers(&self) -> StoreResult<SqlitePool> {
+    async fn readers(&self) -> Outcome<SqlitePool> {
         Ok(self.open().await?.readers.clone())
     }
 
-    async fn begin(&self) -> StoreResult<Tx> {
+    async fn begin(&self) -> Outcome<Tx> {
         let writer = self.open().await?.writer.clone();
         Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Runs what only reads, within the deadline.
+    async fn reading<T, F>(&self, work: impl Fn() -> F) -> StoreResult<T>
+    where
+        F: Future<Output = Outcome<T>>,
+    {
+        timeout(DEADLINE, work()).await.map_err(|_| StoreError::too_slow(DEADLINE))?.map_err(|fault| fault.error)
+    }
+
+    /// Runs what writes, within the deadline, and commits it.
+    ///
+    /// The commit has a deadline of its own: one that is cut off leaves open whether it happened, never half of it.
+    async fn writing<T, F>(&self, work: impl Fn() -> F) -> StoreResult<T>
+    where
+        F: Future<Output = Outcome<(Tx, T)>>,
+    {
+        let (tx, value) = self.reading(work).await?;
+        timeout(DEADLINE, tx.commit()).await.map_err(|_| StoreError::too_slow(DEADLINE))??;
+        Ok(value)
     }
 }
 
 impl Open {
-    async fn at(path: &Path) -> StoreResult<Self> {
+    async fn at(path: &Path) -> Outcome<Self> {
         let file = Identity::of(path).map_err(|error| unreachable_file(path, &error))?;
         // Asked before SQLite opens it: a file that becomes writable in between is opened once more, which does no harm.
         let writable = file::is_writable(path);
@@ -143,7 +162,7 @@ impl Open {
 }
 
 /// Switches the file to WAL, which it stays in, and migrates it.
-async fn prepare(options: &SqliteConnectOptions) -> StoreResult<()> {
+async fn prepare(options: &SqliteConnectOptions) -> Outcome<()> {
     let wal = options.clone().journal_mode(SqliteJournalMode::Wal);
     let mut connection = loop {
         match wal.connect().await {
@@ -155,7 +174,8 @@ async fn prepare(options: &SqliteConnectOptions) -> StoreResult<()> {
     };
     let mode: String = sqlx::query("PRAGMA journal_mode").fetch_one(&mut connection).await?.try_get(0)?;
     if mode != "wal" {
-        return Err(StoreError::Unavailable(format!("its file system can't keep a write-ahead log (journal mode {mode})")));
+        let why = format!("its file system can't keep a write-ahead log (journal mode {mode})");
+        return Err(StoreError::Unavailable(why).into());
     }
     migrate::run(&mut connection).await?;
     Ok(connection.close().await?)
@@ -180,24 +200,10 @@ fn unreachable_file(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unavailable(format!("{}: {error}", path.display()))
 }
 
-/// Runs what only reads, within the deadline.
-async fn reading<T>(work: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
-    timeout(DEADLINE, work).await.map_err(|_| StoreError::too_slow(DEADLINE))?
-}
-
-/// Runs what writes, within the deadline, and commits it.
-///
-/// The commit has a deadline of its own: one that is cut off leaves open whether it happened, never half of it.
-async fn writing<T>(work: impl Future<Output = StoreResult<(Tx, T)>>) -> StoreResult<T> {
-    let (tx, value) = timeout(DEADLINE, work).await.map_err(|_| StoreError::too_slow(DEADLINE))??;
-    timeout(DEADLINE, tx.commit()).await.map_err(|_| StoreError::too_slow(DEADLINE))??;
-    Ok(value)
-}
-
 #[async_trait]
 impl Store for Sqlite {
     async fn ping(&self) -> StoreResult<()> {
-        reading(async {
+        self.reading(|| async {
             sqlx::query(sql::META).bind("schema_version").fetch_one(&self.readers().await?).await?;
             Ok(())
         })

@@ -2,20 +2,21 @@
 
 use async_trait::async_trait;
 
-use super::{Sqlite, log, reading, writing};
+use super::{Db, log, rows};
 use crate::domain::{ApiKeyRecord, Entry, Hash256, KeyId, Revoked, Timestamp, User, UserId};
-use crate::store::{ApiKeys, StoreError, StoreResult, rows, sql};
+use crate::store::text::kept;
+use crate::store::{ApiKeys, StoreError, StoreResult, sql};
 
 #[async_trait]
-impl ApiKeys for Sqlite {
+impl ApiKeys for Db {
     async fn create_key(&self, key: &ApiKeyRecord) -> StoreResult<()> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
             sqlx::query(sql::INSERT_KEY)
                 .bind(key.id.as_str())
                 .bind(key.hash.as_bytes().as_slice())
                 .bind(key.owner.to_string())
-                .bind(&key.name)
+                .bind(kept(&key.name))
                 .bind(key.scopes.to_string())
                 .bind(rows::json(&key.allowed_cidrs)?)
                 .bind(key.created_at.as_millis())
@@ -30,7 +31,7 @@ impl ApiKeys for Sqlite {
     }
 
     async fn key(&self, id: &KeyId) -> StoreResult<Option<(ApiKeyRecord, User)>> {
-        reading(async {
+        self.reading(|| async {
             let row = sqlx::query(sql::KEY).bind(id.as_str()).fetch_optional(&self.readers().await?).await?;
             row.map(|row| Ok((rows::key(&row)?, rows::user(&row)?))).transpose()
         })
@@ -38,7 +39,7 @@ impl ApiKeys for Sqlite {
     }
 
     async fn key_by_hash(&self, hash: &Hash256) -> StoreResult<Option<(ApiKeyRecord, User)>> {
-        reading(async {
+        self.reading(|| async {
             let query = sqlx::query(sql::KEY_BY_HASH).bind(hash.as_bytes().as_slice());
             let row = query.fetch_optional(&self.readers().await?).await?;
             row.map(|row| Ok((rows::key(&row)?, rows::user(&row)?))).transpose()
@@ -47,7 +48,7 @@ impl ApiKeys for Sqlite {
     }
 
     async fn keys(&self, owner: Option<UserId>) -> StoreResult<Vec<ApiKeyRecord>> {
-        reading(async {
+        self.reading(|| async {
             let query = match owner {
                 Some(owner) => sqlx::query(sql::KEYS_OF_OWNER).bind(owner.to_string()),
                 None => sqlx::query(sql::KEYS),
@@ -58,11 +59,11 @@ impl ApiKeys for Sqlite {
     }
 
     async fn revoke_key(&self, id: &KeyId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
             let query = sqlx::query(sql::REVOKE_KEY).bind(id.as_str()).bind(now.as_millis());
             if query.execute(&mut *tx).await?.rows_affected() == 0 {
-                return Err(StoreError::NotFound("API key"));
+                return Err(StoreError::NotFound("API key").into());
             }
             let entries = log::append(&mut tx, [Revoked::ApiKey { id: id.clone() }], until).await?;
             Ok((tx, entries))
@@ -74,7 +75,7 @@ impl ApiKeys for Sqlite {
         if seen.is_empty() {
             return Ok(());
         }
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
             for (id, at) in seen {
                 sqlx::query(sql::TOUCH_KEY).bind(id.as_str()).bind(at.as_millis()).execute(&mut *tx).await?;

@@ -6,20 +6,20 @@ use serde::de::DeserializeOwned;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Serialize, de::IntoDeserializer};
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-use super::{StoreError, StoreResult};
+use super::{DbRow, Outcome};
 use crate::domain::{
     ApiKeyRecord, AuditEvent, AuditKind, ClientRecord, Entry, Hash256, MailPurpose, MailedToken, Revoked, SecretString,
     SessionRecord, Timestamp, User,
 };
+use crate::store::{Fault, StoreError};
 
 /// A JSON column.
-pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> StoreResult<String> {
-    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Outcome<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()).into())
 }
 
-pub(super) fn user(row: &SqliteRow) -> StoreResult<User> {
+pub(super) fn user(row: &DbRow) -> Outcome<User> {
     Ok(User {
         id: parsed(row, "id")?,
         username: row.try_get("username")?,
@@ -37,13 +37,13 @@ pub(super) fn user(row: &SqliteRow) -> StoreResult<User> {
     })
 }
 
-pub(super) fn session(row: &SqliteRow) -> StoreResult<SessionRecord> {
+pub(super) fn session(row: &DbRow) -> Outcome<SessionRecord> {
     let granted: Option<&str> = row.try_get("granted")?;
     Ok(SessionRecord {
         id: parsed(row, "id")?,
         user: parsed(row, "user_id")?,
         client_id: row.try_get("client_id")?,
-        granted: granted.map(str::parse).transpose().map_err(|_| StoreError::unreadable("granted"))?,
+        granted: granted.map(str::parse).transpose().map_err(|_| Fault::unreadable("granted"))?,
         device: row.try_get("device")?,
         address: row.try_get("address")?,
         created_at: time(row, "created_at")?,
@@ -53,10 +53,10 @@ pub(super) fn session(row: &SqliteRow) -> StoreResult<SessionRecord> {
     })
 }
 
-pub(super) fn key(row: &SqliteRow) -> StoreResult<ApiKeyRecord> {
+pub(super) fn key(row: &DbRow) -> Outcome<ApiKeyRecord> {
     Ok(ApiKeyRecord {
         id: parsed(row, "key_id")?,
-        hash: hash(row, "key_hash")?.ok_or_else(|| StoreError::unreadable("key_hash"))?,
+        hash: hash(row, "key_hash")?.ok_or_else(|| Fault::unreadable("key_hash"))?,
         owner: parsed(row, "key_owner")?,
         name: row.try_get("key_name")?,
         scopes: parsed(row, "key_scopes")?,
@@ -68,7 +68,7 @@ pub(super) fn key(row: &SqliteRow) -> StoreResult<ApiKeyRecord> {
     })
 }
 
-pub(super) fn client(row: &SqliteRow) -> StoreResult<ClientRecord> {
+pub(super) fn client(row: &DbRow) -> Outcome<ClientRecord> {
     Ok(ClientRecord {
         id: parsed(row, "id")?,
         name: row.try_get("name")?,
@@ -81,32 +81,32 @@ pub(super) fn client(row: &SqliteRow) -> StoreResult<ClientRecord> {
     })
 }
 
-pub(super) fn mailed(row: &SqliteRow) -> StoreResult<MailedToken> {
+pub(super) fn mailed(row: &DbRow) -> Outcome<MailedToken> {
     let purpose: StrDeserializer<'_, ValueError> = row.try_get::<&str, _>("purpose")?.into_deserializer();
     Ok(MailedToken {
-        hash: hash(row, "hash")?.ok_or_else(|| StoreError::unreadable("hash"))?,
+        hash: hash(row, "hash")?.ok_or_else(|| Fault::unreadable("hash"))?,
         user: parsed(row, "user_id")?,
-        purpose: MailPurpose::deserialize(purpose).map_err(|_| StoreError::unreadable("purpose"))?,
+        purpose: MailPurpose::deserialize(purpose).map_err(|_| Fault::unreadable("purpose"))?,
         email: row.try_get("email")?,
         created_at: time(row, "created_at")?,
         expires_at: time(row, "expires_at")?,
     })
 }
 
-pub(super) fn entry(row: &SqliteRow) -> StoreResult<Entry> {
+pub(super) fn entry(row: &DbRow) -> Outcome<Entry> {
     let kind: &str = row.try_get("kind")?;
     let what = match kind {
         "token" => Revoked::Token { id: parsed(row, "id")? },
         "session" => Revoked::Session { id: parsed(row, "id")? },
         "generation" => Revoked::Generation { subject: parsed(row, "id")?, below: row.try_get("below")? },
         "api_key" => Revoked::ApiKey { id: parsed(row, "id")? },
-        _ => return Err(StoreError::unreadable("kind")),
+        _ => return Err(Fault::unreadable("kind")),
     };
     Ok(Entry { seq: row.try_get("seq")?, what, until: time(row, "expires_at")? })
 }
 
 /// `None` for a kind of event that a later release wrote.
-pub(super) fn event(row: &SqliteRow) -> StoreResult<Option<AuditEvent>> {
+pub(super) fn event(row: &DbRow) -> Outcome<Option<AuditEvent>> {
     let kind: StrDeserializer<'_, ValueError> = row.try_get::<&str, _>("kind")?.into_deserializer();
     let Ok(kind) = AuditKind::deserialize(kind) else { return Ok(None) };
     Ok(Some(AuditEvent {
@@ -121,23 +121,23 @@ pub(super) fn event(row: &SqliteRow) -> StoreResult<Option<AuditEvent>> {
 }
 
 /// A column whose text is an id or scopes.
-pub(super) fn parsed<T: FromStr>(row: &SqliteRow, column: &str) -> StoreResult<T> {
-    row.try_get::<&str, _>(column)?.parse().map_err(|_| StoreError::unreadable(column))
+pub(super) fn parsed<T: FromStr>(row: &DbRow, column: &str) -> Outcome<T> {
+    row.try_get::<&str, _>(column)?.parse().map_err(|_| Fault::unreadable(column))
 }
 
-pub(super) fn time(row: &SqliteRow, column: &str) -> StoreResult<Timestamp> {
+pub(super) fn time(row: &DbRow, column: &str) -> Outcome<Timestamp> {
     Ok(Timestamp::from_millis(row.try_get(column)?))
 }
 
-pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> StoreResult<Option<Timestamp>> {
+pub(super) fn maybe_time(row: &DbRow, column: &str) -> Outcome<Option<Timestamp>> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_millis))
 }
 
-pub(super) fn hash(row: &SqliteRow, column: &str) -> StoreResult<Option<Hash256>> {
+pub(super) fn hash(row: &DbRow, column: &str) -> Outcome<Option<Hash256>> {
     let bytes: Option<&[u8]> = row.try_get(column)?;
-    bytes.map(|bytes| bytes.try_into().map(Hash256::from_bytes).map_err(|_| StoreError::unreadable(column))).transpose()
+    bytes.map(|bytes| bytes.try_into().map(Hash256::from_bytes).map_err(|_| Fault::unreadable(column))).transpose()
 }
 
-fn from_json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> StoreResult<T> {
-    serde_json::from_str(row.try_get(column)?).map_err(|_| StoreError::unreadable(column))
+fn from_json<T: DeserializeOwned>(row: &DbRow, column: &str) -> Outcome<T> {
+    serde_json::from_str(row.try_get(column)?).map_err(|_| Fault::unreadable(column))
 }

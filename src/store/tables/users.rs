@@ -5,27 +5,27 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
-use sqlx::SqliteConnection;
 
-use super::{Sqlite, log, reading, sessions, writing};
+use super::{Db, DbConnection, Outcome, locks, log, rows, sessions};
 use crate::domain::folded;
 use crate::domain::{Entry, Revoked, SecretString, Timestamp, User, UserId};
 use crate::store::fold::holding;
-use crate::store::{StoreError, StoreResult, UserChange, Users, rows, sql};
+use crate::store::text::{is_nobodys, kept};
+use crate::store::{StoreError, StoreResult, UserChange, Users, sql};
 
 /// The account of that id, as the transaction sees it.
-pub(super) async fn find(connection: &mut SqliteConnection, id: UserId) -> StoreResult<Option<User>> {
+pub(super) async fn find(connection: &mut DbConnection, id: UserId) -> Outcome<Option<User>> {
     let row = sqlx::query(sql::USER).bind(id.to_string()).fetch_optional(connection).await?;
     row.as_ref().map(rows::user).transpose()
 }
 
-async fn insert(connection: &mut SqliteConnection, user: &User) -> StoreResult<()> {
+async fn insert(connection: &mut DbConnection, user: &User) -> Outcome<()> {
     let inserted = sqlx::query(sql::INSERT_USER)
         .bind(user.id.to_string())
         .bind(&user.username)
         .bind(&user.email)
         .bind(user.email_verified)
-        .bind(&user.full_name)
+        .bind(user.full_name.as_deref().map(kept))
         .bind(rows::json(&user.roles)?)
         .bind(user.scopes.to_string())
         .bind(rows::json(&user.attributes)?)
@@ -36,15 +36,15 @@ async fn insert(connection: &mut SqliteConnection, user: &User) -> StoreResult<(
         .bind(user.created_at.as_millis())
         .execute(connection)
         .await?;
-    if inserted.rows_affected() == 0 { Err(StoreError::Taken("id")) } else { Ok(()) }
+    if inserted.rows_affected() == 0 { Err(StoreError::Taken("id").into()) } else { Ok(()) }
 }
 
-async fn update(connection: &mut SqliteConnection, user: &User) -> StoreResult<()> {
+async fn update(connection: &mut DbConnection, user: &User) -> Outcome<()> {
     sqlx::query(sql::UPDATE_USER)
         .bind(user.id.to_string())
         .bind(&user.email)
         .bind(user.email_verified)
-        .bind(&user.full_name)
+        .bind(user.full_name.as_deref().map(kept))
         .bind(rows::json(&user.roles)?)
         .bind(user.scopes.to_string())
         .bind(rows::json(&user.attributes)?)
@@ -56,13 +56,13 @@ async fn update(connection: &mut SqliteConnection, user: &User) -> StoreResult<(
     Ok(())
 }
 
-async fn claim(connection: &mut SqliteConnection, user: &User, kind: &'static str, name: &str) -> StoreResult<()> {
+async fn claim(connection: &mut DbConnection, user: &User, kind: &'static str, name: &str) -> Outcome<()> {
     let query = sqlx::query(sql::INSERT_LOGIN_NAME).bind(name).bind(user.id.to_string()).bind(kind);
-    if query.execute(connection).await?.rows_affected() == 0 { Err(StoreError::Taken(kind)) } else { Ok(()) }
+    if query.execute(connection).await?.rows_affected() == 0 { Err(StoreError::Taken(kind).into()) } else { Ok(()) }
 }
 
 /// Claims the user's address, unless it is his own username, which he holds already.
-async fn claim_email(connection: &mut SqliteConnection, user: &User) -> StoreResult<()> {
+async fn claim_email(connection: &mut DbConnection, user: &User) -> Outcome<()> {
     match user.email.as_deref().map(folded) {
         Some(email) if email != folded(&user.username) => claim(connection, user, "email", &email).await,
         _ => Ok(()),
@@ -112,14 +112,14 @@ fn merge(attributes: &mut Map<String, Value>, changes: Map<String, Value>) {
     }
 }
 
-/// Changes an account in a transaction that somebody else began.
+/// Changes an account in a transaction that somebody else began, and that has locked it.
 pub(super) async fn change(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     id: UserId,
     change: UserChange,
     now: Timestamp,
     until: Timestamp,
-) -> StoreResult<(User, Vec<Entry>)> {
+) -> Outcome<(User, Vec<Entry>)> {
     let mut user = find(&mut *connection, id).await?.ok_or(StoreError::NotFound("user"))?;
     let new_email = change.email.is_some();
     let keep = change.password.as_ref().map(|password| password.keep);
@@ -141,9 +141,9 @@ pub(super) async fn change(
 }
 
 #[async_trait]
-impl Users for Sqlite {
+impl Users for Db {
     async fn create_user(&self, user: &User) -> StoreResult<()> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
             insert(&mut tx, user).await?;
             claim(&mut tx, user, "username", &folded(&user.username)).await?;
@@ -154,7 +154,7 @@ impl Users for Sqlite {
     }
 
     async fn user(&self, id: UserId) -> StoreResult<Option<User>> {
-        reading(async {
+        self.reading(|| async {
             let row = sqlx::query(sql::USER).bind(id.to_string()).fetch_optional(&self.readers().await?).await?;
             row.as_ref().map(rows::user).transpose()
         })
@@ -162,7 +162,10 @@ impl Users for Sqlite {
     }
 
     async fn user_by_login(&self, login: &str) -> StoreResult<Option<User>> {
-        reading(async {
+        if is_nobodys(login) {
+            return Ok(None);
+        }
+        self.reading(|| async {
             let query = sqlx::query(sql::USER_BY_LOGIN).bind(folded(login));
             query.fetch_optional(&self.readers().await?).await?.as_ref().map(rows::user).transpose()
         })
@@ -170,7 +173,10 @@ impl Users for Sqlite {
     }
 
     async fn users(&self, query: Option<&str>, skip: u32, limit: u32) -> StoreResult<Vec<User>> {
-        reading(async {
+        if query.is_some_and(is_nobodys) {
+            return Ok(Vec::new());
+        }
+        self.reading(|| async {
             let statement = if query.is_some() { sql::USERS_LIKE } else { sql::USERS };
             let mut select = sqlx::query(statement).bind(i64::from(limit)).bind(i64::from(skip));
             if let Some(query) = query {
@@ -188,16 +194,17 @@ impl Users for Sqlite {
         now: Timestamp,
         until: Timestamp,
     ) -> StoreResult<(User, Vec<Entry>)> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
-            let changed = self::change(&mut tx, id, change, now, until).await?;
+            locks::user(&mut tx, id).await?;
+            let changed = self::change(&mut tx, id, change.clone(), now, until).await?;
             Ok((tx, changed))
         })
         .await
     }
 
     async fn rehash_password(&self, id: UserId, old: &SecretString, new: &SecretString) -> StoreResult<()> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
             let query = sqlx::query(sql::REHASH).bind(id.to_string());
             query.bind(old.expose_secret()).bind(new.expose_secret()).execute(&mut *tx).await?;
@@ -207,8 +214,9 @@ impl Users for Sqlite {
     }
 
     async fn delete_user(&self, id: UserId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
+            locks::user(&mut tx, id).await?;
             let mut revoked = vec![Revoked::Generation { subject: id, below: i64::MAX }];
             revoked.extend(sessions::end_all(&mut tx, id, None, now).await?);
             for row in sqlx::query(sql::LIVE_KEYS).bind(id.to_string()).fetch_all(&mut *tx).await? {
@@ -216,7 +224,7 @@ impl Users for Sqlite {
             }
             // Names, sessions, tokens, keys and networks go with the row.
             if sqlx::query(sql::DELETE_USER).bind(id.to_string()).execute(&mut *tx).await?.rows_affected() == 0 {
-                return Err(StoreError::NotFound("user"));
+                return Err(StoreError::NotFound("user").into());
             }
             let entries = log::append(&mut tx, revoked, until).await?;
             Ok((tx, entries))
@@ -225,7 +233,7 @@ impl Users for Sqlite {
     }
 
     async fn remember_network(&self, user: UserId, network: &str, now: Timestamp) -> StoreResult<()> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
             let query = sqlx::query(sql::REMEMBER_NETWORK).bind(user.to_string()).bind(network).bind(now.as_millis());
             query.execute(&mut *tx).await?;
@@ -235,7 +243,7 @@ impl Users for Sqlite {
     }
 
     async fn knows_network(&self, user: UserId, network: &str, since: Timestamp) -> StoreResult<bool> {
-        reading(async {
+        self.reading(|| async {
             let query = sqlx::query(sql::KNOWS_NETWORK).bind(user.to_string()).bind(network).bind(since.as_millis());
             Ok(query.fetch_optional(&self.readers().await?).await?.is_some())
         })

@@ -1,15 +1,14 @@
 //! Logins.
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
-use super::{Sqlite, log, reading, rotate, users, writing};
+use super::{Db, DbConnection, DbRow, Outcome, locks, log, rotate, rows, users};
 use crate::domain::{Entry, Hash256, Revoked, SessionId, SessionRecord, Timestamp, User, UserId};
-use crate::store::{Rotated, Rotation, Sessions, StoreError, StoreResult, rows, sql};
+use crate::store::text::kept;
+use crate::store::{Rotated, Rotation, Sessions, StoreError, StoreResult, sql};
 
 /// Ends one session, ended or not; `false` when there is none.
-pub(super) async fn end(connection: &mut SqliteConnection, id: SessionId, now: Timestamp) -> StoreResult<bool> {
+pub(super) async fn end(connection: &mut DbConnection, id: SessionId, now: Timestamp) -> Outcome<bool> {
     let query = sqlx::query(sql::END_SESSION).bind(id.to_string()).bind(now.as_millis());
     let found = query.execute(&mut *connection).await?.rows_affected() > 0;
     erase_sealed(connection, id).await?;
@@ -18,11 +17,11 @@ pub(super) async fn end(connection: &mut SqliteConnection, id: SessionId, now: T
 
 /// Ends what is open of `user` but `except`, and gives what that revokes.
 pub(super) async fn end_all(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     user: UserId,
     except: Option<SessionId>,
     now: Timestamp,
-) -> StoreResult<Vec<Revoked>> {
+) -> Outcome<Vec<Revoked>> {
     let query = sqlx::query(sql::END_SESSIONS).bind(user.to_string()).bind(now.as_millis());
     // No id is the empty text, so that without an exception all match.
     let query = query.bind(except.map(|id| id.to_string()).unwrap_or_default());
@@ -31,7 +30,7 @@ pub(super) async fn end_all(
 }
 
 /// What the ending of sessions revokes, whose rows hold their ids.
-pub(super) async fn ended(connection: &mut SqliteConnection, sessions: Vec<SqliteRow>) -> StoreResult<Vec<Revoked>> {
+pub(super) async fn ended(connection: &mut DbConnection, sessions: Vec<DbRow>) -> Outcome<Vec<Revoked>> {
     let mut ended = Vec::new();
     for row in sessions {
         let id = rows::parsed(&row, "id")?;
@@ -41,19 +40,19 @@ pub(super) async fn ended(connection: &mut SqliteConnection, sessions: Vec<Sqlit
     Ok(ended)
 }
 
-async fn erase_sealed(connection: &mut SqliteConnection, id: SessionId) -> StoreResult<()> {
+async fn erase_sealed(connection: &mut DbConnection, id: SessionId) -> Outcome<()> {
     sqlx::query(sql::ERASE_SEALED_OF_SESSION).bind(id.to_string()).execute(connection).await?;
     Ok(())
 }
 
 /// Adds a refresh token that nobody used yet.
 pub(super) async fn insert_refresh(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     session: SessionId,
     hash: Hash256,
     parent: Option<Hash256>,
     expires_at: Timestamp,
-) -> StoreResult<()> {
+) -> Outcome<()> {
     sqlx::query(sql::INSERT_REFRESH)
         .bind(hash.as_bytes().as_slice())
         .bind(session.to_string())
@@ -65,10 +64,11 @@ pub(super) async fn insert_refresh(
 }
 
 #[async_trait]
-impl Sessions for Sqlite {
+impl Sessions for Db {
     async fn open_session(&self, session: &SessionRecord, refresh: Hash256) -> StoreResult<User> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
+            locks::user(&mut tx, session.user).await?;
             let user = users::find(&mut tx, session.user).await?.filter(|user| !user.disabled);
             let user = user.ok_or(StoreError::NotFound("user"))?;
             sqlx::query(sql::INSERT_SESSION)
@@ -76,8 +76,8 @@ impl Sessions for Sqlite {
                 .bind(session.user.to_string())
                 .bind(&session.client_id)
                 .bind(session.granted.as_ref().map(ToString::to_string))
-                .bind(&session.device)
-                .bind(&session.address)
+                .bind(kept(&session.device))
+                .bind(kept(&session.address))
                 .bind(session.created_at.as_millis())
                 .bind(session.used_at.as_millis())
                 .bind(session.expires_at.as_millis())
@@ -91,16 +91,17 @@ impl Sessions for Sqlite {
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> StoreResult<Rotated> {
-        let known = reading(async {
-            let query = sqlx::query(sql::REFRESH_EXISTS).bind(rotation.presented.hash().as_bytes().to_vec());
-            Ok(query.fetch_optional(&self.readers().await?).await?.is_some())
-        })
-        .await?;
+        let known = self
+            .reading(|| async {
+                let query = sqlx::query(sql::REFRESH_EXISTS).bind(rotation.presented.hash().as_bytes().to_vec());
+                Ok(query.fetch_optional(&self.readers().await?).await?.is_some())
+            })
+            .await?;
         if !known {
             // Strangers' guesses must not queue where logins and logouts do.
             return Ok(Rotated::Refused);
         }
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
             let rotated = rotate::present(&mut tx, &rotation).await?;
             Ok((tx, rotated))
@@ -109,7 +110,7 @@ impl Sessions for Sqlite {
     }
 
     async fn session(&self, id: SessionId) -> StoreResult<Option<SessionRecord>> {
-        reading(async {
+        self.reading(|| async {
             let row = sqlx::query(sql::SESSION).bind(id.to_string()).fetch_optional(&self.readers().await?).await?;
             row.as_ref().map(rows::session).transpose()
         })
@@ -117,7 +118,7 @@ impl Sessions for Sqlite {
     }
 
     async fn session_of_refresh(&self, token: Hash256) -> StoreResult<Option<SessionRecord>> {
-        reading(async {
+        self.reading(|| async {
             let query = sqlx::query(sql::SESSION_OF_REFRESH).bind(token.as_bytes().as_slice());
             query.fetch_optional(&self.readers().await?).await?.as_ref().map(rows::session).transpose()
         })
@@ -125,7 +126,7 @@ impl Sessions for Sqlite {
     }
 
     async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> StoreResult<Vec<SessionRecord>> {
-        reading(async {
+        self.reading(|| async {
             let query = match user {
                 Some(user) => sqlx::query(sql::SESSIONS_OF_USER).bind(now.as_millis()).bind(user.to_string()),
                 None => sqlx::query(sql::SESSIONS).bind(now.as_millis()),
@@ -136,10 +137,11 @@ impl Sessions for Sqlite {
     }
 
     async fn end_session(&self, id: SessionId, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
+            locks::user_of_session(&mut tx, id).await?;
             if !end(&mut tx, id, now).await? {
-                return Err(StoreError::NotFound("session"));
+                return Err(StoreError::NotFound("session").into());
             }
             let entries = log::append(&mut tx, [Revoked::Session { id }], until).await?;
             Ok((tx, entries))
@@ -154,8 +156,9 @@ impl Sessions for Sqlite {
         now: Timestamp,
         until: Timestamp,
     ) -> StoreResult<Vec<Entry>> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
+            locks::user(&mut tx, user).await?;
             let ended = end_all(&mut tx, user, except, now).await?;
             let entries = log::append(&mut tx, ended, until).await?;
             Ok((tx, entries))

@@ -1,22 +1,22 @@
 //! What was mailed to users.
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 
-use super::{Sqlite, reading, users, writing};
+use super::{Db, DbConnection, Outcome, locks, rows, users};
 use crate::domain::{Entry, Hash256, MailPurpose, MailedToken, Timestamp, User, UserId};
-use crate::store::{MailedTokens, StoreError, StoreResult, UserChange, rows, sql};
+use crate::store::{MailedTokens, StoreError, StoreResult, UserChange, sql};
 
-async fn forget(connection: &mut SqliteConnection, user: UserId, purpose: MailPurpose) -> StoreResult<()> {
+async fn forget(connection: &mut DbConnection, user: UserId, purpose: MailPurpose) -> Outcome<()> {
     sqlx::query(sql::DELETE_MAILED).bind(user.to_string()).bind(purpose.as_str()).execute(connection).await?;
     Ok(())
 }
 
 #[async_trait]
-impl MailedTokens for Sqlite {
+impl MailedTokens for Db {
     async fn mail(&self, token: &MailedToken) -> StoreResult<()> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
+            locks::user(&mut tx, token.user).await?;
             forget(&mut tx, token.user, token.purpose).await?;
             sqlx::query(sql::INSERT_MAILED)
                 .bind(token.hash.as_bytes().as_slice())
@@ -33,7 +33,7 @@ impl MailedTokens for Sqlite {
     }
 
     async fn mailed(&self, hash: &Hash256, purpose: MailPurpose, now: Timestamp) -> StoreResult<Option<MailedToken>> {
-        reading(async {
+        self.reading(|| async {
             let query = sqlx::query(sql::MAILED).bind(hash.as_bytes().as_slice()).bind(purpose.as_str());
             let row = query.fetch_optional(&self.readers().await?).await?;
             let token = row.as_ref().map(rows::mailed).transpose()?;
@@ -50,13 +50,14 @@ impl MailedTokens for Sqlite {
         now: Timestamp,
         until: Timestamp,
     ) -> StoreResult<(User, Vec<Entry>)> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
+            locks::user_of_mailed(&mut tx, *hash).await?;
             let query = sqlx::query(sql::MAILED).bind(hash.as_bytes().as_slice()).bind(purpose.as_str());
             let token = query.fetch_optional(&mut *tx).await?.as_ref().map(rows::mailed).transpose()?;
             let token = token.filter(|token| now < token.expires_at).ok_or(StoreError::NotFound("token"))?;
             forget(&mut tx, token.user, purpose).await?;
-            let changed = users::change(&mut tx, token.user, change, now, until).await?;
+            let changed = users::change(&mut tx, token.user, change.clone(), now, until).await?;
             Ok((tx, changed))
         })
         .await

@@ -2,23 +2,24 @@
 
 use async_trait::async_trait;
 
-use super::{Sqlite, reading, writing};
+use super::{Db, rows};
 use crate::domain::AuditEvent;
-use crate::store::{Audit, StoreResult, rows, sql};
+use crate::store::text::kept;
+use crate::store::{Audit, StoreResult, sql};
 
 #[async_trait]
-impl Audit for Sqlite {
+impl Audit for Db {
     async fn record(&self, event: &AuditEvent) -> StoreResult<()> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
             sqlx::query(sql::INSERT_EVENT)
                 .bind(event.at.as_millis())
                 .bind(event.kind.as_str())
-                .bind(&event.actor)
-                .bind(&event.subject)
-                .bind(&event.address)
-                .bind(&event.request_id)
-                .bind(&event.detail)
+                .bind(event.actor.as_deref().map(kept))
+                .bind(event.subject.as_deref().map(kept))
+                .bind(event.address.as_deref().map(kept))
+                .bind(event.request_id.as_deref().map(kept))
+                .bind(event.detail.as_deref().map(kept))
                 .execute(&mut *tx)
                 .await?;
             Ok((tx, ()))
@@ -27,7 +28,7 @@ impl Audit for Sqlite {
     }
 
     async fn events(&self, skip: u32, limit: u32) -> StoreResult<Vec<AuditEvent>> {
-        reading(async {
+        self.reading(|| async {
             let query = sqlx::query(sql::EVENTS).bind(i64::from(limit)).bind(i64::from(skip));
             query.fetch_all(&self.readers().await?).await?.iter().filter_map(|row| rows::event(row).transpose()).collect()
         })

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::{Sqlite, reading, writing};
+use super::{Db, DbConnection, Outcome, locks, rows};
 use crate::domain::{Entry, Revoked, Timestamp};
-use crate::store::{RevocationLog, StoreResult, rows, sql};
+use crate::store::{RevocationLog, StoreResult, sql};
 
 const DAY: Duration = Duration::from_hours(24);
 /// How long a network stays known.
@@ -17,10 +17,10 @@ const BATCH: i64 = 1000;
 
 /// Writes entries in the transaction that revokes, in order.
 pub(super) async fn append(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     what: impl IntoIterator<Item = Revoked>,
     until: Timestamp,
-) -> StoreResult<Vec<Entry>> {
+) -> Outcome<Vec<Entry>> {
     let mut entries = Vec::new();
     for what in what {
         let seq: i64 = sqlx::query(sql::NEXT_SEQ).bind(1).fetch_one(&mut *connection).await?.try_get(0)?;
@@ -44,9 +44,9 @@ pub(super) async fn append(
 }
 
 #[async_trait]
-impl RevocationLog for Sqlite {
+impl RevocationLog for Db {
     async fn revoke(&self, what: &Revoked, until: Timestamp) -> StoreResult<Entry> {
-        writing(async {
+        self.writing(|| async {
             let mut tx = self.begin().await?;
             let mut entries = append(&mut tx, [what.clone()], until).await?;
             let entry = entries.pop().ok_or(sqlx::Error::RowNotFound)?;
@@ -56,7 +56,7 @@ impl RevocationLog for Sqlite {
     }
 
     async fn revocations_after(&self, seq: i64, limit: u32) -> StoreResult<Vec<Entry>> {
-        reading(async {
+        self.reading(|| async {
             let query = sqlx::query(sql::REVOCATIONS_AFTER).bind(seq).bind(i64::from(limit));
             query.fetch_all(&self.readers().await?).await?.iter().map(rows::entry).collect()
         })
@@ -64,7 +64,7 @@ impl RevocationLog for Sqlite {
     }
 
     async fn last_revocation(&self) -> StoreResult<i64> {
-        reading(async { Ok(sqlx::query(sql::LAST_SEQ).fetch_one(&self.readers().await?).await?.try_get(0)?) }).await
+        self.reading(|| async { Ok(sqlx::query(sql::LAST_SEQ).fetch_one(&self.readers().await?).await?.try_get(0)?) }).await
     }
 
     async fn prune(&self, now: Timestamp, grace: Duration) -> StoreResult<u64> {
@@ -80,13 +80,17 @@ impl RevocationLog for Sqlite {
             (sql::PRUNE_MAILED, now),
         ] {
             loop {
-                let gone = writing(async {
-                    let mut tx = self.begin().await?;
-                    let query = sqlx::query(statement).bind(before.as_millis()).bind(BATCH);
-                    let gone = query.execute(&mut *tx).await?.rows_affected();
-                    Ok((tx, gone))
-                })
-                .await?;
+                let gone = self
+                    .writing(|| async {
+                        let mut tx = self.begin().await?;
+                        if !locks::pruning(&mut tx).await? {
+                            return Ok((tx, 0));
+                        }
+                        let query = sqlx::query(statement).bind(before.as_millis()).bind(BATCH);
+                        let gone = query.execute(&mut *tx).await?.rows_affected();
+                        Ok((tx, gone))
+                    })
+                    .await?;
                 pruned += gone;
                 if gone < BATCH.unsigned_abs() {
                     break;

@@ -1,15 +1,16 @@
 //! The refresh token's state machine, run in one transaction.
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::{log, sessions, users};
+use super::{DbConnection, Outcome, locks, log, rows, sessions, users};
 use crate::domain::refresh::{Presented, RefreshRow, RefreshToken};
 use crate::domain::{Hash256, Revoked, SessionRecord};
-use crate::store::{Rotated, Rotation, StoreError, StoreResult, rows, sql};
+use crate::store::{Rotated, Rotation, StoreError, sql};
 
 /// Decides what `rotation.presented` leads to, and does it.
-pub(super) async fn present(tx: &mut SqliteConnection, rotation: &Rotation<'_>) -> StoreResult<Rotated> {
+pub(super) async fn present(tx: &mut DbConnection, rotation: &Rotation<'_>) -> Outcome<Rotated> {
     let hash = rotation.presented.hash();
+    locks::user_of_refresh(tx, hash).await?;
     let Some(found) = sqlx::query(sql::REFRESH).bind(hash.as_bytes().to_vec()).fetch_optional(&mut *tx).await? else {
         return Ok(Rotated::Refused);
     };
@@ -53,11 +54,11 @@ fn unsealed(presented: &RefreshToken, sealed: &[u8], child: Option<Hash256>) -> 
 }
 
 async fn replace(
-    tx: &mut SqliteConnection,
+    tx: &mut DbConnection,
     session: SessionRecord,
     rotation: &Rotation<'_>,
     parent: Option<Hash256>,
-) -> StoreResult<SessionRecord> {
+) -> Outcome<SessionRecord> {
     let Rotation { presented, successor, now, .. } = *rotation;
     let expires_at = now.plus(rotation.ttl);
     let sealed = presented.seal(successor).ok_or_else(|| StoreError::Unavailable("sealing a token failed".to_owned()))?;
@@ -65,7 +66,7 @@ async fn replace(
     let extend = sqlx::query(sql::EXTEND_SESSION).bind(session.id.to_string()).bind(now.as_millis()).bind(expires_at.as_millis());
     let swapped = swap.execute(&mut *tx).await?.rows_affected() == 1 && extend.execute(&mut *tx).await?.rows_affected() == 1;
     if !swapped {
-        return Err(StoreError::Unavailable("another refresh came first: ask again".to_owned()));
+        return Err(StoreError::Unavailable("another refresh came first: ask again".to_owned()).into());
     }
     sessions::insert_refresh(tx, session.id, successor.hash(), Some(presented.hash()), expires_at).await?;
     if let Some(parent) = parent {
@@ -75,7 +76,7 @@ async fn replace(
     Ok(SessionRecord { used_at: now, expires_at, ..session })
 }
 
-async fn end(tx: &mut SqliteConnection, session: SessionRecord, rotation: &Rotation<'_>) -> StoreResult<Rotated> {
+async fn end(tx: &mut DbConnection, session: SessionRecord, rotation: &Rotation<'_>) -> Outcome<Rotated> {
     sessions::end(tx, session.id, rotation.now).await?;
     let entries = log::append(tx, [Revoked::Session { id: session.id }], rotation.revoke_until).await?;
     Ok(Rotated::Reused { session: SessionRecord { ended_at: Some(rotation.now), ..session }, entries })

@@ -1,0 +1,168 @@
+//! Connections to the server: made at the first use, dropped when the server is lost, made again at the next.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, Row};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
+
+use super::migrate;
+use crate::domain::SecretString;
+use crate::store::{Fault, Outcome, StoreError, StoreResult};
+
+/// How long a server has to take a new connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long a call waits for one of the connections: within its deadline, so that this is the error reported.
+const ACQUIRE: Duration = Duration::from_secs(4);
+/// A server has 100 by default, for all replicas and everybody else.
+const CONNECTIONS: u32 = 10;
+/// Closed before a firewall forgets it.
+const IDLE: Duration = Duration::from_mins(4);
+/// So that all of them move over some time after an address leads elsewhere.
+const LIFETIME: Duration = Duration::from_mins(30);
+
+/// The server ends what a replica that is stuck or cut off has begun, within what others wait. What was answered is on the
+/// server's disk, even where it is set up to be lax.
+const SETTINGS: &str = "SET statement_timeout = '4500ms'; SET lock_timeout = '4s'; \
+     SET idle_in_transaction_session_timeout = '5s'; SET client_min_messages = warning; SET standard_conforming_strings = on; \
+     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+pub(super) struct Connections {
+    options: PgConnectOptions,
+    /// For errors: where the server is.
+    place: String,
+    pool: ArcSwapOption<PgPool>,
+    /// Held by the one who connects; holds why the last attempt failed.
+    attempt: Arc<Mutex<Option<StoreError>>>,
+    failures: AtomicU64,
+    answers: AtomicU64,
+}
+
+impl Connections {
+    pub(super) fn new(url: &SecretString) -> StoreResult<Self> {
+        // sqlx' own error may quote the URL.
+        let options = PgConnectOptions::from_str(url.expose_secret())
+            .map_err(|_| StoreError::Unavailable("[store].url is no URL of a PostgreSQL server".to_owned()))?;
+        let name = options.get_application_name().unwrap_or("portcullis").to_owned();
+        let options = options.application_name(&name).extra_float_digits(None).disable_statement_logging();
+        let place = match options.get_socket() {
+            Some(folder) => folder.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        };
+        Ok(Self {
+            options,
+            place,
+            pool: ArcSwapOption::empty(),
+            attempt: Arc::default(),
+            failures: AtomicU64::new(0),
+            answers: AtomicU64::new(0),
+        })
+    }
+
+    /// The connections there are, if any.
+    pub(super) fn current(&self) -> Option<Arc<PgPool>> {
+        self.pool.load_full()
+    }
+
+    /// The connections, made if there are none. One caller at a time tries; who waited for one that failed shares its error.
+    pub(super) async fn pool(self: &Arc<Self>) -> Outcome<PgPool> {
+        if let Some(pool) = self.current() {
+            return Ok(PgPool::clone(&pool));
+        }
+        let failures = self.failures.load(Ordering::SeqCst);
+        let mut attempt = Arc::clone(&self.attempt).lock_owned().await;
+        if let Some(pool) = self.current() {
+            return Ok(PgPool::clone(&pool));
+        }
+        if self.failures.load(Ordering::SeqCst) != failures
+            && let Some(error) = attempt.take()
+        {
+            *attempt = Some(error.clone());
+            return Err(error.into());
+        }
+        // A migration goes on when the one who asked first does not wait for it any more.
+        let this = Arc::clone(self);
+        let opened = tokio::spawn(async move { this.open(attempt).await }).await;
+        opened.map_err(|error| StoreError::Unavailable(error.to_string()))?.map_err(Fault::from)
+    }
+
+    async fn open(&self, mut attempt: OwnedMutexGuard<Option<StoreError>>) -> StoreResult<PgPool> {
+        match self.prepare().await {
+            Ok(()) => {
+                let pool = PgPoolOptions::new()
+                    .max_connections(CONNECTIONS)
+                    .acquire_timeout(ACQUIRE)
+                    .idle_timeout(IDLE)
+                    .max_lifetime(LIFETIME)
+                    // One that broke is noticed by its use, which is tried again.
+                    .test_before_acquire(false)
+                    .after_connect(|connection, _| Box::pin(set_up(connection)))
+                    .connect_lazy_with(self.options.clone());
+                self.pool.store(Some(Arc::new(pool.clone())));
+                *attempt = None;
+                Ok(pool)
+            }
+            Err(Fault { error, .. }) => {
+                let error = match error {
+                    StoreError::Unavailable(why) => StoreError::Unavailable(format!("PostgreSQL at {}: {why}", self.place)),
+                    error @ (StoreError::Corrupt(_) | StoreError::NotFound(_) | StoreError::Taken(_)) => error,
+                };
+                *attempt = Some(error.clone());
+                self.failures.fetch_add(1, Ordering::SeqCst);
+                Err(error)
+            }
+        }
+    }
+
+    /// Connects once, which says at once what a pool would try again and again, and migrates.
+    async fn prepare(&self) -> Outcome<()> {
+        let late = || StoreError::Unavailable(format!("no connection within {CONNECT:?}"));
+        let connecting = async {
+            let mut connection = self.options.connect().await?;
+            set_up(&mut connection).await?;
+            require_utf8(&mut connection).await?;
+            Ok::<_, Fault>(connection)
+        };
+        let mut connection = timeout(CONNECT, connecting).await.map_err(|_| late())??;
+        migrate::run(&mut connection).await?;
+        connection.close().await.map_err(Fault::from)
+    }
+
+    /// Drops `used`, if it is what there still is; work that others began on it goes on.
+    pub(super) fn lost(&self, used: Option<&Arc<PgPool>>) {
+        let now = self.pool.load();
+        if used.is_none_or(|used| now.as_ref().is_some_and(|now| Arc::ptr_eq(used, now))) {
+            self.pool.compare_and_swap(&*now, None);
+        }
+    }
+
+    /// Counts an answer of the server.
+    pub(super) fn answered(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many answers there were: as long as there are some, the server is not lost but busy.
+    pub(super) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
+    }
+}
+
+async fn set_up(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql(SETTINGS).execute(connection).await?;
+    Ok(())
+}
+
+async fn require_utf8(connection: &mut PgConnection) -> Outcome<()> {
+    let encoding: String = sqlx::query("SELECT current_setting('server_encoding')").fetch_one(connection).await?.try_get(0)?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    let why = format!("its encoding is {encoding}: make a database with ENCODING 'UTF8'");
+    Err(StoreError::Unavailable(why).into())
+}
