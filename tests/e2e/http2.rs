@@ -10,7 +10,7 @@ use crate::encrypted;
 use crate::gateway::{Gateway, PASSWORD, Setup, free_address};
 
 /// The Python that has the clients; made once beside what is built.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let requirements = root.join("tests/clients/requirements.txt");
     let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clients");

@@ -29,6 +29,8 @@ mod imported_keys;
 mod lifecycle;
 mod listeners;
 mod logins;
+mod mail;
+mod mailbox;
 mod observe;
 mod observed;
 mod observing;
