@@ -17,8 +17,15 @@ use crate::telemetry::metrics::Metrics;
 const PLACES: usize = 256;
 /// Connections to the mail server at once.
 const CONNECTIONS: usize = 4;
-/// When a letter is tried again: 12 minutes in all, well within what its link lives.
-const AGAIN: [Duration; 4] = [Duration::from_secs(2), Duration::from_secs(15), Duration::from_mins(2), Duration::from_mins(10)];
+/// When a letter is tried again: 13 minutes in all, well within what its link lives.
+const AGAIN: [Duration; 6] = [
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_mins(2),
+    Duration::from_mins(10),
+];
 
 /// What a mail's id is made of.
 const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";

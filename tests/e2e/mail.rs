@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::gateway::{Answer, Gateway, PASSWORD, Setup, free_address};
+use crate::http2::python;
 use crate::mailbox::{Mailbox, secret};
 use crate::secure::Authority;
 
@@ -97,6 +98,8 @@ async fn a_forgotten_password_is_set_by_the_mailed_link_and_strangers_learn_noth
 
 #[tokio::test]
 async fn a_mail_server_that_is_away_holds_nobody_up_and_gets_the_mail_later() {
+    // Made before the clock of the tries runs.
+    tokio::task::spawn_blocking(python).await.expect("Python");
     let smtp = free_address();
     let gateway = Gateway::start(setup(&format!("smtp://{smtp}"))).await;
     gateway.user("ann", &["--email", "ann@example.com"]);
