@@ -27,7 +27,7 @@ const FLOORS: [(&str, u8); 16] = [
 ];
 
 /// Crates that only some places may name: a crate, and what the paths below `src/` begin with.
-const ENGINES: [(&str, &[&str]); 18] = [
+const ENGINES: [(&str, &[&str]); 19] = [
     ("sqlx", &["store"]),
     ("redis", &["revocation", "limit", "app"]),
     ("pingora_core", &["proxy", "app"]),
@@ -44,6 +44,7 @@ const ENGINES: [(&str, &[&str]); 18] = [
     ("rpassword", &["cli"]),
     ("jsonwebtoken", &["credential"]),
     ("lettre", &["config", "mail"]),
+    ("reqwest", &["credential/external"]),
     ("argon2", &["password"]),
     ("metrics_exporter_prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),

@@ -44,6 +44,7 @@ macro_rules! contract {
         contract! { $database, $place;
             users::an_account_comes_back_as_it_was_made,
             users::names_and_addresses_are_one_namespace_without_regard_to_case,
+            users::accounts_that_come_together_are_all_added_or_none,
             users::an_account_may_be_named_by_its_own_address,
             users::an_account_is_found_by_every_spelling_of_its_names,
             users::accounts_are_listed_by_name_and_found_by_a_part_of_it,

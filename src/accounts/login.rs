@@ -113,7 +113,9 @@ impl Accounts {
     /// the pool burns the same time.
     pub(super) async fn check(&self, target: &Target, password: &SecretString) -> Result<Verdict, Refusal> {
         let fits = password.expose_secret().len() <= self.parts.config.passwords.max_length;
-        let stored = target.user.as_ref().and_then(|user| user.password.clone()).filter(|_| fits);
+        // Nor is who may not log in told that his password is right by what its check costs.
+        let may = |user: &&User| !user.disabled && !user.service && fits;
+        let stored = target.user.as_ref().filter(may).and_then(|user| user.password.clone());
         let password = if fits { password.clone() } else { SecretString::default() };
         self.parts.passwords.verify(password, stored).await.map_err(busy)
     }

@@ -7,7 +7,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::StartError;
 use crate::config::Config;
-use crate::credential::{ApiKeyScheme, KeyError, KeyRing};
+use crate::credential::{ApiKeyScheme, Keeper, KeyError, KeyRing};
 use crate::domain::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::limit::{Logins, RouteLimits, Strangers};
 use crate::mail::Outbox;
@@ -28,6 +28,8 @@ pub(super) struct Parts {
     pub(super) strangers: Arc<Strangers>,
     pub(super) outbox: Outbox,
     pub(super) route_limits: RouteLimits,
+    /// Keys of other issuers that were fetched.
+    pub(super) issuer_keys: Keeper,
     store_is_up: AtomicBool,
     /// Made by the first [`Parts::api_keys`]; a reload takes over what it knows.
     api_keys: Mutex<Option<Arc<ApiKeyScheme>>>,
@@ -65,6 +67,7 @@ impl Parts {
         let (limits, strangers) = (Arc::new(limits), Arc::new(strangers));
         let runtime = runtime.handle().clone();
         let outbox = Outbox::new(runtime.clone(), clock.clone(), entropy.clone(), metrics.clone());
+        let issuer_keys = Keeper::new(clock.clone(), Arc::clone(&metrics), runtime.clone());
         Ok(Self {
             clock,
             entropy,
@@ -76,6 +79,7 @@ impl Parts {
             strangers,
             outbox,
             route_limits,
+            issuer_keys,
             store_is_up: AtomicBool::new(true),
             api_keys: Mutex::default(),
             runtime,

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod manage;
 
 pub use manage::{
-    Key, KeyCreate, KeyRevoke, Listing, Session, SessionList, SessionRevoke, SigningKey, User, UserAdd, UserName,
-    UserSetAttribute, UserSetPassword, UserSetRoles, UserSetScopes, UserShow,
+    ImportFormat, Key, KeyCreate, KeyRevoke, Listing, Session, SessionList, SessionRevoke, SigningKey, User, UserAdd, UserImport,
+    UserName, UserSetAttribute, UserSetPassword, UserSetRoles, UserSetScopes, UserShow,
 };
 
 /// Where the configuration is if nobody says so.

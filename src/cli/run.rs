@@ -43,6 +43,7 @@ fn failure(error: &StartError) -> Failure {
         StartError::Config(_)
         | StartError::Store(_)
         | StartError::Keys(_)
+        | StartError::Issuers(_)
         | StartError::Identity(_)
         | StartError::Mail(_)
         | StartError::Redis(_) => Exit::Wrong,

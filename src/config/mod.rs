@@ -8,12 +8,14 @@ pub(crate) mod document;
 mod environment;
 pub(crate) mod identity;
 mod interpolate;
+mod issuers;
 pub(crate) mod json_schema;
 mod listeners;
 pub(crate) mod load;
 mod mail;
 mod origin;
 mod overrides;
+mod passwords;
 mod pem;
 mod postgres;
 mod raw;
@@ -43,10 +45,13 @@ pub use backend_tls::{BackendTls, ClientIdentity};
 pub use cors::Cors;
 pub use environment::Environment;
 pub(crate) use environment::Variable;
+pub(crate) use issuers::bare_typ;
+pub use issuers::{ClaimPath, ExternalIssuer, FetchUrl, IssuerAlgorithm, IssuerClaims, IssuerKeys};
 pub use json_schema::gateway_schema;
 pub use listeners::{ListenAddress, Listener};
 pub use load::{Loaded, load};
 pub use origin::{Origin, Origins};
+pub use passwords::{Blocklist, Kind, Passwords};
 pub use report::{Diagnostic, Report, Severity};
 pub use roles::{Role, Roles};
 pub use tls::{Certificate, Tls, TlsVersion};
@@ -68,6 +73,8 @@ pub struct Config {
     pub auth: Auth,
     /// `[tokens]`
     pub tokens: Tokens,
+    /// `[[issuers]]`
+    pub issuers: Vec<Arc<ExternalIssuer>>,
     /// `[api_keys]`
     pub api_keys: ApiKeys,
     /// `[roles]` by name.
@@ -246,17 +253,6 @@ pub struct Login {
     pub concurrency: usize,
     /// Waiting at most.
     pub queue: usize,
-}
-
-/// `[passwords]`
-#[derive(Clone, Debug)]
-pub struct Passwords {
-    /// Code points.
-    pub min_length: usize,
-    /// Bytes.
-    pub max_length: usize,
-    /// Cost of new hashes.
-    pub argon2: Argon2Cost,
 }
 
 /// `[passwords].argon2`

@@ -6,13 +6,15 @@ pub mod bearer;
 pub mod claims;
 mod compact;
 pub mod cookie;
+pub mod external;
 pub mod identify;
 mod imported_key;
+mod judging;
 mod key_files;
 mod key_pair;
 mod key_records;
 pub mod keys;
-mod strict_json;
+pub(crate) mod strict_json;
 #[cfg(test)]
 mod wycheproof;
 
@@ -28,6 +30,7 @@ pub use api_key_scheme::ApiKeyScheme;
 pub use bearer::BearerScheme;
 pub use claims::AccessClaims;
 pub use compact::peek;
+pub use external::{Issuers, Keeper, KeySetError};
 pub use identify::{Identity, identify};
 pub use imported_key::{ImportFault, ImportedKey};
 pub use keys::{ACCESS_TOKEN, KeyError, KeyRing};

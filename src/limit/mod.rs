@@ -13,6 +13,7 @@ use async_trait::async_trait;
 
 use crate::problem::Quota;
 
+pub(crate) use bucket::Ticks;
 pub use logins::Logins;
 pub use routes::{Caller, RouteLimit, RouteLimits};
 pub use shared::AddressError;

@@ -283,6 +283,7 @@ fn config(folder: &std::path::Path) -> Config {
             refresh_grace: Duration::from_secs(10),
             leeway: Duration::from_secs(30),
         },
+        issuers: Vec::new(),
         api_keys: config::ApiKeys {
             header: "X-API-Key".to_owned(),
             query_parameter: Some("api_key".to_owned()),
@@ -298,6 +299,8 @@ fn config(folder: &std::path::Path) -> Config {
         passwords: config::Passwords {
             min_length: 15,
             max_length: 256,
+            require: Vec::new(),
+            blocklist: config::Blocklist::Builtin,
             argon2: config::Argon2Cost { memory_kib: 8, iterations: 1, parallelism: 1 },
         },
         accounts: config::Accounts { registration: false, default_role: "viewer".to_owned() },

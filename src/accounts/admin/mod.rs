@@ -3,6 +3,7 @@
 //! What a change revokes is published before the call returns, and has effect on running replicas within 1 s.
 
 pub(super) mod check;
+mod import;
 mod keys;
 mod sessions;
 mod users;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use import::{Fate, ImportedUser};
 pub use keys::{CreatedKey, NewKey};
 pub use users::NewUser;
 

@@ -1,6 +1,8 @@
 //! What `user`, `key`, `session` and `signing-key` take.
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{ConfigArg, FormatArg};
 
@@ -27,6 +29,8 @@ pub enum User {
     SetScopes(UserSetScopes),
     /// Set or remove attributes, which routes' conditions and identity headers can ask for; older access tokens are dead.
     SetAttribute(UserSetAttribute),
+    /// Take accounts over from another application, with the hashes of their passwords; all or none.
+    Import(UserImport),
 }
 
 /// A listing.
@@ -144,6 +148,37 @@ pub struct UserSetAttribute {
     /// tenant=a1 sets a text, groups=a groups=b a list, tenant= removes; what begins with a bracket or brace is JSON.
     #[arg(value_name = "K=V", required = true)]
     pub attributes: Vec<String>,
+}
+
+/// `user import`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct UserImport {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The file; - is stdin.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What the file is.
+    #[arg(long, value_enum)]
+    pub format: ImportFormat,
+    /// Import what is good, and report what is not.
+    #[arg(long)]
+    pub skip_invalid: bool,
+    /// Say what would be imported, and import nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What a file of accounts is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// A name and a hash a line, as htpasswd writes them.
+    Htpasswd,
+    /// A table whose first line names its columns: username and others, which docs/import.md lists.
+    Csv,
+    /// A JSON object a line, with members of the same names.
+    Jsonl,
 }
 
 /// `key …`

@@ -1,6 +1,7 @@
 //! Accounts, keys and sessions, on the store directly. What a change revokes is durable and told to Redis before the
 //! command returns; replicas without Redis learn of it from the store.
 
+mod import;
 mod key;
 mod session;
 mod signing_key;
