@@ -171,8 +171,24 @@ mod tests {
     #[test]
     fn text_and_html_say_the_same() {
         let letter = Letter::reset("ann@example.com", "https://auth.example.com", "ann", "https://auth.example.com/x?token=abc");
-        insta::assert_snapshot!(letter.text.expose_secret(), @"");
-        insta::assert_snapshot!(letter.html.expose_secret(), @"");
+        insta::assert_snapshot!(letter.text.expose_secret(), @r#"
+        Somebody, we hope it was you, asked for a new password for the account ann at https://auth.example.com.
+
+        To set one, open this link within 30 minutes. It works once, and logs you out everywhere:
+
+        https://auth.example.com/x?token=abc
+
+        If it was not you, do nothing: the password stays as it is.
+        "#);
+        insta::assert_snapshot!(letter.html.expose_secret(), @r#"
+        <!doctype html>
+        <html lang="en"><head><meta charset="utf-8"></head><body>
+        <p>Somebody, we hope it was you, asked for a new password for the account ann at https://auth.example.com.</p>
+        <p>To set one, open this link within 30 minutes. It works once, and logs you out everywhere:</p>
+        <p><a href="https://auth.example.com/x?token=abc">https://auth.example.com/x?token=abc</a></p>
+        <p>If it was not you, do nothing: the password stays as it is.</p>
+        </body></html>
+        "#);
     }
 
     #[test]
