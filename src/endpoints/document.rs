@@ -9,7 +9,7 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{EndpointState, account, admin, discovery, keys, login, logout, oauth, sessions};
+use super::{EndpointState, account, admin, discovery, is_on, keys, login, logout, mailed, oauth, password, register, sessions};
 use crate::config::Config;
 
 /// Every endpoint with its types. A handler that is missing here fails `tests/endpoints`.
@@ -23,6 +23,15 @@ use crate::config::Config;
         oauth::revoke,
         oauth::introspect,
         account::me,
+        account::change,
+        account::replace,
+        password::change,
+        password::ask_reset,
+        mailed::reset_page,
+        mailed::reset,
+        mailed::email_page,
+        mailed::confirm,
+        register::register,
         keys::list,
         keys::create,
         keys::revoke,
@@ -78,7 +87,11 @@ impl Modify for Named<'_> {
         let prefix = &self.0.auth.prefix;
         let placed = |path: String| if path.starts_with("/.well-known/") { path } else { format!("{prefix}{path}") };
         let mut paths = Paths::new();
-        paths.paths = std::mem::take(&mut document.paths.paths).into_iter().map(|(path, item)| (placed(path), item)).collect();
+        paths.paths = std::mem::take(&mut document.paths.paths)
+            .into_iter()
+            .filter(|(path, _)| is_on(path, self.0))
+            .map(|(path, item)| (placed(path), item))
+            .collect();
         document.paths = paths;
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let api_key = ApiKey::Header(ApiKeyValue::new(&self.0.api_keys.header));

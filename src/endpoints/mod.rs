@@ -15,9 +15,13 @@ mod fields;
 mod keys;
 mod login;
 mod logout;
+mod mailed;
 mod oauth;
 mod page;
+mod paging;
+mod password;
 mod refusals;
+mod register;
 mod sessions;
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -29,7 +33,7 @@ use axum::{Router, middleware};
 pub use crate::policy::own::is_own;
 pub use caller::caller;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, EMAIL_CONFIRM, RESET_CONFIRM};
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::CredentialKind;
@@ -103,7 +107,12 @@ fn endpoints() -> Vec<(&'static str, MethodRouter<Arc<EndpointState>>)> {
         ("/token", post(oauth::token)),
         ("/revoke", post(oauth::revoke)),
         ("/introspect", post(oauth::introspect)),
-        ("/me", get(account::me)),
+        ("/me", get(account::me).patch(account::change).put(account::replace)),
+        ("/password", post(password::change)),
+        (password::RESET, post(password::ask_reset)),
+        (RESET_CONFIRM, get(mailed::reset_page).post(mailed::reset)),
+        (EMAIL_CONFIRM, get(mailed::email_page).post(mailed::confirm)),
+        (register::REGISTER, post(register::register)),
         ("/keys", get(keys::list).post(keys::create)),
         ("/keys/{id}", delete(keys::revoke)),
         ("/sessions", get(sessions::list)),
@@ -127,7 +136,7 @@ pub fn router(state: Arc<EndpointState>) -> Router {
         .route(JWKS, get(discovery::jwks))
         .route(METADATA, get(discovery::metadata))
         .route(OPENID, get(discovery::openid));
-    for (path, methods) in endpoints() {
+    for (path, methods) in endpoints().into_iter().filter(|(path, _)| is_on(path, &state.config)) {
         all = all.route(&format!("{}{path}", literal(&state.config.auth.prefix)), methods);
     }
     let all = all.fallback(answer::no_endpoint).method_not_allowed_fallback(answer::wrong_method).with_state(Arc::clone(&state));
@@ -138,6 +147,15 @@ pub fn router(state: Arc<EndpointState>) -> Router {
 /// The paths of the endpoints below the prefix. `tests/endpoints` knocks on each.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     endpoints().into_iter().map(|(path, _)| path)
+}
+
+/// Whether the endpoint at `path` is there: where it is off, it answers as if there were none.
+fn is_on(path: &str, config: &Config) -> bool {
+    match path {
+        register::REGISTER => config.accounts.registration,
+        password::RESET | RESET_CONFIRM | EMAIL_CONFIRM => config.mail.is_some(),
+        _ => true,
+    }
 }
 
 /// A path in which axum finds no parameters.

@@ -99,7 +99,7 @@ pub struct UserChange {
     pub attributes: Option<serde_json::Map<String, serde_json::Value>>,
     /// Whether it may do nothing any more. Raises the generation.
     pub disabled: Option<bool>,
-    /// The password's new hash. Raises the generation, and ends all sessions but the one named.
+    /// The password's new hash. Raises the generation, ends all sessions but the one named, and forgets what was mailed.
     pub password: Option<NewPassword>,
     /// What has to hold for all this; nothing where there is none.
     pub guard: Option<Guard>,

@@ -158,6 +158,7 @@ pub(super) const END_SESSIONS_OF_CLIENT: &str =
 pub(super) const INSERT_MAILED: &str =
     "INSERT INTO mailed_tokens (hash, user_id, purpose, email, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
 pub(super) const DELETE_MAILED: &str = "DELETE FROM mailed_tokens WHERE user_id = $1 AND purpose = $2";
+pub(super) const DELETE_ALL_MAILED: &str = "DELETE FROM mailed_tokens WHERE user_id = $1";
 pub(super) const MAILED: &str =
     "SELECT hash, user_id, purpose, email, created_at, expires_at FROM mailed_tokens WHERE hash = $1 AND purpose = $2";
 pub(super) const PRUNE_MAILED: &str =

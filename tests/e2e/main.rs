@@ -35,6 +35,8 @@ mod lifecycle;
 mod listeners;
 mod logins;
 mod oauth;
+mod mail;
+mod mailbox;
 mod observe;
 mod observed;
 mod observing;

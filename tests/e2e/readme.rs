@@ -37,6 +37,7 @@ guides! {
     the_guide_to_policy_tests_works = "docs/policy-tests.md",
     the_guide_to_explain_works = "docs/explain.md",
     the_guide_to_sidecars_works = "docs/sidecar.md",
+    the_guide_to_accounts_works = "docs/accounts.md",
     the_guide_to_importing_accounts_works = "docs/import.md",
     the_guide_to_load_balancers_works = "docs/behind-a-load-balancer.md",
 }

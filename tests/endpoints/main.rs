@@ -1,6 +1,8 @@
 //! The gateway's own endpoints, called in process as the proxy calls them: real store, keys, schemes and limits.
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod admin_keys;

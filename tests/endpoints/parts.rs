@@ -1,7 +1,7 @@
 //! Stand-ins that count, fail and wait on command.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use portcullis::domain::{
     ApiKeyRecord, AuditEvent, ClientId, ClientRecord, Concern, Entry, Hash256, KeyId, MailPurpose, MailedToken, Revoked,
     SecretString, SessionId, SessionRecord, Timestamp, User, UserId,
 };
+use portcullis::mail::{Kind, Letter, Place, Post};
 use portcullis::password::{Busy, Passwords, Verdict};
 use portcullis::revocation::{List, Revocations, Standing};
 use portcullis::store::{
@@ -45,6 +46,47 @@ impl Passwords for PlainPasswords {
 
     async fn hash(&self, password: SecretString) -> Result<SecretString, Busy> {
         Ok(format!("plain:{}", password.expose_secret()).into())
+    }
+}
+
+/// Keeps letters instead of sending them.
+#[derive(Clone, Default)]
+pub(crate) struct Letterbox {
+    letters: Arc<Mutex<Vec<Letter>>>,
+    pub(crate) full: Arc<AtomicBool>,
+}
+
+impl Letterbox {
+    /// The letters that came in so far, as kind and recipient.
+    pub(crate) fn all(&self) -> Vec<(Kind, String)> {
+        let letters = self.letters.lock().expect("letters");
+        letters.iter().map(|letter| (letter.kind, letter.to.clone())).collect()
+    }
+
+    /// The `number`th letter to come in, waited for.
+    pub(crate) async fn letter(&self, number: usize) -> Letter {
+        for _ in 0..10_000 {
+            if let Some(letter) = self.letters.lock().expect("letters").get(number) {
+                return letter.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("no letter {number}: {:?}", self.all())
+    }
+
+    /// The secret in its link.
+    pub(crate) async fn token(&self, number: usize) -> String {
+        let text = self.letter(number).await.text.expose_secret().to_owned();
+        let secret = text.split("?token=").nth(1).expect("a link");
+        secret.split_whitespace().next().expect("a secret").to_owned()
+    }
+}
+
+impl Post for Letterbox {
+    fn place(&self) -> Option<Place> {
+        let letters = self.letters.clone();
+        let send = move |letter| letters.lock().expect("letters").push(letter);
+        (!self.full.load(Ordering::SeqCst)).then(|| Place::new(send))
     }
 }
 

@@ -3,7 +3,7 @@
 //! What a change revokes is published before the call returns, and has effect on running replicas within 1 s.
 
 mod acting;
-mod check;
+pub(super) mod check;
 mod clients;
 mod import;
 mod keys;

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::super::acting::AsAdmin;
 use super::super::answer::Refused;
 use super::super::body::Query;
-use super::super::page::page;
+use super::super::paging::page;
 use super::super::refusals::{ToAccounts, ToQueries};
 use crate::domain::{AuditEvent, AuditKind};
 

@@ -12,7 +12,7 @@ use super::super::answer::Refused;
 use super::super::body::{Json, Query};
 use super::super::fields::{Scopes, Span};
 use super::super::keys::{KeyView, MadeKey, wish};
-use super::super::page::{listed, page};
+use super::super::paging::{listed, page};
 use super::super::refusals::{ToAccounts, ToBodies, ToIds, ToQueries};
 use crate::problem::Refusal;
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::super::acting::AsAdmin;
 use super::super::answer::Refused;
 use super::super::body::Query;
-use super::super::page::{listed, page};
+use super::super::paging::{listed, page};
 use super::super::refusals::{ToAccounts, ToIds, ToQueries};
 use super::super::sessions::SessionView;
 use crate::problem::Refusal;

@@ -12,7 +12,7 @@ use super::super::acting::AsAdmin;
 use super::super::answer::Refused;
 use super::super::body::{Json, Query, wrong};
 use super::super::fields::{Scopes, present};
-use super::super::page::{listed, page};
+use super::super::paging::{listed, page};
 use super::super::refusals::{Problem, ToAccounts, ToBodies, ToIds, ToQueries};
 use crate::accounts::admin::{NewUser, UserPatch};
 use crate::domain::{ScopeSet, SecretString, User, UserId};

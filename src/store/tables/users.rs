@@ -150,6 +150,8 @@ pub(super) async fn change(
     }
     if let Some(keep) = keep {
         revoked.extend(sessions::end_all(&mut *connection, id, keep, now).await?);
+        // Whoever changes the password shuts out whoever asked for a link before.
+        sqlx::query(sql::DELETE_ALL_MAILED).bind(id.to_string()).execute(&mut *connection).await?;
     }
     let entries = log::append(connection, revoked, until).await?;
     Ok((user, entries))
