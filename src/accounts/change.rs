@@ -101,7 +101,9 @@ impl Accounts {
             StoreError::NotFound(_) => dead_link(),
             // Who holds this link reads that mailbox.
             StoreError::Taken(_) => Refusal::Conflict("e-mail address"),
-            error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => store_is_down(&error),
+            error @ (StoreError::Changed | StoreError::Last | StoreError::Unavailable(_) | StoreError::Corrupt(_)) => {
+                store_is_down(&error)
+            }
         })?;
         self.parts.revocations.publish(entries).await;
         let detail = Some("by a mailed link".to_owned());

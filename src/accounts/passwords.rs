@@ -109,7 +109,11 @@ impl Accounts {
         let redeemed = parts.store.redeem(&hash, MailPurpose::Reset, change, now, self.revoke_user_until(now)).await;
         let (user, entries) = redeemed.map_err(|error| match error {
             StoreError::NotFound(_) => dead_link(),
-            error @ (StoreError::Taken(_) | StoreError::Unavailable(_) | StoreError::Corrupt(_)) => store_is_down(&error),
+            error @ (StoreError::Taken(_)
+            | StoreError::Changed
+            | StoreError::Last
+            | StoreError::Unavailable(_)
+            | StoreError::Corrupt(_)) => store_is_down(&error),
         })?;
         parts.revocations.publish(entries).await;
         let detail = Some("by a mailed link".to_owned());

@@ -72,7 +72,11 @@ impl Accounts {
         };
         parts.store.create_user(&user).await.map_err(|error| match error {
             StoreError::Taken(field) => Refusal::Conflict(field),
-            error @ (StoreError::NotFound(_) | StoreError::Unavailable(_) | StoreError::Corrupt(_)) => store_is_down(&error),
+            error @ (StoreError::NotFound(_)
+            | StoreError::Changed
+            | StoreError::Last
+            | StoreError::Unavailable(_)
+            | StoreError::Corrupt(_)) => store_is_down(&error),
         })?;
         let detail = format!("{} registered", user.username);
         self.audit.note(AuditKind::UserCreated, origin, Some(user.id.to_string()), Some(detail)).await;
