@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod caller;
 mod discovery;
+mod docs;
 mod document;
 mod login;
 mod logout;
@@ -16,7 +17,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 
 use axum::routing::{MethodRouter, get, post};
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 
 pub use crate::policy::own::is_own;
 pub use caller::caller;
@@ -87,22 +88,24 @@ impl Noted {
 }
 
 /// The table of contents: each endpoint below the prefix.
-fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 5] {
+fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 6] {
     [
         ("/login", post(login::login)),
         ("/refresh", post(login::refresh)),
         ("/logout", post(logout::logout)),
         ("/me", get(account::me)),
         (document::DOCUMENT, get(document::document)),
+        (docs::PAGE, get(docs::page)),
     ]
 }
 
 /// All endpoints, as one service that answers every refusal as a problem document.
 pub fn router(state: Arc<EndpointState>) -> Router {
     let mut all = Router::new().route(JWKS, get(discovery::jwks));
-    for (path, methods) in endpoints() {
+    for (path, methods) in endpoints().into_iter().chain(docs::files()) {
         all = all.route(&literal(&format!("{}{path}", state.config.auth.prefix)), methods);
     }
+    let all = all.layer(Extension(document::written(&state.config)));
     let all = all.fallback(answer::no_endpoint).method_not_allowed_fallback(answer::wrong_method).with_state(Arc::clone(&state));
     // Around the whole, not around each route: axum adds `Allow` outside of a route's own layers.
     Router::new().fallback_service(all).layer(middleware::from_fn_with_state(state, answer::answered))

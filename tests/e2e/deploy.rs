@@ -21,7 +21,8 @@ fn seconds(text: &str, before: &str) -> u32 {
 
 fn check(folder: &Path) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    let command = command.current_dir(folder).args(["check", "-c", "gateway.toml"]).env("POD_IP", "10.1.2.3").env("POSTGRES_PASSWORD", "x");
+    let command =
+        command.current_dir(folder).args(["check", "-c", "gateway.toml"]).env("POD_IP", "10.1.2.3").env("POSTGRES_PASSWORD", "x");
     let output = command.env_remove("PORTCULLIS_CONFIG").output().expect("it runs");
     (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }

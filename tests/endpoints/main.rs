@@ -5,6 +5,8 @@ mod admin;
 #[cfg(test)]
 mod body;
 #[cfg(test)]
+mod document;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod login;

@@ -37,6 +37,7 @@ async fn each_endpoint_refuses_a_stranger() {
     POST /auth/logout: 401 missing_credential Bearer realm="portcullis"
     GET /auth/me: 401 missing_credential Bearer realm="portcullis"
     GET /auth/openapi.json: 200
+    GET /auth/docs: 200
     "#);
 }
 
