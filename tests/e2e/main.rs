@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod api_docs;
 mod assertion;
 mod attributes;
 mod backends;
