@@ -2,12 +2,16 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "most refusals have no challenge and no field of their own")]
 
+mod oauth;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
+
+pub use oauth::OAuthError;
 
 /// A reason to refuse a request. What it holds may be shown to the client; what is for the log only goes to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,8 @@ pub enum Refusal {
     Conflict(&'static str),
     /// Asked scopes leave nothing (RFC 6749 §5.2 `invalid_scope`).
     InvalidScope,
+    /// What the endpoints of OAuth 2 refuse in their own words; a sentence for the client's developer.
+    OAuth(OAuthError, &'static str),
     /// What is needed to decide can't be reached: try again.
     Unavailable {
         /// What is missing, without internals.
@@ -215,6 +221,7 @@ impl Refusal {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", "Not found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Already taken"),
             Self::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope", "Invalid scope"),
+            Self::OAuth(error, _) => (error.status(), error.code(), "Refused by OAuth 2"),
             Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable"),
             Self::BadGateway => (StatusCode::BAD_GATEWAY, "bad_gateway", "Bad gateway"),
             Self::GatewayTimeout => (StatusCode::GATEWAY_TIMEOUT, "gateway_timeout", "Gateway timeout"),
@@ -232,7 +239,7 @@ impl Refusal {
             Self::NoRoute => "No route of the gateway matches this host and path.".into(),
             Self::MethodNotAllowed(allow) => format!("This path takes {allow}.").into(),
             Self::MissingCredential(_) => "Send a bearer token or an API key.".into(),
-            Self::InvalidToken(why) | Self::InvalidRequest(why) | Self::Forbidden(why) => (*why).into(),
+            Self::InvalidToken(why) | Self::InvalidRequest(why) | Self::Forbidden(why) | Self::OAuth(_, why) => (*why).into(),
             Self::InvalidApiKey => "The API key is unknown, expired, revoked or not allowed from this address.".into(),
             Self::InvalidSession => "The session has ended. Log in again.".into(),
             Self::InvalidCredentials => "The username or password is wrong.".into(),

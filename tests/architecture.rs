@@ -26,7 +26,7 @@ const FLOORS: [(&str, u8); 15] = [
 ];
 
 /// Crates that only some places may name: a crate, and what the paths below `src/` begin with.
-const ENGINES: [(&str, &[&str]); 17] = [
+const ENGINES: [(&str, &[&str]); 18] = [
     ("sqlx", &["store"]),
     ("redis", &["revocation", "limit", "app"]),
     ("pingora_core", &["proxy", "app"]),
@@ -42,6 +42,7 @@ const ENGINES: [(&str, &[&str]); 17] = [
     ("notify", &["app"]),
     ("rpassword", &["cli"]),
     ("jsonwebtoken", &["credential"]),
+    ("reqwest", &["credential/external"]),
     ("argon2", &["password"]),
     ("metrics_exporter_prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),

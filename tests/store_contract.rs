@@ -44,6 +44,7 @@ macro_rules! contract {
         contract! { $database, $place;
             users::an_account_comes_back_as_it_was_made,
             users::names_and_addresses_are_one_namespace_without_regard_to_case,
+            users::accounts_that_come_together_are_all_added_or_none,
             users::an_account_may_be_named_by_its_own_address,
             users::an_account_is_found_by_every_spelling_of_its_names,
             users::accounts_are_listed_by_name_and_found_by_a_part_of_it,
@@ -73,6 +74,7 @@ macro_rules! contract {
             refresh::unknown_expired_ended_and_disabled_are_refused,
             refresh::a_hundred_parallel_refreshes_give_one_successor,
             refresh::a_refresh_that_races_a_logout_leaves_nothing_alive,
+            refresh::a_token_in_another_clients_hands_is_refused_and_stays_good,
             keys::a_key_comes_back_with_its_owner,
             keys::a_key_needs_an_owner_and_an_id_of_its_own,
             keys::a_key_is_found_by_its_hash_and_no_hash_is_there_twice,

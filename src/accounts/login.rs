@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use super::oauth::NO_CLIENT;
 use super::{Accounts, Origin, Tokens, store_is_down, to_the_end, try_again};
 use crate::domain::refresh::RefreshToken;
 use crate::domain::secret::ExposeSecret;
-use crate::domain::{AuditKind, Hash256, ScopeSet, SecretString, SessionId, SessionRecord, User, UserId, folded};
+use crate::domain::{
+    AuditKind, ClientRecord, Hash256, LOGIN_CLIENT, ScopeSet, SecretString, SessionId, SessionRecord, Timestamp, User, UserId,
+    folded,
+};
 use crate::limit::own_network;
 use crate::password::{Busy, Verdict};
 use crate::problem::{Quota, Refusal};
@@ -13,8 +17,6 @@ use crate::store::StoreError;
 
 /// For how long an address prefix stays an account's own after a login from it.
 const OWN_NETWORK_FOR: Duration = Duration::from_hours(30 * 24);
-/// The `client_id` of logins.
-const CLIENT_ID: &str = "portcullis";
 /// How much of a `User-Agent` a session keeps, in bytes.
 const DEVICE_MAX: usize = 256;
 
@@ -27,6 +29,8 @@ pub struct LoginRequest {
     pub password: SecretString,
     /// The scopes that the tokens are to be narrowed to; `None` is all that the user has.
     pub scope: Option<ScopeSet>,
+    /// The client that asks for tokens in the user's name, authenticated; `None` is a login at the gateway itself.
+    pub client: Option<ClientRecord>,
     /// Where it comes from.
     pub origin: Origin,
 }
@@ -113,7 +117,9 @@ impl Accounts {
     /// the pool burns the same time.
     async fn check(&self, target: &Target, password: &SecretString) -> Result<Verdict, Refusal> {
         let fits = password.expose_secret().len() <= self.parts.config.passwords.max_length;
-        let stored = target.user.as_ref().and_then(|user| user.password.clone()).filter(|_| fits);
+        // Nor is who may not log in told that his password is right by what its check costs.
+        let may = |user: &&User| !user.disabled && !user.service && fits;
+        let stored = target.user.as_ref().filter(may).and_then(|user| user.password.clone());
         let password = if fits { password.clone() } else { SecretString::default() };
         self.parts.passwords.verify(password, stored).await.map_err(|busy| match busy {
             Busy::QueueFull => try_again("Too many logins are being checked. Try again."),
@@ -123,10 +129,11 @@ impl Accounts {
 
     async fn open(&self, user: &User, request: &LoginRequest) -> Result<Tokens, Refusal> {
         let (parts, origin) = (&self.parts, &request.origin);
-        let granted = match &request.scope {
-            None => None,
-            Some(asked) => {
+        let granted = match (&request.scope, &request.client) {
+            (None, client) => client.as_ref().map(|client| client.scopes.clone()),
+            (Some(asked), client) => {
                 let granted = parts.config.roles.held_by(user).narrowed_to(asked);
+                let granted = client.as_ref().map_or_else(|| granted.clone(), |client| granted.narrowed_to(&client.scopes));
                 if granted.is_empty() {
                     self.note_failure(Some(user.id), "none of the asked scopes is held", origin).await;
                     return Err(Refusal::InvalidScope);
@@ -139,7 +146,7 @@ impl Accounts {
         let session = SessionRecord {
             id: SessionId::generate(now, &*parts.entropy),
             user: user.id,
-            client_id: CLIENT_ID.to_owned(),
+            client_id: request.client.as_ref().map_or_else(|| LOGIN_CLIENT.to_owned(), |client| client.id.to_string()),
             granted,
             device: cut(&origin.device, DEVICE_MAX).to_owned(),
             address: origin.address.to_canonical().to_string(),
@@ -157,6 +164,9 @@ impl Accounts {
             }
             Err(error) => return Err(store_is_down(&error)),
         };
+        if let Some(client) = &request.client {
+            self.end_if_deleted(client, session.id, now).await?;
+        }
         if fresh.generation != user.generation && !same(fresh.password.as_ref(), user.password.as_ref()) {
             // The password was changed since the check, which ended all sessions but this one.
             let ended = parts.store.end_session(session.id, now, self.revoke_until(now)).await;
@@ -168,6 +178,17 @@ impl Accounts {
         let (subject, detail) = (fresh.id.to_string(), format!("{} opened session {}", fresh.username, session.id));
         self.audit.note(AuditKind::LoginOk, origin, Some(subject), Some(detail)).await;
         Ok(tokens)
+    }
+
+    /// Ends a session whose client was deleted since it authenticated: whichever came first, the session does not live.
+    async fn end_if_deleted(&self, client: &ClientRecord, session: SessionId, now: Timestamp) -> Result<(), Refusal> {
+        let parts = &self.parts;
+        if parts.store.client(client.id).await.map_err(|error| store_is_down(&error))?.is_some() {
+            return Ok(());
+        }
+        let ended = parts.store.end_session(session, now, self.revoke_until(now)).await;
+        parts.revocations.publish(ended.map_err(|error| store_is_down(&error))?).await;
+        Err(NO_CLIENT)
     }
 
     /// A better hash and the network. The login stands without them.

@@ -8,6 +8,7 @@ pub mod admin;
 mod audit;
 mod login;
 mod logout;
+mod oauth;
 mod profile;
 mod refresh;
 mod token;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use login::LoginRequest;
 pub use logout::{LogoutRequest, Proof};
+pub use oauth::{ClientCredentials, GrantRequest, Introspection, Issued, TokenRequest};
 pub use profile::Profile;
 pub use token::Tokens;
 

@@ -3,7 +3,7 @@
 use super::{Accounts, Origin, Tokens, store_is_down, to_the_end};
 use crate::domain::refresh::RefreshToken;
 use crate::domain::secret::ExposeSecret;
-use crate::domain::{AuditKind, SecretString};
+use crate::domain::{AuditKind, LOGIN_CLIENT, ScopeSet, SecretString, SessionRecord};
 use crate::problem::Refusal;
 use crate::store::{Rotated, Rotation};
 
@@ -12,14 +12,26 @@ pub(super) const NO_REFRESH_TOKEN: Refusal =
     Refusal::InvalidToken("The refresh token is unknown, expired or used, or its session has ended. Log in again.");
 
 impl Accounts {
-    /// Trades `presented` for new tokens. A replay within the grace gets the very same refresh token again; any other
+    /// Trades `presented`, of a login at the gateway itself, for new tokens. A replay within the grace gets the very same refresh token again; any other
     /// replay ends the session, on every replica, before it is answered.
     ///
     /// When the store fails, nothing was changed: the presented token still works.
     pub async fn refresh(&self, presented: SecretString, origin: Origin) -> Result<Tokens, Refusal> {
+        self.refresh_of(LOGIN_CLIENT.to_owned(), presented, None, origin).await
+    }
+
+    /// The same of a session that was opened through `client`. With `asked` the access token is narrowed, the session is not
+    /// (RFC 6749 §6); where that leaves nothing, nothing was changed.
+    pub(super) async fn refresh_of(
+        &self,
+        client: String,
+        presented: SecretString,
+        asked: Option<ScopeSet>,
+        origin: Origin,
+    ) -> Result<Tokens, Refusal> {
         let this = self.clone();
         to_the_end(async move {
-            let done = this.rotate(&presented, &origin).await;
+            let done = this.rotate(&client, &presented, asked.as_ref(), &origin).await;
             let outcome = match &done {
                 Ok(_) => "accepted",
                 Err(Refusal::Unavailable { .. }) => "unavailable",
@@ -31,13 +43,23 @@ impl Accounts {
         .await
     }
 
-    async fn rotate(&self, presented: &SecretString, origin: &Origin) -> Result<Tokens, Refusal> {
+    async fn rotate(
+        &self,
+        client: &str,
+        presented: &SecretString,
+        asked: Option<&ScopeSet>,
+        origin: &Origin,
+    ) -> Result<Tokens, Refusal> {
         let parts = &self.parts;
         let presented = RefreshToken::parse(presented.expose_secret()).ok_or(NO_REFRESH_TOKEN)?;
+        if let Some(asked) = asked {
+            self.may_narrow(client, &presented, asked).await?;
+        }
         let successor = RefreshToken::generate(&*parts.entropy);
         let now = parts.clock.now();
         let rotation = Rotation {
             presented: &presented,
+            client,
             successor: &successor,
             now,
             grace: parts.config.tokens.refresh_grace,
@@ -45,7 +67,13 @@ impl Accounts {
             revoke_until: self.revoke_until(now),
         };
         match parts.store.rotate(rotation).await.map_err(|error| store_is_down(&error))? {
-            Rotated::Live { session, user, refresh } => self.tokens(&session, &user, refresh, now),
+            Rotated::Live { session, user, refresh } => {
+                let narrowed = match asked {
+                    None => session,
+                    Some(asked) => SessionRecord { granted: Some(narrowed(&session, asked)), ..session },
+                };
+                self.tokens(&narrowed, &user, refresh, now)
+            }
             Rotated::Reused { session, entries } => {
                 parts.revocations.publish(entries).await;
                 let detail = format!("an old refresh token of session {} came back; the session was ended", session.id);
@@ -55,4 +83,20 @@ impl Accounts {
             Rotated::Refused => Err(NO_REFRESH_TOKEN),
         }
     }
+
+    /// Whether `asked` leaves something of the session that `presented` belongs to. What there is to say of the token itself is
+    /// said by the rotation.
+    async fn may_narrow(&self, client: &str, presented: &RefreshToken, asked: &ScopeSet) -> Result<(), Refusal> {
+        let store = &self.parts.store;
+        let session = store.session_of_refresh(presented.hash()).await.map_err(|error| store_is_down(&error))?;
+        let Some(session) = session.filter(|session| session.client_id == client) else { return Ok(()) };
+        let user = store.user(session.user).await.map_err(|error| store_is_down(&error))?;
+        let held = user.map(|user| self.parts.config.roles.held_by(&user)).unwrap_or_default();
+        if held.narrowed_to(&narrowed(&session, asked)).is_empty() { Err(Refusal::InvalidScope) } else { Ok(()) }
+    }
+}
+
+/// What is left of a session's grant.
+fn narrowed(session: &SessionRecord, asked: &ScopeSet) -> ScopeSet {
+    session.granted.as_ref().map_or_else(|| asked.clone(), |granted| granted.narrowed_to(asked))
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::{Accounts, try_again};
 use crate::credential::{ACCESS_TOKEN, AccessClaims};
 use crate::domain::refresh::RefreshToken;
-use crate::domain::{ScopeSet, SessionRecord, Timestamp, TokenId, User};
+use crate::domain::{ScopeSet, SecretString, SessionRecord, Timestamp, TokenId, User};
 use crate::problem::Refusal;
 
 /// A token response (RFC 6749 §5.1), before it is written as JSON.
 #[derive(Debug)]
 pub struct Tokens {
     /// The access token.
-    pub access: crate::domain::SecretString,
+    pub access: SecretString,
     /// How long it lives.
     pub expires_in: Duration,
     /// The refresh token that replaces the one presented.
@@ -60,10 +60,15 @@ impl Accounts {
             auth_time: Some(session.created_at.as_secs()),
             amr: vec!["pwd".to_owned()],
         };
-        let access = self.parts.keys.sign(ACCESS_TOKEN, &claims, now).map_err(|error| {
+        Ok(Tokens { access: self.signed(&claims, now)?, expires_in: config.tokens.access_ttl, refresh, scope })
+    }
+
+    /// The token that says `claims`.
+    pub(super) fn signed(&self, claims: &AccessClaims, now: Timestamp) -> Result<SecretString, Refusal> {
+        let access = self.parts.keys.sign(ACCESS_TOKEN, claims, now).map_err(|error| {
             tracing::error!(%error, "no access token could be signed");
             try_again("The gateway can't sign tokens at the moment. Try again.")
         })?;
-        Ok(Tokens { access: access.into(), expires_in: config.tokens.access_ttl, refresh, scope })
+        Ok(access.into())
     }
 }

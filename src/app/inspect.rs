@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::live;
 use crate::config::Config;
-use crate::credential::{Accepted, ApiKey, ApiKeyScheme, KeyError, Outcome, Presented, Scheme, cookie};
+use crate::credential::{Accepted, ApiKey, ApiKeyScheme, Issuers, KeyError, KeySetError, Outcome, Presented, Scheme, cookie};
 use crate::domain::secret::ExposeSecret as _;
 use crate::domain::{Clock, Concern, CredentialKind, Principal, SystemClock, SystemEntropy};
 use crate::limit::RouteLimits;
@@ -37,6 +37,9 @@ pub enum InspectError {
     /// The signing keys can't be used.
     #[error("the token can't be checked: {0}")]
     Keys(#[from] KeyError),
+    /// The keys of another issuer can't be used.
+    #[error("the token can't be checked: {0}")]
+    Issuers(#[from] KeySetError),
     /// Identity headers can't be made as configured.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -109,6 +112,7 @@ struct Sources {
 impl Sources {
     async fn open(config: &Arc<Config>, clock: &Arc<dyn Clock>, runtime: &Runtime) -> Result<Self, InspectError> {
         let (_, bearer) = live::bearer(config, clock)?;
+        let bearer = bearer.accepting(Arc::new(Issuers::at_hand(&config.issuers, config.tokens.leeway, clock)?));
         let url = config.store_url.expose_secret();
         // Asking must not make one.
         if let Some(file) = url.strip_prefix("sqlite://").filter(|file| !Path::new(file).exists()) {

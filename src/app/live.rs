@@ -7,7 +7,7 @@ use super::StartError;
 use super::parts::Parts;
 use crate::accounts::{self, Accounts};
 use crate::config::{Config, Environment, Report};
-use crate::credential::{BearerScheme, KeyError, KeyRing, Scheme};
+use crate::credential::{BearerScheme, Issuers, KeyError, KeyRing, Scheme};
 use crate::domain::Clock;
 use crate::endpoints::{self, EndpointState};
 use crate::policy::{self, RouteTable};
@@ -34,6 +34,8 @@ pub(super) fn load(file: &Path, environment: &Environment) -> Result<Loaded, Rep
 pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError> {
     let Loaded { config, table, .. } = loaded;
     let (keys, bearer) = bearer(&config, &parts.clock).map_err(StartError::Keys)?;
+    let others = Issuers::kept(&config.issuers, config.tokens.leeway, &parts.issuer_keys).map_err(StartError::Issuers)?;
+    let bearer = bearer.accepting(Arc::new(others));
     if keys.lacks_the_wanted() {
         tracing::warn!(
             "{} holds no key for {}: tokens are signed with a key of before until `portcullis signing-key rotate` makes one",
@@ -66,7 +68,7 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
     Ok(live.asserting(keys, parts.clock.clone(), parts.entropy.clone()).limited(&parts.route_limits))
 }
 
-/// What judges bearer tokens, and the keys it does it with.
+/// What judges bearer tokens of our own, and the keys it does it with.
 pub(super) fn bearer(config: &Config, clock: &Arc<dyn Clock>) -> Result<(Arc<KeyRing>, BearerScheme), KeyError> {
     let tokens = &config.tokens;
     let keys = Arc::new(KeyRing::load(tokens)?);

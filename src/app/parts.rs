@@ -7,7 +7,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::StartError;
 use crate::config::Config;
-use crate::credential::{ApiKeyScheme, KeyError, KeyRing};
+use crate::credential::{ApiKeyScheme, Keeper, KeyError, KeyRing};
 use crate::domain::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::limit::{Logins, RouteLimits};
 use crate::password::Pool;
@@ -25,6 +25,8 @@ pub(super) struct Parts {
     pub(super) passwords: Arc<Pool>,
     pub(super) limits: Arc<Logins>,
     pub(super) route_limits: RouteLimits,
+    /// Keys of other issuers that were fetched.
+    pub(super) issuer_keys: Keeper,
     store_is_up: AtomicBool,
     /// Made by the first [`Parts::api_keys`]; a reload takes over what it knows.
     api_keys: Mutex<Option<Arc<ApiKeyScheme>>>,
@@ -59,6 +61,7 @@ impl Parts {
         }
         let limits = Arc::new(limits);
         let runtime = runtime.handle().clone();
+        let issuer_keys = Keeper::new(clock.clone(), Arc::clone(&metrics), runtime.clone());
         Ok(Self {
             clock,
             entropy,
@@ -68,6 +71,7 @@ impl Parts {
             passwords,
             limits,
             route_limits,
+            issuer_keys,
             store_is_up: AtomicBool::new(true),
             api_keys: Mutex::default(),
             runtime,

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::config::Report;
-use crate::credential::KeyError;
+use crate::credential::{KeyError, KeySetError};
 use crate::proxy::identity::IdentityError;
 use crate::proxy::serve::ServeError;
 use crate::store::StoreError;
@@ -17,6 +17,8 @@ pub enum StartError {
     Store(StoreError),
     /// The signing keys can't be used.
     Keys(KeyError),
+    /// The keys of another issuer can't be used.
+    Issuers(KeySetError),
     /// Identity headers can't be made as configured.
     Identity(IdentityError),
     /// Redis' URL is none that can be used.
@@ -42,6 +44,7 @@ pub fn told(error: &StartError) -> String {
         StartError::Config(report) => format!("\n{}", report.render(false)),
         StartError::Store(error) => format!("store.url: {error}"),
         StartError::Keys(error) => error.to_string(),
+        StartError::Issuers(error) => error.to_string(),
         StartError::Identity(error) => error.to_string(),
         StartError::Redis(error) => format!("redis.url: {error}"),
         StartError::Upgrade(error) => format!("--upgrade: {error}; the gateway that runs goes on as before"),

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod manage;
 
 pub use manage::{
-    Key, KeyCreate, KeyRevoke, Listing, Session, SessionList, SessionRevoke, SigningKey, User, UserAdd, UserName,
-    UserSetAttribute, UserSetPassword, UserSetRoles, UserSetScopes, UserShow,
+    Client, ClientCreate, ClientDelete, ImportFormat, Key, KeyCreate, KeyRevoke, Listing, Session, SessionList, SessionRevoke,
+    SigningKey, User, UserAdd, UserImport, UserName, UserSetAttribute, UserSetPassword, UserSetRoles, UserSetScopes, UserShow,
 };
 
 /// Where the configuration is if nobody says so.
@@ -56,6 +56,9 @@ pub enum Command {
     /// Manage API keys.
     #[command(subcommand)]
     Key(Key),
+    /// Manage OAuth clients.
+    #[command(subcommand)]
+    Client(Client),
     /// See and end sessions.
     #[command(subcommand)]
     Session(Session),

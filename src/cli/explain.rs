@@ -41,7 +41,7 @@ pub(super) fn explain(args: &Explain, colors: Colors) -> Result<(), Failure> {
     let answer = app::inspect(everything, question.clone(), supposed.clone()).map_err(|error| Failure {
         exit: match error {
             InspectError::Store(_) | InspectError::System(_) => Exit::CouldNot,
-            InspectError::Keys(_) | InspectError::Identity(_) => Exit::Wrong,
+            InspectError::Keys(_) | InspectError::Issuers(_) | InspectError::Identity(_) => Exit::Wrong,
         },
         message: error.to_string(),
     })?;

@@ -112,6 +112,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Man(_) => man::man(),
         Command::User(command) => manage::user(command),
         Command::Key(command) => manage::key(command),
+        Command::Client(command) => manage::client(command),
         Command::Session(command) => manage::session(command),
         Command::SigningKey(command) => manage::signing_key(&command),
     }

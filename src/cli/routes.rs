@@ -23,9 +23,16 @@ pub fn routes(path: &Path, format: Format, colors: bool, env: &Environment) -> O
         Err(report) => return Outcome { code: 1, out: String::new(), err: refused(path, &report, colors) },
     };
     let specs: Vec<&RouteSpec> = everything.table.routes().iter().map(|route| route.spec()).collect();
+    let aliases = &everything.config.auth.aliases;
     let out = match format {
-        Format::Json => format!("{:#}\n", Value::Array(specs.into_iter().map(as_json).collect())),
-        Format::Text => aligned(specs.into_iter().map(as_row)),
+        Format::Json => {
+            let aliases = aliases.iter().map(|(path, target)| json!({ "path": path, "alias_of": target }));
+            format!("{:#}\n", Value::Array(specs.into_iter().map(as_json).chain(aliases).collect()))
+        }
+        Format::Text => {
+            let own = |path: &String, target: &String| ["*", "*", path, "-", target, "own", "-"].map(str::to_owned);
+            aligned(specs.into_iter().map(as_row).chain(aliases.iter().map(|(path, target)| own(path, target))))
+        }
     };
     Outcome { code: 0, out, err: String::new() }
 }
@@ -194,6 +201,21 @@ credentials = ["bearer"]
         assert_eq!(json[1]["line"], 9);
         assert_eq!((&json[0]["enforce"], &json[1]["enforce"]), (&json!(false), &json!(true)));
         assert_eq!(json[0]["rate_limit"], json!("100/1s"));
+    }
+
+    #[test]
+    fn aliases_of_own_endpoints_are_among_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("gateway.toml");
+        let text = "[routes]\ninclude = []\n[auth]\naliases = { \"/token\" = \"/auth/login\" }\n";
+        std::fs::write(&file, text).expect("a file");
+        let print = |format| routes(&file, format, false, &Environment::default()).out;
+        insta::assert_snapshot!(print(Format::Text), @r"
+        METHODS  HOST  PATH    NAME  BACKEND      AUTH  ASKS
+        *        *     /token  -     /auth/login  own   -
+        ");
+        let json: Value = serde_json::from_str(&print(Format::Json)).expect("JSON");
+        assert_eq!(json, json!([{ "path": "/token", "alias_of": "/auth/login" }]));
     }
 
     #[test]

@@ -40,9 +40,12 @@ pub(super) fn serve(
 /// What is wrong with the files is the asker's to mend; what the machine does not give may come.
 fn failure(error: &StartError) -> Failure {
     let exit = match error {
-        StartError::Config(_) | StartError::Store(_) | StartError::Keys(_) | StartError::Identity(_) | StartError::Redis(_) => {
-            Exit::Wrong
-        }
+        StartError::Config(_)
+        | StartError::Store(_)
+        | StartError::Keys(_)
+        | StartError::Issuers(_)
+        | StartError::Identity(_)
+        | StartError::Redis(_) => Exit::Wrong,
         StartError::Serve(_) | StartError::Upgrade(_) | StartError::System(_) => Exit::CouldNot,
     };
     Failure { exit, message: app::told(error) }

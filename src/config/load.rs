@@ -10,8 +10,8 @@ use super::environment::Environment;
 use super::report::{Finding, Report, Span};
 use super::schema::{At, refuse_unknown};
 use super::{
-    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, Passwords, Revocation, RevocationCheck, backends, cors, identity,
-    overrides, raw, roles, server, storage, tokens,
+    Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, PasswordGrant, Revocation, RevocationCheck, aliases, backends, cors,
+    identity, issuers, overrides, passwords, raw, roles, server, storage, tokens,
 };
 
 /// A good configuration.
@@ -99,9 +99,11 @@ fn checked(raw: &raw::Gateway, file: PathBuf, folder: &Path, report: &mut Report
             Finding::new(format!("`{}` is an identity header: clients' own are removed, API keys with them", header.value));
         report.error(header.span, finding.help("write header = \"X-API-Key\""));
     }
+    let server = server::checked(&raw.server.value, folder, report);
     Config {
         file,
-        server: server::checked(&raw.server.value, folder, report),
+        issuers: issuers::checked(&raw.issuers.value, &server.public_url, &roles, folder, report),
+        server,
         route_files: raw.routes.value.include.value.iter().map(|pattern| absolute_glob(folder, &pattern.value)).collect(),
         backends: backends::checked(&raw.backends.value, folder, report),
         auth: auth(&raw.auth.value, report),
@@ -109,7 +111,10 @@ fn checked(raw: &raw::Gateway, file: PathBuf, folder: &Path, report: &mut Report
         api_keys: api_keys(&raw.api_keys.value, report),
         scopes: roles::scopes(&raw.scopes.value, report),
         login: login(&raw.login.value),
-        passwords: passwords(&raw.passwords.value, report),
+        passwords: {
+            let argon2 = argon2(&raw.passwords.value.argon2.value, report);
+            passwords::checked(&raw.passwords.value, argon2, folder, report)
+        },
         accounts: accounts(&raw.accounts.value, &roles, report),
         roles,
         store_url: storage::store(&raw.store.value.url, folder, report),
@@ -142,7 +147,12 @@ fn auth(raw: &raw::Auth, report: &mut Report) -> Auth {
             Finding::new("`auth.realm` is printable ASCII, and not empty").help("write realm = \"portcullis\""),
         );
     }
-    Auth { prefix: prefix.value.clone(), realm: realm.value.clone() }
+    let password_grant = match raw.password_grant.value {
+        raw::PasswordGrant::Open => PasswordGrant::Open,
+        raw::PasswordGrant::Clients => PasswordGrant::Clients,
+        raw::PasswordGrant::Off => PasswordGrant::Off,
+    };
+    Auth { prefix: prefix.value.clone(), realm: realm.value.clone(), password_grant, aliases: aliases::checked(raw, report) }
 }
 
 fn wrong_prefix(prefix: &str) -> Option<&'static str> {
@@ -194,18 +204,6 @@ fn login(raw: &raw::Login) -> Login {
         concurrency,
         queue: raw.queue.value.size(),
     }
-}
-
-fn passwords(raw: &raw::Passwords, report: &mut Report) -> Passwords {
-    let (min_length, max_length) = (raw.min_length.value.size(), raw.max_length.value.size());
-    if min_length > max_length {
-        let at = if raw.min_length.set { raw.min_length.span } else { raw.max_length.span };
-        report.error(at, "`passwords.min_length` is more than `passwords.max_length` has room for");
-    } else if min_length < 8 {
-        let finding = Finding::new(format!("passwords of {min_length} characters can be guessed"));
-        report.warning(raw.min_length.span, finding.help("NIST SP 800-63B-4 asks for 15 where there is no second factor"));
-    }
-    Passwords { min_length, max_length, argon2: argon2(&raw.argon2.value, report) }
 }
 
 fn argon2(raw: &raw::Argon2, report: &mut Report) -> Argon2Cost {

@@ -1,5 +1,6 @@
 //! Floor 1: gateway.toml. This is the checked form: holding a [`Config`] means that every value is good.
 
+mod aliases;
 mod backend;
 mod backend_tls;
 pub(crate) mod backends;
@@ -8,11 +9,13 @@ pub(crate) mod document;
 mod environment;
 pub(crate) mod identity;
 mod interpolate;
+mod issuers;
 pub(crate) mod json_schema;
 mod listeners;
 pub(crate) mod load;
 mod origin;
 mod overrides;
+mod passwords;
 mod pem;
 mod postgres;
 mod raw;
@@ -42,10 +45,13 @@ pub use backend_tls::{BackendTls, ClientIdentity};
 pub use cors::Cors;
 pub use environment::Environment;
 pub(crate) use environment::Variable;
+pub(crate) use issuers::bare_typ;
+pub use issuers::{ClaimPath, ExternalIssuer, FetchUrl, IssuerAlgorithm, IssuerClaims, IssuerKeys};
 pub use json_schema::gateway_schema;
 pub use listeners::{ListenAddress, Listener};
 pub use load::{Loaded, load};
 pub use origin::{Origin, Origins};
+pub use passwords::{Blocklist, Kind, Passwords};
 pub use report::{Diagnostic, Report, Severity};
 pub use roles::{Role, Roles};
 pub use tls::{Certificate, Tls, TlsVersion};
@@ -67,6 +73,8 @@ pub struct Config {
     pub auth: Auth,
     /// `[tokens]`
     pub tokens: Tokens,
+    /// `[[issuers]]`
+    pub issuers: Vec<Arc<ExternalIssuer>>,
     /// `[api_keys]`
     pub api_keys: ApiKeys,
     /// `[roles]` by name.
@@ -154,6 +162,33 @@ pub struct Auth {
     pub prefix: String,
     /// For challenges.
     pub realm: String,
+    /// Who may use the password grant of the token endpoint.
+    pub password_grant: PasswordGrant,
+    /// Other paths of own endpoints: canonical path to where it leads.
+    pub aliases: BTreeMap<String, String>,
+}
+
+/// As where nothing is configured.
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            prefix: "/auth".to_owned(),
+            realm: "portcullis".to_owned(),
+            password_grant: PasswordGrant::Open,
+            aliases: BTreeMap::new(),
+        }
+    }
+}
+
+/// `auth.password_grant`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordGrant {
+    /// Everybody.
+    Open,
+    /// Registered clients.
+    Clients,
+    /// Nobody.
+    Off,
 }
 
 /// `[tokens]`
@@ -243,17 +278,6 @@ pub struct Login {
     pub concurrency: usize,
     /// Waiting at most.
     pub queue: usize,
-}
-
-/// `[passwords]`
-#[derive(Clone, Debug)]
-pub struct Passwords {
-    /// Code points.
-    pub min_length: usize,
-    /// Bytes.
-    pub max_length: usize,
-    /// Cost of new hashes.
-    pub argon2: Argon2Cost,
 }
 
 /// `[passwords].argon2`

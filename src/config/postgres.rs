@@ -21,16 +21,17 @@ const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", 
 
 /// The URL with its files' paths absolute.
 pub(crate) fn store(secret: &Secret, span: Span, folder: &Path, report: &mut Report) -> SecretString {
-    match Url::parse(secret.value.expose_secret()) {
-        Ok(url) => match shortcoming(&url) {
-            Some(wrong) => report.error(span, wrong),
-            None => {
+    let wrong = match Url::parse(secret.value.expose_secret()) {
+        Ok(url) => {
+            let Some(wrong) = shortcoming(&url) else {
                 warn(&url, secret, span, report);
                 return with_absolute_files(url, folder, span, report);
-            }
-        },
-        Err(_) => report.error(span, Finding::new("`store.url` is no URL of a PostgreSQL database").help(EXAMPLE)),
-    }
+            };
+            wrong
+        }
+        Err(_) => Finding::new("`store.url` is no URL of a PostgreSQL database").help(EXAMPLE),
+    };
+    report.error(span, wrong);
     secret.value.clone()
 }
 

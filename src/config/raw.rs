@@ -9,9 +9,9 @@ mod server;
 use std::time::Duration;
 
 pub(crate) use self::backends::{Backend, BackendServer, BackendTls, Balance, Health, Scheme, WeightedServer};
-pub(crate) use self::credentials::{Algorithm, ApiKeys, Auth, Session, Tokens};
-pub(crate) use self::issuers::Issuer;
-pub(crate) use self::people::{Accounts, Argon2, Login, Mail, Passwords, Role};
+pub(crate) use self::credentials::{Algorithm, ApiKeys, Auth, PasswordGrant, Session, Tokens};
+pub(crate) use self::issuers::{Issuer, IssuerAlgorithm, IssuerScopes};
+pub(crate) use self::people::{Accounts, Argon2, Login, Mail, PasswordKind, Passwords, Role};
 pub(crate) use self::server::{Certificate, Server, Tls, TlsVersion};
 use super::identity::IdentityWish;
 use super::schema::{At, section};
@@ -40,7 +40,7 @@ section! {
         /// Browser sessions.
         _session as "session": Session = "{}",
         /// Whose tokens are accepted beside the gateway's own.
-        _issuers as "issuers": LaterSection<Issuer, true> = "",
+        issuers: Vec<At<Issuer>> = "[]",
         /// Sign-in at another provider.
         _oidc as "oidc": Later = "[]",
         /// API keys.

@@ -259,10 +259,7 @@ otlp_endpoint = ""
 "#,
     );
     for (text, name) in [
-        ("[auth]\npassword_grant = \"off\"", "auth.password_grant"),
-        ("[auth]\naliases = { \"/token\" = \"/auth/login\" }", "auth.aliases"),
         ("[auth]\ncompat = [\"authelia\"]", "auth.compat"),
-        ("[[issuers]]\nname = \"x\"", "issuers"),
         ("[[oidc]]\nname = \"x\"", "oidc"),
         ("[mail]\nsmtp = \"smtp://x\"", "mail"),
         ("[accounts]\nregistration = true", "accounts.registration"),
@@ -272,6 +269,26 @@ otlp_endpoint = ""
         let named = |error: &&String| error.contains("not available yet") && error.contains(name);
         assert_eq!(found.iter().filter(named).count(), 1, "{text}: {found:#?}");
         assert_eq!(found.len(), 1, "{text}: {found:#?}");
+    }
+}
+
+#[test]
+fn aliases_lead_to_endpoints_and_apart_from_each_other() {
+    let auth = |aliases: &str| format!("[auth]\naliases = {{ {aliases} }}");
+    let config = good(&auth("\"/token\" = \"/auth/login\", \"/health\" = \"/readyz\""));
+    assert_eq!(config.auth.alias("/token").as_deref(), Some("/auth/login"));
+    for (aliases, said) in [
+        ("\"token\" = \"/auth/login\"", "begins with `/`"),
+        ("\"/token/\" = \"/auth/login\"", "none is empty"),
+        ("\"/auth/x\" = \"/auth/login\"", "below `auth.prefix`"),
+        ("\"/.well-known/x\" = \"/auth/login\"", "/.well-known"),
+        ("\"/token\" = \"/auth/logn\"", "`/auth/logn` is no endpoint"),
+        ("\"/token\" = \"/metrics\"", "`/metrics` is no endpoint"),
+        ("\"/a\" = \"/auth/admin\", \"/a/b\" = \"/auth/login\"", "both answer"),
+        ("\"/a/b\" = \"/auth/login\", \"/a\" = \"/auth/admin\"", "both answer"),
+    ] {
+        let found = errors(&auth(aliases));
+        assert!(found.len() == 1 && found[0].contains(said), "{aliases}: {found:#?}");
     }
 }
 
@@ -414,6 +431,11 @@ fn values_out_of_bounds_are_refused() {
         "[passwords]\nargon2 = { memory = \"1TiB\" }",
         "[passwords]\nargon2 = { iterations = 0 }",
         "[passwords]\nmin_length = 1000",
+        "[passwords]\nrequire = [\"upper\"]",
+        "[passwords]\nrequire = \"digit\"",
+        "[passwords]\nblocklist = \"nowhere.txt\"",
+        "[passwords]\nblocklist = \"biultin\"",
+        "[passwords]\nblocklist = true",
         "[tokens]\naccess_ttl = \"0s\"",
         "[tokens]\nleeway = \"1h\"",
         "[tokens]\naccess_ttl = \"8d\"",

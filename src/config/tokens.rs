@@ -40,7 +40,7 @@ pub(crate) fn checked(raw: &raw::Tokens, folder: &Path, report: &mut Report) -> 
             .help("leave `secret` out, or write algorithm = \"HS256\""),
         ),
         (Algorithm::Hs256, true) => {
-            if let Some(wrong) = weakness(secret.value.value.expose_secret()) {
+            if let Some(wrong) = weakness(secret.value.value.expose_secret(), algorithm.name(), SECRET_LENGTH) {
                 report.error(
                     secret.span,
                     Finding::new(format!("`tokens.secret` {wrong}")).help("take the output of `openssl rand -base64 48`"),
@@ -93,10 +93,10 @@ pub(crate) fn warn_of_literal(name: &str, secret: &Secret, span: super::report::
     }
 }
 
-/// Why a secret is none.
-fn weakness(secret: &str) -> Option<String> {
-    if secret.len() < SECRET_LENGTH {
-        return Some(format!("has {} bytes, and HS256 takes {SECRET_LENGTH} at least", secret.len()));
+/// Why a secret is none for `algorithm`, which takes so many bytes at least.
+pub(super) fn weakness(secret: &str, algorithm: &str, least: usize) -> Option<String> {
+    if secret.len() < least {
+        return Some(format!("has {} bytes, and {algorithm} takes {least} at least", secret.len()));
     }
     let mut bytes: Vec<u8> = secret.bytes().collect();
     let length = bytes.len();
@@ -149,14 +149,14 @@ mod tests {
             "abababababababababababababababababababab",
             "0123456789abcdef0123456789abcdef",
         ] {
-            assert!(weakness(secret).is_some(), "{secret}");
+            assert!(weakness(secret, "HS256", 32).is_some(), "{secret}");
         }
     }
 
     #[test]
     fn random_secrets_are_taken() {
         for secret in ["kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a", "f3a9d1c07be64528904e1bd2a7c35f68d0e97b14"] {
-            assert_eq!(weakness(secret), None, "{secret}");
+            assert_eq!(weakness(secret, "HS256", 32), None, "{secret}");
         }
     }
 }

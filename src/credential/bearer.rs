@@ -1,4 +1,4 @@
-//! `Authorization: Bearer` (RFC 6750 §2.1) with an access token of ours (RFC 9068).
+//! `Authorization: Bearer` (RFC 6750 §2.1) with an access token (RFC 9068): ours, or another issuer's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,19 +6,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use super::external::Issuers;
+use super::judging::{self, Times, optional, text, whole};
 use super::keys::KeyRing;
 use super::{Accepted, Outcome, Presented, Scheme, compact};
-use crate::domain::{Clock, Concern, CredentialKind, Issuer, Principal, ScopeSet, SessionId, Timestamp, TokenId, UserId};
+use crate::domain::{Clock, Concern, CredentialKind, Issuer, Principal, ScopeSet, SessionId, TokenId, UserId};
 use crate::problem::Refusal;
 
-/// Accepts access tokens of ours.
+/// Accepts access tokens: ours, and those of other issuers where there are some.
 pub struct BearerScheme {
     keys: Arc<KeyRing>,
     issuer: String,
     audience: String,
-    leeway: Duration,
-    max_lifetime: Duration,
+    times: Times,
     clock: Arc<dyn Clock>,
+    others: Option<Arc<Issuers>>,
 }
 
 impl BearerScheme {
@@ -33,22 +35,45 @@ impl BearerScheme {
         max_lifetime: Duration,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { keys, issuer, audience, leeway, max_lifetime, clock }
+        let times = Times { leeway, max_lifetime, issued: true };
+        Self { keys, issuer, audience, times, clock, others: None }
     }
 
-    /// Judges an access token by itself. Revocation is still to be asked.
+    /// The same, which accepts the tokens of `others` too.
+    #[must_use]
+    pub fn accepting(mut self, others: Arc<Issuers>) -> Self {
+        self.others = (!others.is_empty()).then_some(others);
+        self
+    }
+
+    /// Judges an access token of ours by itself. Revocation is still to be asked.
     pub fn verify(&self, token: &str) -> Result<Accepted, Refusal> {
-        compact::open(token, &self.keys).and_then(|claims| self.judge(claims)).map_err(Refusal::InvalidToken)
+        compact::Token::read(token).and_then(|token| self.open(&token, None)).map_err(Refusal::InvalidToken)
+    }
+
+    /// Judges whose token it is by its `iss`, and then the token by the keys and rules of that issuer only.
+    async fn verify_any(&self, token: &str) -> Result<Accepted, Refusal> {
+        let Some(others) = &self.others else { return self.verify(token) };
+        let token = compact::Token::read(token).map_err(Refusal::InvalidToken)?;
+        let claims = token.claims().map_err(Refusal::InvalidToken)?;
+        match text(&claims, "iss").and_then(|iss| others.find(iss)) {
+            Some(issuer) => issuer.verify(&token, claims).await,
+            None => self.open(&token, Some(claims)).map_err(Refusal::InvalidToken),
+        }
+    }
+
+    /// The claims may have been read already; nothing of them is believed before the signature is.
+    fn open(&self, token: &compact::Token<'_>, claims: Option<Map<String, Value>>) -> Result<Accepted, &'static str> {
+        compact::open(token, &self.keys)?;
+        self.judge(claims.map_or_else(|| token.claims(), Ok)?)
     }
 
     fn judge(&self, claims: Map<String, Value>) -> Result<Accepted, &'static str> {
         if text(&claims, "iss") != Some(&self.issuer) {
             return Err("The token is from another issuer.");
         }
-        if !self.is_audience(claims.get("aud")) {
-            return Err("The token is for another audience.");
-        }
-        let expires_at = self.judge_times(&claims)?;
+        judging::audience(&claims, &[&self.audience])?;
+        let expires_at = self.times.judge(&claims, self.clock.now())?;
         let (Some(subject), Some(token)) = (id::<UserId>(&claims, "sub"), id::<TokenId>(&claims, "jti")) else {
             return Err("The token's sub or jti is missing or no UUID.");
         };
@@ -62,42 +87,6 @@ impl BearerScheme {
             expires_at: Some(expires_at),
             principal: principal(subject, session, claims)?,
         })
-    }
-
-    /// One audience or several (RFC 7519 §4.1.3), ours among them.
-    fn is_audience(&self, claim: Option<&Value>) -> bool {
-        match claim {
-            Some(Value::String(one)) => *one == self.audience,
-            Some(Value::Array(several)) => {
-                several.iter().all(Value::is_string) && several.iter().any(|one| one.as_str() == Some(&self.audience))
-            }
-            _ => false,
-        }
-    }
-
-    /// `exp`, when the token is good now (RFC 7519 §4.1.4 to §4.1.6) and is not meant to live longer than ours do.
-    fn judge_times(&self, claims: &Map<String, Value>) -> Result<Timestamp, &'static str> {
-        let (Some(exp), Some(iat)) = (whole(claims, "exp"), whole(claims, "iat")) else {
-            return Err("The token's exp or iat is missing or no whole number of seconds.");
-        };
-        let (now, expires_at, issued_at) = (self.clock.now(), Timestamp::from_secs(exp), Timestamp::from_secs(iat));
-        if now >= expires_at.plus(self.leeway) {
-            return Err("The token has expired.");
-        }
-        if issued_at > now.plus(self.leeway) {
-            return Err("The token was issued in the future.");
-        }
-        // With iat in the past this bounds exp too.
-        if expires_at.since(issued_at) > self.max_lifetime {
-            return Err("The token lives longer than tokens may.");
-        }
-        if claims.contains_key("nbf") {
-            let nbf = whole(claims, "nbf").ok_or("The token's nbf is no whole number of seconds.")?;
-            if Timestamp::from_secs(nbf) > now.plus(self.leeway) {
-                return Err("The token is not valid yet.");
-            }
-        }
-        Ok(expires_at)
     }
 }
 
@@ -120,7 +109,7 @@ impl Scheme for BearerScheme {
             Authorization::Malformed => {
                 Outcome::Rejected(Refusal::InvalidRequest("Authorization is not of the form: Bearer <token>."))
             }
-            Authorization::Bearer(token) => match self.verify(token) {
+            Authorization::Bearer(token) => match self.verify_any(token).await {
                 Ok(accepted) => Outcome::Accepted(Box::new(accepted)),
                 Err(refusal) => Outcome::Rejected(refusal),
             },
@@ -167,29 +156,8 @@ fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a String> {
-    match claims.get(name) {
-        Some(Value::String(text)) => Some(text),
-        _ => None,
-    }
-}
-
-/// A number that was written without fraction and exponent, and is not negative.
-fn whole(claims: &Map<String, Value>, name: &str) -> Option<i64> {
-    claims.get(name).and_then(Value::as_i64).filter(|number| *number >= 0)
-}
-
 fn id<T: std::str::FromStr>(claims: &Map<String, Value>, name: &str) -> Option<T> {
     text(claims, name).and_then(|text| text.parse().ok())
-}
-
-/// A member that may be left out, but may not be of another type.
-fn optional<T>(
-    claims: &Map<String, Value>,
-    name: &str,
-    read: impl FnOnce(&Value) -> Option<T>,
-) -> Result<Option<T>, &'static str> {
-    claims.get(name).map(|value| read(value).ok_or("A claim of the token is of the wrong type.")).transpose()
 }
 
 /// Whom the claims prove.

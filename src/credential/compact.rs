@@ -10,44 +10,95 @@ use super::strict_json;
 /// Longer ones are refused unread.
 pub(super) const MAX_LENGTH: usize = 16 * 1024;
 
-/// Header parameters that name keys of the sender's choice, change what is signed, or must be understood and are not.
-const FORBIDDEN: [&str; 10] = ["jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "enc", "zip"];
+/// Header parameters that bring keys of the sender's choice, change what is signed, or must be understood and are not.
+const FORBIDDEN: [&str; 8] = ["jku", "jwk", "x5u", "x5c", "crit", "b64", "enc", "zip"];
+/// Names of certificates, which ours have none of. Other issuers put them beside the `kid`.
+const THUMBPRINTS: [&str; 2] = ["x5t", "x5t#S256"];
 
-/// The claims of `token`, if a key of `keys` signed it as an access token; else what is wrong with it.
-pub(super) fn open(token: &str, keys: &KeyRing) -> Result<Map<String, Value>, &'static str> {
-    if token.len() > MAX_LENGTH {
-        return Err("The token is longer than 16 KiB.");
+/// What is told where a token names no key.
+pub(super) const NO_KID: &str = "The token does not name its key.";
+/// What is told where there is no key of the name that a token says.
+pub(super) const UNKNOWN_KEY: &str = "The token is signed with an unknown key.";
+/// What is told where a token's key is one for another algorithm.
+pub(super) const OTHER_ALGORITHM: &str = "The token is signed with an algorithm that is not its key's.";
+/// What is told where a key did not make the signature.
+pub(super) const BAD_SIGNATURE: &str = "The token's signature does not verify.";
+/// What is told where an `alg` is not accepted.
+pub(super) const NO_SUCH_ALGORITHM: &str = "The token is signed with an algorithm that is not accepted.";
+
+/// A token, taken apart. Nothing of it is verified.
+pub(super) struct Token<'a> {
+    header: Map<String, Value>,
+    /// What is signed: header and claims as they came.
+    pub(super) message: &'a [u8],
+    payload: &'a str,
+    /// Base64url, not decoded yet.
+    pub(super) signature: &'a str,
+}
+
+impl<'a> Token<'a> {
+    /// Takes `token` apart, when nothing in its header speaks against it whoever issued it; else what is wrong with it.
+    pub(super) fn read(token: &'a str) -> Result<Self, &'static str> {
+        if token.len() > MAX_LENGTH {
+            return Err("The token is longer than 16 KiB.");
+        }
+        let mut parts = token.splitn(4, '.');
+        let (Some(header), Some(payload), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err("The token does not have three parts.");
+        };
+        let message = token.get(..header.len() + 1 + payload.len()).unwrap_or_default().as_bytes();
+        let header = object(header, "The token's header can't be read.")?;
+        if FORBIDDEN.iter().any(|name| header.contains_key(*name)) {
+            return Err("The token's header holds a parameter that is not accepted.");
+        }
+        Ok(Self { header, message, payload, signature })
     }
-    let mut parts = token.splitn(4, '.');
-    let (Some(header), Some(payload), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err("The token does not have three parts.");
-    };
-    let (kid, alg) = judge_header(&object(header, "The token's header can't be read.")?, keys)?;
-    // The signature's base64url is read as strictly as ours: another spelling of a good signature is a bad one.
-    let message = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
-    match keys.verify(&kid, &alg, message.as_bytes(), signature) {
-        Verdict::UnknownKey => Err("The token is signed with an unknown key."),
-        Verdict::OtherAlgorithm => Err("The token is signed with an algorithm that is not its key's."),
-        Verdict::Bad => Err("The token's signature does not verify."),
-        Verdict::Good => object(payload, "The token's claims can't be read."),
+
+    /// What it says of itself.
+    pub(super) fn claims(&self) -> Result<Map<String, Value>, &'static str> {
+        object(self.payload, "The token's claims can't be read.")
+    }
+
+    /// Its `alg`.
+    pub(super) fn alg(&self) -> Option<&str> {
+        self.header.get("alg").and_then(Value::as_str)
+    }
+
+    /// Its `typ`; `None` where there is none, or it is no text.
+    pub(super) fn typ(&self) -> Option<&str> {
+        self.header.get("typ").and_then(Value::as_str)
+    }
+
+    /// Whether it says a `typ` at all.
+    pub(super) fn has_typ(&self) -> bool {
+        self.header.contains_key("typ")
+    }
+
+    /// The name of its key, when it says one.
+    pub(super) fn kid(&self) -> Result<Option<&str>, &'static str> {
+        self.header.get("kid").map(|kid| kid.as_str().ok_or(NO_KID)).transpose()
     }
 }
 
-/// The `kid` that names the key and the `alg` that it has to be one for, when nothing in the header speaks against the token.
-fn judge_header(header: &Map<String, Value>, keys: &KeyRing) -> Result<(String, String), &'static str> {
-    if FORBIDDEN.iter().any(|name| header.contains_key(*name)) {
+/// Whether a key of `keys` signed `token` as an access token; else what is wrong with it.
+pub(super) fn open(token: &Token<'_>, keys: &KeyRing) -> Result<(), &'static str> {
+    if THUMBPRINTS.iter().any(|name| token.header.contains_key(*name)) {
         return Err("The token's header holds a parameter that is not accepted.");
     }
-    let Some(alg) = header.get("alg").and_then(Value::as_str).filter(|alg| keys.accepts(alg)) else {
-        return Err("The token is signed with an algorithm that is not accepted.");
-    };
+    let alg = token.alg().filter(|alg| keys.accepts(alg)).ok_or(NO_SUCH_ALGORITHM)?;
     // RFC 9068 §2.1, where the prefix may be left out (RFC 7515 §4.1.9).
-    let typ = header.get("typ").and_then(Value::as_str).unwrap_or_default();
+    let typ = token.typ().unwrap_or_default();
     if !typ.eq_ignore_ascii_case("at+jwt") && !typ.eq_ignore_ascii_case("application/at+jwt") {
         return Err("The token is not an access token: its typ is not at+jwt.");
     }
-    let kid = header.get("kid").and_then(Value::as_str).ok_or("The token does not name its key.")?;
-    Ok((kid.to_owned(), alg.to_owned()))
+    // The signature's base64url is read as strictly as ours: another spelling of a good signature is a bad one.
+    match keys.verify(token.kid()?.ok_or(NO_KID)?, alg, token.message, token.signature) {
+        Verdict::UnknownKey => Err(UNKNOWN_KEY),
+        Verdict::OtherAlgorithm => Err(OTHER_ALGORITHM),
+        Verdict::Bad => Err(BAD_SIGNATURE),
+        Verdict::Good => Ok(()),
+    }
 }
 
 /// Reads one part: canonical base64url without padding, and JSON that can be read in one way only.

@@ -5,11 +5,11 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Nothing of ours nests deeper.
+/// Nothing of ours nests deeper, nor what other issuers put into tokens and key sets.
 const MAX_DEPTH: usize = 16;
 
 /// The one object that `bytes` hold; `None` for anything else, a member that comes twice at any level, or deep nesting.
-pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     // Cheaper than to find out after reading it.
     if bytes.first() != Some(&b'{') {
         return None;

@@ -23,7 +23,9 @@ pub use name::folded;
 pub use oddity::AllowInPath;
 pub use path::{CanonicalPath, PathFault};
 pub use principal::{CredentialKind, CredentialKinds, Issuer, Principal};
-pub use records::{ApiKeyRecord, AuditEvent, AuditKind, ClientRecord, Grant, MailPurpose, MailedToken, SessionRecord, User};
+pub use records::{
+    ApiKeyRecord, AuditEvent, AuditKind, ClientRecord, Grant, LOGIN_CLIENT, MailPurpose, MailedToken, SessionRecord, User,
+};
 pub use revoked::{Concern, Entry, Revoked};
 pub use scope::{Scope, ScopeError, ScopeSet};
 pub use secret::{Hash256, SecretString};

@@ -17,6 +17,19 @@ pub enum Issuer {
     Own,
     /// An `[[issuers]]` entry.
     External(Arc<str>),
+    /// An `[[issuers]]` entry with `trust_subject`: backends see its subjects and usernames as they are.
+    Trusted(Arc<str>),
+}
+
+impl Issuer {
+    /// Its name; `None` for the gateway itself.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Own => None,
+            Self::External(name) | Self::Trusted(name) => Some(name),
+        }
+    }
 }
 
 /// The kinds of credential.
@@ -124,20 +137,27 @@ impl Principal {
         }
     }
 
+    /// Whether it is an OAuth client of our own that acts as itself (RFC 9068 §2.2: its `sub` is its `client_id`), and no user.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        self.issuer == Issuer::Own && self.claims.get("client_id").and_then(Value::as_str) == Some(&self.subject)
+    }
+
     /// How logs, limits and caches name it: unique over all issuers.
     #[must_use]
     pub fn id(&self) -> String {
-        match &self.issuer {
-            Issuer::Own => self.subject.clone(),
-            Issuer::External(name) => format!("{name}:{}", self.subject),
+        match self.issuer.name() {
+            None => self.subject.clone(),
+            Some(name) => format!("{name}:{}", self.subject),
         }
     }
 
-    /// A subject or username as backends and conditions see it: another issuer's is put behind that issuer's name.
+    /// A subject or username as backends and conditions see it: another issuer's is put behind that issuer's name,
+    /// unless that is trusted to name its users.
     #[must_use]
     pub fn shown<'a>(&self, value: &'a str) -> Cow<'a, str> {
         match &self.issuer {
-            Issuer::Own => Cow::Borrowed(value),
+            Issuer::Own | Issuer::Trusted(_) => Cow::Borrowed(value),
             Issuer::External(name) => Cow::Owned(format!("{name}:{value}")),
         }
     }

@@ -39,6 +39,10 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
+/// The client that logins at the gateway itself go through: `client_id` of their sessions and tokens. No registered client has
+/// this id: theirs are UUIDs.
+pub const LOGIN_CLIENT: &str = "portcullis";
+
 /// One login.
 #[derive(Clone, Debug)]
 pub struct SessionRecord {

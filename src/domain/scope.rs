@@ -54,7 +54,8 @@ impl Scope {
     }
 
     /// Whether it is one of the gateway's own, which `*` does not grant at our endpoints.
-    fn is_reserved(&self) -> bool {
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
         self.0 == "portcullis" || self.0.starts_with("portcullis:")
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::principal::{Issuer, Principal};
+use super::principal::Principal;
 
 /// What is wrong with a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,10 +118,7 @@ impl Part {
             Self::Roles => list(value, principal.roles.iter().map(String::as_str))?,
             Self::Scopes => escape(value, non_empty(&principal.scopes.to_string())?, false),
             Self::Method => value.push_str(principal.method.as_str()),
-            Self::Issuer => match &principal.issuer {
-                Issuer::Own => return None,
-                Issuer::External(name) => escape(value, non_empty(name)?, false),
-            },
+            Self::Issuer => escape(value, non_empty(principal.issuer.name()?)?, false),
             Self::Session => value.push_str(&principal.session?.to_string()),
             Self::Key => value.push_str(principal.key.as_ref()?.as_str()),
             Self::Claim(path) => json(value, lookup(&principal.claims, path)?)?,
@@ -200,7 +197,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::{CredentialKind, KeyId, ScopeSet, SystemEntropy};
+    use crate::domain::{CredentialKind, Issuer, KeyId, ScopeSet, SystemEntropy};
 
     fn principal() -> Principal {
         let members = |value: Value| value.as_object().cloned().expect("an object");

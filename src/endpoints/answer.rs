@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{EndpointState, RequestId};
 use crate::credential::cookie;
-use crate::problem::{Context, Refusal};
+use crate::problem::{Answer, Context, Refusal};
 
 /// A handler's refusal; [`answered`] writes it out.
 #[derive(Clone, Debug)]
@@ -24,6 +24,24 @@ impl From<Refusal> for Refused {
 }
 
 impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut response = self.0.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The same of an endpoint of OAuth 2, which refuses in its RFC's words.
+#[derive(Clone, Debug)]
+pub(super) struct OAuthRefused(pub(super) Refusal);
+
+impl From<Refusal> for OAuthRefused {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl IntoResponse for OAuthRefused {
     fn into_response(self) -> Response {
         let mut response = self.0.status().into_response();
         response.extensions_mut().insert(self);
@@ -46,8 +64,10 @@ pub(super) async fn answered(State(state): State<Arc<EndpointState>>, request: R
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
     let is_head = *request.method() == Method::HEAD;
     let mut response = next.run(request).await;
-    if let Some(refusal) = refusal_of(&response) {
-        response = written(&refusal, &state, &id);
+    if let Some(OAuthRefused(refusal)) = response.extensions().get::<OAuthRefused>().cloned() {
+        response = written(&refusal, Refusal::oauth_answer, &state, &id);
+    } else if let Some(refusal) = refusal_of(&response) {
+        response = written(&refusal, Refusal::answer, &state, &id);
     }
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if is_head {
@@ -75,12 +95,10 @@ fn refusal_of(response: &Response) -> Option<Refusal> {
     }
 }
 
-fn written(refusal: &Refusal, state: &EndpointState, id: &RequestId) -> Response {
-    let answer = refusal.answer(&Context {
-        realm: &state.config.auth.realm,
-        api_key_header: &state.config.api_keys.header,
-        request_id: &id.0,
-    });
+/// Writes `refusal` as `say` says it.
+fn written(refusal: &Refusal, say: impl Fn(&Refusal, &Context<'_>) -> Answer, state: &EndpointState, id: &RequestId) -> Response {
+    let context = Context { realm: &state.config.auth.realm, api_key_header: &state.config.api_keys.header, request_id: &id.0 };
+    let answer = say(refusal, &context);
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = answer.status;
     for (name, value) in answer.headers {

@@ -17,7 +17,7 @@ use utoipa::PartialSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, Schema, SchemaType, Type};
 
-use super::answer::Refused;
+use super::answer::{OAuthRefused, Refused};
 use crate::domain::ScopeSet;
 use crate::problem::Refusal;
 
@@ -38,6 +38,20 @@ pub(super) struct JsonOrForm<T> {
     pub(super) fields: T,
     /// Whether it came as a form: all values were text.
     pub(super) is_form: bool,
+}
+
+/// A form as OAuth 2 sends it (RFC 6749 §3.2): a parameter without a value is as if it were not there.
+pub(super) struct OAuthForm<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + PartialSchema> FromRequest<S> for OAuthForm<T> {
+    type Rejection = OAuthRefused;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, OAuthRefused> {
+        let mut fields = Fields::arrived(request, Takes::Form).await?;
+        fields.is_form = true;
+        fields.fields.retain(|_, value| value != "");
+        Ok(Self(fields.read()?))
+    }
 }
 
 impl<S: Send + Sync, T: DeserializeOwned + PartialSchema> FromRequest<S> for Json<T> {
@@ -77,6 +91,7 @@ enum Takes {
     #[expect(dead_code, reason = "what changes accounts takes it")]
     Json,
     JsonOrForm,
+    Form,
 }
 
 impl Takes {
@@ -85,6 +100,7 @@ impl Takes {
         match self {
             Self::Json => JSON,
             Self::JsonOrForm => "application/json or application/x-www-form-urlencoded",
+            Self::Form => FORM,
         }
     }
 }
@@ -118,8 +134,8 @@ impl Fields {
             return Ok(Self { fields: BTreeMap::new(), is_form: false });
         }
         match (media_type(headers).as_deref(), takes) {
-            (Some(JSON), _) => Ok(Self { fields: json(body)?, is_form: false }),
-            (Some(FORM), Takes::JsonOrForm) => Ok(Self { fields: form(body)?, is_form: true }),
+            (Some(JSON), Takes::Json | Takes::JsonOrForm) => Ok(Self { fields: json(body)?, is_form: false }),
+            (Some(FORM), Takes::Form | Takes::JsonOrForm) => Ok(Self { fields: form(body)?, is_form: true }),
             _ => Err(Refusal::UnsupportedMediaType(takes.names())),
         }
     }

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use super::{ClientAddress, EndpointState, Noted, QueryKeys};
 use crate::accounts::Proof;
 use crate::credential::{Accepted, Identity, Presented, cookie, identify};
-use crate::domain::{CredentialKind, CredentialKinds};
+use crate::domain::{CredentialKind, CredentialKinds, Issuer};
 use crate::problem::Refusal;
 use crate::revocation::Standing;
 
@@ -17,11 +17,21 @@ const EXPLICIT: CredentialKinds = CredentialKinds { bearer: true, api_key: true,
 /// The kind that a browser adds.
 const COOKIE: CredentialKinds = CredentialKinds { bearer: false, api_key: false, session: true };
 
-/// Who calls, by a credential that verifies and is not revoked; a refusal when there is none.
+/// A client that acts as itself is nobody with an account.
+const NO_ACCOUNT: Refusal = Refusal::Forbidden("This token is a client's own. Accounts are for tokens of users.");
+/// What a good token of another issuer is at our own endpoints, which know our own users only.
+const FOREIGN: Refusal =
+    Refusal::InvalidToken("The token is from another issuer: the gateway's own endpoints take its own only.");
+
+/// Who calls, by a user's credential that verifies and is not revoked; a refusal when there is none.
 pub async fn caller(state: &EndpointState, parts: &Parts) -> Result<Accepted, Refusal> {
     let presented = presented(state, parts);
     match identify(&state.schemes, &presented, CredentialKinds::ALL, true).await {
-        Ok(Identity::Known(accepted)) => standing(state, parts, *accepted).await,
+        Ok(Identity::Known(accepted)) if accepted.principal.issuer != Issuer::Own => Err(rejected(state, parts, FOREIGN)),
+        Ok(Identity::Known(accepted)) => {
+            let accepted = standing(state, parts, *accepted).await?;
+            if accepted.principal.is_client() { Err(NO_ACCOUNT) } else { Ok(accepted) }
+        }
         Ok(Identity::Anonymous { .. }) => Err(Refusal::MissingCredential(None)),
         Err(refusal) => Err(rejected(state, parts, refusal)),
     }
@@ -47,6 +57,9 @@ pub(super) async fn proofs(state: &EndpointState, parts: &Parts) -> Result<Vec<R
 
 /// Only logins of our own have a session to end.
 fn proof(accepted: &Accepted) -> Result<Proof, Refusal> {
+    if accepted.principal.issuer != Issuer::Own {
+        return Err(Refusal::Forbidden("A token of another issuer has no session here. Log out where it was issued."));
+    }
     let concern = &accepted.concern;
     match (accepted.principal.method, concern.account) {
         (CredentialKind::Bearer | CredentialKind::Session, Some((user, _))) => {

@@ -11,13 +11,26 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use utoipa::OpenApi;
 
-use super::{account, discovery, docs, login, logout};
+use super::{account, discovery, docs, login, logout, oauth};
 use crate::config::Config;
 
 /// Every endpoint with its types. A handler that is missing here fails `tests/endpoints`.
 #[derive(OpenApi)]
 #[openapi(
-    paths(login::login, login::refresh, logout::logout, account::me, discovery::jwks, document, docs::page),
+    paths(
+        login::login,
+        login::refresh,
+        logout::logout,
+        oauth::token,
+        oauth::revoke,
+        oauth::introspect,
+        account::me,
+        discovery::jwks,
+        discovery::metadata,
+        discovery::openid,
+        document,
+        docs::page
+    ),
     security(("bearer" = []), ("api_key" = []))
 )]
 struct Endpoints;

@@ -91,7 +91,7 @@ pub(super) async fn login(
         return Err(wrong("grant_type", "`grant_type` must be password at this endpoint.").into());
     }
     let scope = scopes(scope.as_deref())?;
-    let tokens = state.accounts.login(LoginRequest { login, password, scope, origin }).await?;
+    let tokens = state.accounts.login(LoginRequest { login, password, scope, client: None, origin }).await?;
     Ok(Json(tokens.into()))
 }
 

@@ -12,6 +12,7 @@ mod docs;
 mod document;
 mod login;
 mod logout;
+mod oauth;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
@@ -26,7 +27,7 @@ use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::CredentialKind;
-use crate::policy::own::JWKS;
+use crate::policy::own::{JWKS, METADATA, OPENID};
 use crate::revocation::Revocations;
 
 /// What the endpoints work with; made anew by a reload.
@@ -88,11 +89,14 @@ impl Noted {
 }
 
 /// The table of contents: each endpoint below the prefix.
-fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 6] {
+fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 9] {
     [
         ("/login", post(login::login)),
         ("/refresh", post(login::refresh)),
         ("/logout", post(logout::logout)),
+        ("/token", post(oauth::token)),
+        ("/revoke", post(oauth::revoke)),
+        ("/introspect", post(oauth::introspect)),
         ("/me", get(account::me)),
         (document::DOCUMENT, get(document::document)),
         (docs::PAGE, get(docs::page)),
@@ -101,7 +105,10 @@ fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 6] {
 
 /// All endpoints, as one service that answers every refusal as a problem document.
 pub fn router(state: Arc<EndpointState>) -> Router {
-    let mut all = Router::new().route(JWKS, get(discovery::jwks));
+    let mut all = Router::new()
+        .route(JWKS, get(discovery::jwks))
+        .route(METADATA, get(discovery::metadata))
+        .route(OPENID, get(discovery::openid));
     for (path, methods) in endpoints().into_iter().chain(docs::files()) {
         all = all.route(&literal(&format!("{}{path}", state.config.auth.prefix)), methods);
     }

@@ -15,7 +15,7 @@ use crate::problem::Quota;
 
 /// The house's clock as governor reads it.
 #[derive(Clone)]
-struct Ticks(Arc<dyn Clock>);
+pub(crate) struct Ticks(pub(crate) Arc<dyn Clock>);
 
 impl GovernorClock for Ticks {
     type Instant = Duration;

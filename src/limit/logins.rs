@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::bucket::Bucket;
 use super::cells::{Cells, Key};
+use super::clients;
 use super::shared::{AddressError, Ask, Count, Counts};
 use super::{LoginLimits, limited_prefix};
 use crate::config::{Login, Redis};
@@ -32,6 +33,7 @@ pub struct Logins {
     rates: ArcSwap<Rates>,
     addresses: Arc<Cells>,
     accounts: Arc<Cells>,
+    clients: Arc<Cells>,
     clock: Arc<dyn Clock>,
     shared: Option<Arc<Counts>>,
 }
@@ -39,6 +41,8 @@ pub struct Logins {
 struct Rates {
     address: Bucket,
     account: Bucket,
+    client: Bucket,
+    client_address: Bucket,
 }
 
 impl Logins {
@@ -51,9 +55,9 @@ impl Logins {
     /// The same, remembering at most `capacity` addresses and as many accounts.
     #[must_use]
     pub fn with_capacity(settings: &Login, clock: Arc<dyn Clock>, capacity: usize) -> Self {
-        let (addresses, accounts) = (Arc::new(Cells::new(capacity)), Arc::new(Cells::new(capacity)));
-        let rates = ArcSwap::from_pointee(Rates::new(settings, &addresses, &accounts, &clock));
-        Self { rates, addresses, accounts, clock, shared: None }
+        let [addresses, accounts, clients] = [(); 3].map(|()| Arc::new(Cells::new(capacity)));
+        let rates = ArcSwap::from_pointee(Rates::new(settings, &addresses, &accounts, &clients, &clock));
+        Self { rates, addresses, accounts, clients, clock, shared: None }
     }
 
     /// Shares the counts with all replicas on `redis`; connects on `runtime`, in the background.
@@ -74,16 +78,25 @@ impl Logins {
     pub fn set(&self, settings: &Login) {
         let rates = self.rates.load();
         if rates.address.rate() != settings.rate_limit || rates.account.rate() != settings.account_rate_limit {
-            self.rates.store(Arc::new(Rates::new(settings, &self.addresses, &self.accounts, &self.clock)));
+            let rates = Rates::new(settings, &self.addresses, &self.accounts, &self.clients, &self.clock);
+            self.rates.store(Arc::new(rates));
         }
     }
 }
 
 impl Rates {
-    fn new(settings: &Login, addresses: &Arc<Cells>, accounts: &Arc<Cells>, clock: &Arc<dyn Clock>) -> Self {
+    fn new(
+        settings: &Login,
+        addresses: &Arc<Cells>,
+        accounts: &Arc<Cells>,
+        clients: &Arc<Cells>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
         Self {
             address: Bucket::new("login", settings.rate_limit, addresses, clock),
             account: Bucket::new("login-account", settings.account_rate_limit, accounts, clock),
+            client: Bucket::new("client", settings.rate_limit, clients, clock),
+            client_address: Bucket::new("client-address", settings.account_rate_limit, clients, clock),
         }
     }
 }
@@ -119,6 +132,26 @@ impl LoginLimits for Logins {
         // Counted there too, whatever this process says.
         let together = self.together(&rates.account, &key, Ask::Charge).await;
         alone.and(together)
+    }
+
+    async fn may_authenticate(&self, address: IpAddr, client: &str) -> Result<(), Quota> {
+        let rates = self.rates.load_full();
+        for (bucket, key) in clients::counted(&rates.client, &rates.client_address, address, client) {
+            bucket.look(key)?;
+            self.together(bucket, &key, Ask::Look).await?;
+        }
+        Ok(())
+    }
+
+    async fn not_authenticated(&self, address: IpAddr, client: &str) -> Result<(), Quota> {
+        let rates = self.rates.load_full();
+        let mut left = Ok(());
+        for (bucket, key) in clients::counted(&rates.client, &rates.client_address, address, client) {
+            let alone = bucket.charge(key);
+            let together = self.together(bucket, &key, Ask::Charge).await;
+            left = left.and(alone).and(together);
+        }
+        left
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod cells;
+mod clients;
 mod logins;
 mod routes;
 mod shared;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 
 use crate::problem::Quota;
 
+pub(crate) use bucket::Ticks;
 pub use logins::Logins;
 pub use routes::{Caller, RouteLimit, RouteLimits};
 pub use shared::AddressError;
@@ -36,6 +38,16 @@ pub trait LoginLimits: Send + Sync {
     /// # Errors
     /// The quota, when none was: it is counted all the same, and whoever guessed must not learn that the guess was wrong.
     async fn failed(&self, account: &str, own_network: Option<&str>) -> Result<(), Quota>;
+    /// Asks, without counting, whether `address` may still fail to authenticate as the OAuth client `client`, known or not.
+    ///
+    /// # Errors
+    /// The quota, when it has failed too often: as this client, or as any.
+    async fn may_authenticate(&self, address: IpAddr, client: &str) -> Result<(), Quota>;
+    /// Counts such a failure, in one step with asking whether one was left.
+    ///
+    /// # Errors
+    /// The quota, when none was; it is counted all the same.
+    async fn not_authenticated(&self, address: IpAddr, client: &str) -> Result<(), Quota>;
 }
 
 /// The prefix that an address shares its limits with: IPv4 itself, IPv6 /64; IPv4-mapped IPv6 is IPv4.

@@ -155,7 +155,7 @@ impl RouteLimit {
                 digest.update(&[0]);
                 digest.update(subject.as_bytes());
             }
-            Caller::Principal(Issuer::External(name), subject) => {
+            Caller::Principal(Issuer::External(name) | Issuer::Trusted(name), subject) => {
                 digest.update(&[1]);
                 update(&mut digest, name);
                 digest.update(subject.as_bytes());

@@ -10,18 +10,25 @@ use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 use super::Verdict;
+use super::burden::{Burden, Spent};
+use super::foreign::{Foreign, work};
 use crate::config::Argon2Cost;
 use crate::domain::Entropy;
 use crate::domain::entropy::random;
 
 /// Nobody's password; callers refuse earlier (`passwords.max_length`), this bounds the normalisation.
-const MAX_PASSWORD: usize = 4096;
+const MAX_PASSWORD: usize = 16 * 1024;
 /// NFKC makes at most eleven times as many bytes (U+FDFA).
 const NFKC_GROWTH: usize = 11;
 /// RFC 9106 §3.1 recommends 16 bytes of salt.
 const SALT: usize = 16;
 /// Bytes of output of new hashes.
 const OUTPUT: usize = 32;
+
+/// What is worked at a time for nothing: about half a millisecond.
+const SLICE_KIB: u32 = 1024;
+/// Where the time of a thread can't be measured it ends here.
+const MAX_SLICES: u32 = 20_000;
 
 /// The memory that a hash is made in; kept by each thread for its next one.
 pub(super) type Memory = Vec<Block>;
@@ -40,21 +47,27 @@ impl Engine for Argon {
         let Ok(params) = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(output.len())) else {
             return false;
         };
-        let blocks = params.block_count();
-        let missing = blocks.saturating_sub(memory.len());
-        if memory.try_reserve_exact(missing).is_err() {
+        if reserve(memory, params.block_count()).is_err() {
             return false;
         }
-        memory.resize(memory.len() + missing, Block::new());
         let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         argon.hash_password_into_with_memory(password, salt, output, memory).is_ok()
     }
+}
+
+/// Makes room for `blocks` KiB.
+pub(super) fn reserve(memory: &mut Memory, blocks: usize) -> Result<(), OutOfMemory> {
+    let missing = blocks.saturating_sub(memory.len());
+    memory.try_reserve_exact(missing).map_err(|_| OutOfMemory)?;
+    memory.resize(memory.len() + missing, Block::new());
+    Ok(())
 }
 
 /// Makes and checks hashes, on the thread that calls.
 pub(super) struct Hasher {
     engine: Box<dyn Engine>,
     entropy: Arc<dyn Entropy>,
+    burden: Burden,
 }
 
 /// There was no memory for the hash.
@@ -63,10 +76,18 @@ pub(super) struct OutOfMemory;
 
 impl Hasher {
     pub(super) fn new(engine: Box<dyn Engine>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { engine, entropy }
+        Self { engine, entropy, burden: Burden::default() }
+    }
+
+    /// Forgets what hashes of other applications cost: those that are left will tell again.
+    pub(super) fn forget(&self) {
+        self.burden.forget();
     }
 
     /// Checks `password`; without a hash that may be checked, the same work is done for nothing.
+    ///
+    /// Of what costs the same whoever is asked for: one argon2 of the configured cost, and where hashes of other applications are
+    /// about what the dearest of those costs.
     pub(super) fn verify(
         &self,
         cost: Argon2Cost,
@@ -74,6 +95,11 @@ impl Hasher {
         stored: Option<&SecretString>,
         memory: &mut Memory,
     ) -> Result<Verdict, OutOfMemory> {
+        if let Some(foreign) = stored.and_then(|text| Foreign::read(text.expose_secret()).ok())
+            && foreign.is_affordable(cost)
+        {
+            return self.verify_foreign(cost, password, &foreign, memory);
+        }
         let normal = normalise(password);
         let checkable = stored
             .and_then(|text| Stored::read(text.expose_secret()))
@@ -92,8 +118,42 @@ impl Hasher {
             if let Some(rest) = stored.short_of(cost) {
                 self.derive(rest, text, &stored.salt, &mut output, memory)?;
             }
+            self.bear(Spent::now(), cost, memory)?;
             Ok(Verdict::Wrong)
         }
+    }
+
+    /// Checks it as it was typed, and makes a hash of it: to be kept if it is right, for nothing if it is wrong.
+    fn verify_foreign(
+        &self,
+        cost: Argon2Cost,
+        password: &SecretString,
+        foreign: &Foreign,
+        memory: &mut Memory,
+    ) -> Result<Verdict, OutOfMemory> {
+        let nothing = SecretString::default();
+        let fits = password.expose_secret().len() <= MAX_PASSWORD;
+        let password = if fits { password } else { &nothing };
+        let begun = Spent::now();
+        let is_right = foreign.matches(password.expose_secret().as_bytes(), memory)? && fits;
+        self.burden.note(foreign.price(), begun);
+        self.bear(begun, cost, memory)?;
+        let rehashed = Some(self.hash(cost, password, memory)?);
+        Ok(if is_right { Verdict::Right { rehashed } } else { Verdict::Wrong })
+    }
+
+    /// Works for nothing until this thread has worked since `begun` for as long as the dearest hash of another application
+    /// takes.
+    fn bear(&self, begun: Spent, cost: Argon2Cost, memory: &mut Memory) -> Result<(), OutOfMemory> {
+        let slice = Argon2Cost { memory_kib: cost.memory_kib.min(SLICE_KIB), iterations: 1, parallelism: 1 };
+        let mut output = [0; OUTPUT];
+        for _ in 0..MAX_SLICES {
+            if self.burden.is_borne(begun) {
+                break;
+            }
+            self.derive(slice, "", &[0; SALT], &mut output, memory)?;
+        }
+        Ok(())
     }
 
     /// The PHC string of a new password. Too long ones are cut off by the rules for new passwords, before they come here.
@@ -180,8 +240,7 @@ impl Stored {
 
     /// Whether it asks for twice the configured memory and work at most.
     fn is_affordable(&self, configured: Argon2Cost) -> bool {
-        work(self.cost) <= work(configured).saturating_mul(2)
-            && u64::from(self.cost.memory_kib) <= u64::from(configured.memory_kib) * 2
+        self.cost.is_affordable(configured)
     }
 
     fn is_weaker_than(&self, configured: Argon2Cost) -> bool {
@@ -194,11 +253,6 @@ impl Stored {
         let iterations = u32::try_from(missing.div_ceil(u64::from(configured.memory_kib).max(1))).unwrap_or(u32::MAX);
         (iterations > 0).then_some(Argon2Cost { iterations, ..configured })
     }
-}
-
-/// How much is written: KiB times passes.
-fn work(cost: Argon2Cost) -> u64 {
-    u64::from(cost.memory_kib) * u64::from(cost.iterations)
 }
 
 #[cfg(test)]
@@ -318,9 +372,9 @@ mod tests {
             "",
             "x",
             "$",
-            "$2b$12$abcdefghijklmnopqrstuuKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKK",
+            "$2b$31$abcdefghijklmnopqrstuuKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKK",
             "$argon2id$",
-            "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+            "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9",
             "$argon2id$v=19$m=64,t=3,p=2",
             "$argon2id$v=19$m=64,t=3,p=2$c29tZXNhbHQ",
             "$argon2id$v=19$m=64,t=3,p=0$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q",
@@ -334,6 +388,47 @@ mod tests {
             assert!(matches!(verdict, Ok(Verdict::Wrong)), "{stored}: {verdict:?}");
             assert_eq!(bench.work(), [COST], "{stored}");
         }
+    }
+
+    #[test]
+    fn an_imported_hash_verifies_once_and_becomes_one_of_ours() {
+        let mut bench = Bench::new();
+        let imported = SecretString::from("$2y$04$QIRZznakbMLvv82878Qa8ePhEFmxwhpnnBfut31GEtKqM.6Q/XiIy");
+        let password = "correct horse battery staple";
+        let Verdict::Right { rehashed: Some(ours) } = bench.verify(password, Some(&imported)) else { panic!("not rehashed") };
+        assert!(ours.expose_secret().starts_with("$argon2id$v=19$m=64,t=3,p=2$"), "{}", ours.expose_secret());
+        assert!(matches!(bench.verify(password, Some(&ours)), Verdict::Right { rehashed: None }));
+        assert!(matches!(bench.verify("Correct horse battery staple", Some(&imported)), Verdict::Wrong));
+        assert!(matches!(bench.verify(&password.repeat(1000), Some(&imported)), Verdict::Wrong));
+    }
+
+    #[test]
+    fn right_or_wrong_imported_or_unknown_everything_costs_one_hash_of_ours_and_one_imported() {
+        let mut bench = Bench::new();
+        // {SHA}, as good as free, of `correct horse battery staple`.
+        let cheap = SecretString::from("{SHA}q/eq1kOINtvlJqojGr3i0O73TUI=");
+        for password in ["correct horse battery staple", "wrong"] {
+            bench.verify(password, Some(&cheap));
+            assert_eq!(bench.work().last(), Some(&COST), "{password}");
+        }
+        bench.hasher.forget();
+        bench.verify("wrong", None);
+        assert_eq!(bench.work(), [COST]);
+
+        // Once a dear one was seen, everybody's check costs as much; the slices are what that is made of.
+        let dear = SecretString::from("$2y$08$QIRZznakbMLvv82878Qa8ePhEFmxwhpnnBfut31GEtKqM.6Q/XiIy");
+        bench.verify("wrong", Some(&dear));
+        assert_eq!(bench.work(), [COST], "it costs what it costs by itself");
+        let ours = bench.hash(COST, "right");
+        for stored in [None, Some(&ours), Some(&cheap)] {
+            bench.verify("wrong", stored);
+            let work = bench.work();
+            let slices = work.iter().filter(|&&cost| cost != COST).count();
+            assert!(slices > 10 && work.len() == slices + 1, "{stored:?}: {slices} of {}", work.len());
+        }
+        bench.hasher.forget();
+        bench.verify("wrong", None);
+        assert_eq!(bench.work(), [COST]);
     }
 
     #[test]

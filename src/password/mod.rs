@@ -1,6 +1,8 @@
 //! Floor 2: password hashes, made and checked on threads of their own.
 
 mod argon;
+mod burden;
+pub mod foreign;
 pub mod pool;
 pub mod strength;
 
@@ -28,7 +30,7 @@ pub enum Verdict {
     Wrong,
     /// It is right; `rehashed` is a better hash to store, where the old one is weaker than configured.
     Right {
-        /// The better hash.
+        /// The better hash; always there for one of another application.
         rehashed: Option<SecretString>,
     },
 }

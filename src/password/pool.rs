@@ -75,6 +75,7 @@ impl Pool {
         let mut state = self.shared.state();
         state.queue = queue;
         state.cost = cost;
+        self.shared.hasher.forget();
     }
 
     async fn run<T>(&self, job: Job, answer: oneshot::Receiver<Result<T, OutOfMemory>>) -> Result<T, Busy> {

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
-use crate::config::Passwords;
+use crate::config::{Blocklist, Kind, Passwords};
+use crate::domain::folded;
 
-/// Passwords that guessers try first, one a line, in lower case; those shorter than 8 are left to `min_length`.
+/// Passwords that guessers try first, one a line, in lower case.
 const COMMON: &str = include_str!("common.txt");
 
 static BLOCKLIST: LazyLock<HashSet<&'static str>> = LazyLock::new(|| COMMON.lines().collect());
@@ -24,12 +26,25 @@ pub enum Weakness {
     /// It is the username.
     #[error("The password must not be the username.")]
     IsUsername,
+    /// No character of a kind in `passwords.require`.
+    #[error("The password needs {} too.", called(*.0))]
+    Missing(Kind),
     /// Everybody's.
     #[error("The password is one of those that are guessed first.")]
     Common,
 }
 
-/// Judges a new password of `username`.
+const fn called(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Uppercase => "an upper-case letter",
+        Kind::Lowercase => "a lower-case letter",
+        Kind::Digit => "a digit",
+        Kind::Symbol => "a space, or a sign that is neither a letter nor a digit,",
+    }
+}
+
+/// Judges a new password of `username`: says the first rule that it breaks. Every rule but the greatest length looks at what NFKC
+/// makes of it, as that is what is hashed.
 pub fn check(rules: &Passwords, username: &str, password: &str) -> Result<(), Weakness> {
     // First, so that nothing long is normalised.
     if password.len() > rules.max_length {
@@ -39,18 +54,29 @@ pub fn check(rules: &Passwords, username: &str, password: &str) -> Result<(), We
     if password.nfkc().count() < rules.min_length {
         return Err(Weakness::TooShort(rules.min_length));
     }
-    let folded = fold(password);
-    if folded == fold(username) {
+    if let Some(missing) = rules.require.iter().find(|kind| !password.nfkc().any(|c| is_of(**kind, c))) {
+        return Err(Weakness::Missing(*missing));
+    }
+    let normal = folded(password);
+    if normal == folded(username) {
         return Err(Weakness::IsUsername);
     }
-    if BLOCKLIST.contains(folded.as_str()) || is_repetition(&folded) {
-        return Err(Weakness::Common);
-    }
-    Ok(())
+    let is_common = match &rules.blocklist {
+        Blocklist::Builtin => BLOCKLIST.contains(normal.as_str()) || is_repetition(&normal),
+        Blocklist::File(list) => list.contains(normal.as_str()) || is_repetition(&normal),
+        Blocklist::Off => false,
+    };
+    if is_common { Err(Weakness::Common) } else { Ok(()) }
 }
 
-fn fold(text: &str) -> String {
-    text.nfkc().flat_map(char::to_lowercase).collect()
+fn is_of(kind: Kind, c: char) -> bool {
+    match kind {
+        Kind::Uppercase => c.is_uppercase(),
+        Kind::Lowercase => c.is_lowercase(),
+        Kind::Digit => c.is_numeric(),
+        // A mark belongs to the letter before it.
+        Kind::Symbol => !c.is_alphanumeric() && !c.is_control() && !is_combining_mark(c),
+    }
 }
 
 /// Whether it is one or two characters over and over.
@@ -66,7 +92,13 @@ mod tests {
     use crate::config::Argon2Cost;
 
     fn rules(min_length: usize) -> Passwords {
-        Passwords { min_length, max_length: 64, argon2: Argon2Cost { memory_kib: 8, iterations: 1, parallelism: 1 } }
+        Passwords {
+            min_length,
+            max_length: 64,
+            require: Vec::new(),
+            blocklist: Blocklist::Builtin,
+            argon2: Argon2Cost { memory_kib: 8, iterations: 1, parallelism: 1 },
+        }
     }
 
     #[test]
@@ -92,9 +124,41 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_that_is_asked_for_has_to_be_there() {
+        let all = vec![Kind::Uppercase, Kind::Lowercase, Kind::Digit, Kind::Symbol];
+        let rules = Passwords { require: all, ..rules(4) };
+        for (password, missing) in [
+            ("abc1!", Kind::Uppercase),
+            ("ABC1!", Kind::Lowercase),
+            ("ABc!!", Kind::Digit),
+            ("ABc11", Kind::Symbol),
+            ("ABc1e\u{308}\u{320}", Kind::Symbol),
+        ] {
+            assert_eq!(check(&rules, "ann", password), Err(Weakness::Missing(missing)), "{password}");
+        }
+        for password in ["AbCdEf 1", "\u{c4}\u{f6}3 x", "\u{ff21}b\u{2460}-", "\u{416}\u{436} 7"] {
+            assert_eq!(check(&rules, "ann", password), Ok(()), "{password}");
+        }
+        assert_eq!(Weakness::Missing(Kind::Digit).to_string(), "The password needs a digit too.");
+    }
+
+    #[test]
+    fn a_list_of_ones_own_takes_the_place_of_the_built_in_one() {
+        let list = ["our company 2026", "stra\u{df}e und \u{e4}pfel"].map(|line| folded(line).into());
+        let own = Passwords { blocklist: Blocklist::File(std::sync::Arc::new(list.into())), ..rules(8) };
+        for password in ["Our Company 2026", "STRA\u{df}E und A\u{308}pfel", "\u{ff4f}ur company 2026", "aaaaaaaaaaaaaaaa"] {
+            assert_eq!(check(&own, "ann", password), Err(Weakness::Common), "{password}");
+        }
+        assert_eq!(check(&own, "ann", "Password123"), Ok(()));
+        let off = Passwords { blocklist: Blocklist::Off, ..rules(8) };
+        assert_eq!(check(&off, "ann", "aaaaaaaaaaaaaaaa"), Ok(()));
+        assert_eq!(check(&off, "ann", "our company 2026"), Ok(()));
+    }
+
+    #[test]
     fn the_blocklist_is_written_as_it_is_compared() {
         for line in COMMON.lines() {
-            assert!(!line.is_empty() && line == fold(line), "{line:?}");
+            assert!(!line.is_empty() && line == folded(line), "{line:?}");
         }
     }
 }

@@ -10,10 +10,20 @@ use super::target::{Authority, Target};
 /// Where the JWKS is, on every host and whatever the prefix (RFC 8615).
 pub const JWKS: &str = "/.well-known/jwks.json";
 
+/// What clients can learn of the gateway (RFC 8414 §3).
+pub const METADATA: &str = "/.well-known/oauth-authorization-server";
+/// The same where OpenID Connect looks for it (OpenID Connect Discovery 1.0 §4).
+pub const OPENID: &str = "/.well-known/openid-configuration";
+
 /// Whether the canonical `path` belongs to the gateway itself.
 #[must_use]
 pub fn is_own(config: &Config, path: &str) -> bool {
-    path == JWKS || is_below_prefix(config, path)
+    [JWKS, METADATA, OPENID].contains(&path) || is_anywhere(config, path)
+}
+
+/// Whether it does on every host: below the prefix, and by an alias.
+fn is_anywhere(config: &Config, path: &str) -> bool {
+    is_below_prefix(config, path) || config.auth.alias(path).is_some()
 }
 
 fn is_below_prefix(config: &Config, path: &str) -> bool {
@@ -27,13 +37,13 @@ pub fn public_host(config: &Config) -> Option<String> {
     authority.and_then(|text| Authority::parse(text.as_bytes())).map(|authority| authority.host)
 }
 
-/// Whether the gateway answers a request itself: below its prefix on every host, for its well-known documents on its own
+/// Whether the gateway answers a request itself: below its prefix and by an alias on every host, for its well-known documents on its own
 /// (`public_host`), and on others where no route has them.
 #[must_use]
 pub fn answers(config: &Config, public_host: Option<&str>, table: &RouteTable, target: &Target, method: &Method) -> bool {
     let (path, host) = (&target.path, target.host.as_deref());
     is_own(config, path.as_str())
-        && (is_below_prefix(config, path.as_str())
+        && (is_anywhere(config, path.as_str())
             || host.is_none()
             || host == public_host
             || matches!(table.find(host, path, method), Found::None))

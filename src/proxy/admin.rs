@@ -60,6 +60,15 @@ async fn one(wire: &mut Wire, shared: &Shared) {
     wire.linger().await;
 }
 
+/// Whether all is well by one of the health endpoints, for a client of the public listener: it gets no more than that.
+pub(crate) fn is_well(endpoint: &str, shared: &Shared) -> Option<bool> {
+    match endpoint {
+        "/livez" => Some(true),
+        "/readyz" => Some(readiness(shared).status == 200),
+        _ => None,
+    }
+}
+
 struct Reply {
     status: u16,
     kind: &'static str,

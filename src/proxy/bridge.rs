@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(crate) use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use pingora_error::Result as PingoraResult;
 use pingora_http::ResponseHeader;
@@ -14,6 +14,7 @@ use pingora_proxy::Session;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
+use super::admin;
 use super::context::Ctx;
 use super::cors;
 use super::decide::unavailable;
@@ -41,7 +42,12 @@ pub(crate) async fn ask(
         Ok(body) => body?,
         Err(_) => return Err(Refusal::RequestTimeout),
     };
-    let mut request = request(session.req_header(), facts, ctx, body)?;
+    let live = std::sync::Arc::clone(&ctx.live);
+    let path = live.config.auth.alias(facts.target.path.as_str());
+    if let Some(well) = path.as_deref().and_then(|path| admin::is_well(path, shared)) {
+        return health(&facts.method, well);
+    }
+    let mut request = request(session.req_header(), path.as_deref(), facts, ctx, body)?;
     let noted = Noted::default();
     request.extensions_mut().insert(noted.clone());
     // On a runtime of its own: a client that hangs up does not leave a login half done.
@@ -76,8 +82,25 @@ async fn read_body(session: &mut Session) -> Result<Bytes, Refusal> {
     Ok(body.freeze())
 }
 
-fn request(head: &http::request::Parts, facts: &Facts, ctx: &Ctx, body: Bytes) -> Result<Request<Body>, Refusal> {
-    let path = facts.target.path.as_str();
+/// Health in a word: store, backends and versions are for the admin listener.
+fn health(method: &Method, well: bool) -> Result<Response<Bytes>, Refusal> {
+    if ![Method::GET, Method::HEAD].contains(method) {
+        return Err(Refusal::MethodNotAllowed("GET, HEAD".to_owned()));
+    }
+    let (status, body) = if well { (200, r#"{"status":"ok"}"#) } else { (503, r#"{"status":"unavailable"}"#) };
+    let response = Response::builder().status(status).header(CONTENT_TYPE, "application/json").header(CACHE_CONTROL, "no-store");
+    response.body(Bytes::from_static(body.as_bytes())).map_err(|_| unavailable("Health can't be told."))
+}
+
+/// The request for the endpoint at `path`, or at the request's own where that is no alias.
+fn request(
+    head: &http::request::Parts,
+    path: Option<&str>,
+    facts: &Facts,
+    ctx: &Ctx,
+    body: Bytes,
+) -> Result<Request<Body>, Refusal> {
+    let path = path.unwrap_or_else(|| facts.target.path.as_str());
     let uri = match &facts.query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),

@@ -1,6 +1,7 @@
 //! A request's way through the gateway without sending it: the same functions in the same order as in
 //! `Gateway`, with what each saw kept for people to read.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -63,6 +64,8 @@ pub struct Explanation {
     pub query: Option<String>,
     /// Who is taken for the client.
     pub client: Option<IpAddr>,
+    /// The path of the gateway's own that its path is an alias of.
+    pub alias: Option<String>,
     /// What it asks for, where it is a preflight for a route.
     pub preflight: Option<Asked>,
     /// The route that takes it, or that a preflight is for.
@@ -164,6 +167,7 @@ pub async fn explain(shared: &Arc<Shared>, question: &Question) -> Explanation {
         target: None,
         query: None,
         client: ctx.client(),
+        alias: None,
         preflight: None,
         matched: None,
         losers: Vec::new(),
@@ -187,7 +191,10 @@ pub async fn explain(shared: &Arc<Shared>, question: &Question) -> Explanation {
     let way = Way::of(&question.headers, &facts, &ctx);
     told.preflight = asked(&way, question);
     let decided = match way {
-        Way::Own => return told,
+        Way::Own => {
+            told.alias = ctx.live.config.auth.alias(facts.target.path.as_str()).map(Cow::into_owned);
+            return told;
+        }
         Way::ToHttps => {
             let answer = redirect::elsewhere(&facts, &ctx.live.config.server.public_url);
             told.conclusion =

@@ -75,6 +75,9 @@ fn is_postgres(url: &SecretString) -> bool {
     matches!(scheme, Some("postgres" | "postgresql"))
 }
 
+/// How many accounts are added at once, at most.
+pub const IMPORT_MAX: usize = 20_000;
+
 /// What of a user changes; `None` leaves it.
 #[derive(Clone, Debug, Default)]
 pub struct UserChange {
@@ -108,6 +111,8 @@ pub struct NewPassword {
 pub struct Rotation<'a> {
     /// The token that was presented.
     pub presented: &'a RefreshToken,
+    /// Who presents it: the client that the session was opened through. Of another client it is refused and stays as it is.
+    pub client: &'a str,
     /// What replaces it, if it is to be replaced.
     pub successor: &'a RefreshToken,
     /// The time of the refresh.
@@ -148,6 +153,9 @@ pub enum Rotated {
 pub trait Users: Send + Sync {
     /// Adds an account; [`StoreError::Taken`] when its username or e-mail is somebody's username or e-mail already.
     async fn create_user(&self, user: &User) -> StoreResult<()>;
+    /// Adds accounts with what is to be noted of them, all or none; [`StoreError::Taken`] as for one. Others who write wait
+    /// meanwhile: [`IMPORT_MAX`] at once.
+    async fn create_users(&self, users: &[User], events: &[AuditEvent]) -> StoreResult<()>;
     /// The account of that id.
     async fn user(&self, id: UserId) -> StoreResult<Option<User>>;
     /// The account with that username or e-mail, without regard to case.

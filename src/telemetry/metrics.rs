@@ -12,12 +12,14 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, SharedString};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+use crate::domain::Timestamp;
+
 mod catalogue;
 
 pub use catalogue::{ALL, Description, Kind};
 use catalogue::{
-    AUTH, BACKEND, BACKEND_HEALTHY, BACKEND_RETRIES, BUILD, DURATION, LOGIN, OVERHEAD, REFUSED, RELOAD, REQUESTS,
-    REVOCATION_ENTRIES, REVOCATION_LAG, REVOCATION_STALENESS, STREAMS_ENDED, WOULD_DENY,
+    AUTH, BACKEND, BACKEND_HEALTHY, BACKEND_RETRIES, BUILD, DURATION, ISSUER_FETCHES, ISSUER_KEYS, LOGIN, OVERHEAD, REFUSED,
+    RELOAD, REQUESTS, REVOCATION_ENTRIES, REVOCATION_LAG, REVOCATION_STALENESS, STREAMS_ENDED, WOULD_DENY,
 };
 
 /// 0.5 ms to a minute, for whole requests.
@@ -168,6 +170,19 @@ impl Metrics {
     /// Counts a call that failed on one server of a backend and could go to another.
     pub fn backend_retry(&self, backend: &str, outcome: &'static str) {
         self.counter(BACKEND_RETRIES, &[("backend", or_dash(backend)), ("outcome", outcome)]).increment(1);
+    }
+
+    /// Counts a fetch of another issuer's keys; the issuer is named as the configuration names it.
+    pub fn issuer_fetch(&self, issuer: &str, good: bool) {
+        let outcome = if good { "ok" } else { "error" };
+        self.counter(ISSUER_FETCHES, &[("issuer", issuer), ("outcome", outcome)]).increment(1);
+    }
+
+    /// Sets when another issuer's keys were last fetched.
+    #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2^52")]
+    pub fn issuer_keys(&self, issuer: &str, at: Timestamp) {
+        let key = Key::from_parts(ISSUER_KEYS, vec![Label::new("issuer", issuer.to_owned())]);
+        self.recorder.register_gauge(&key, &METADATA).set(at.as_secs() as f64);
     }
 
     /// Counts a reload of the configuration.

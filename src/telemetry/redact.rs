@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 /// What each kind of credential begins with.
-const PREFIXES: [&str; 3] = ["ptr_", "ptc_", "eyJ"];
+const PREFIXES: [&str; 4] = ["ptr_", "ptc_", "pts_", "eyJ"];
 /// Fewer characters than this behind the prefix are no credential.
 const SHORTEST: usize = 20;
 
-/// `text` without credentials: refresh tokens, API keys, JWTs, and passwords in URLs are replaced by `***`.
+/// `text` without credentials: refresh tokens, API keys, client secrets, JWTs, and passwords in URLs are replaced by `***`.
 #[must_use]
 pub fn scrub(text: &str) -> Cow<'_, str> {
     if !text.contains("://") && !PREFIXES.iter().any(|prefix| text.contains(prefix)) {
@@ -55,6 +55,7 @@ mod tests {
         let key = format!("ptc_{}_{}", "a1".repeat(13), "Z".repeat(49));
         assert_eq!(scrub(&format!("/x/{key}/y")), "/x/ptc_***/y");
         assert_eq!(scrub(&format!("got ptr_{} twice", "x-_".repeat(15))), "got ptr_*** twice");
+        assert_eq!(scrub(&format!("pts_{}", "Ab3".repeat(15))), "pts_***");
         assert_eq!(scrub("a eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.sig b"), "a eyJ*** b");
     }
 

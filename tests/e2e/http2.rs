@@ -9,11 +9,16 @@ use crate::echo::{echo, held};
 use crate::encrypted;
 use crate::gateway::{Gateway, PASSWORD, Setup, free_address};
 
-/// The Python that has the clients; made once beside what is built.
+/// The Python that has the clients.
 fn python() -> PathBuf {
+    python_with("requirements.txt", "clients")
+}
+
+/// A Python that has what a file of `tests/clients` asks for; made once beside what is built, in a folder of that name.
+pub(crate) fn python_with(requirements: &str, folder: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let requirements = root.join("tests/clients/requirements.txt");
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clients");
+    let requirements = root.join("tests/clients").join(requirements);
+    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
     std::fs::create_dir_all(&home).expect("a folder");
     // Tests are processes of their own: one makes it, the others wait.
     let lock = File::create(home.join("lock")).expect("a lock");
@@ -28,7 +33,8 @@ fn python() -> PathBuf {
     python
 }
 
-fn must(command: &mut Command) -> Output {
+/// Runs it; it has to succeed.
+pub(crate) fn must(command: &mut Command) -> Output {
     let output = command.output().expect("started");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}\n{out}\n{err}");

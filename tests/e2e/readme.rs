@@ -31,9 +31,11 @@ guides! {
     the_guide_to_grpc_works = "docs/grpc.md",
     the_guide_to_websockets_works = "docs/websocket.md",
     the_guide_to_keys_works = "docs/keys.md",
+    the_guide_to_oauth_works = "docs/oauth.md",
     the_guide_to_policy_tests_works = "docs/policy-tests.md",
     the_guide_to_explain_works = "docs/explain.md",
     the_guide_to_sidecars_works = "docs/sidecar.md",
+    the_guide_to_importing_accounts_works = "docs/import.md",
     the_guide_to_load_balancers_works = "docs/behind-a-load-balancer.md",
 }
 

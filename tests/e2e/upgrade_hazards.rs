@@ -28,12 +28,16 @@ fn signal(process: &Child, name: &str) {
     assert!(status.expect("kill").success(), "it is gone");
 }
 
+/// Where gateways are asked for their listeners: beside the database, where that is a file, else beside gateway.toml.
+fn sockets(gateway: &Gateway) -> Vec<std::path::PathBuf> {
+    let folders = [gateway.folder().join("data"), gateway.own_folder().to_owned()];
+    let files = folders.iter().flat_map(std::fs::read_dir).flatten().map(|entry| entry.expect("one").path());
+    files.filter(|path| path.extension().is_some_and(|end| end == "sock")).collect()
+}
+
 /// Says `words` to a gateway as one that takes its place would, and gets an answer to each.
 fn say(gateway: &Gateway, words: &[&str]) -> UnixStream {
-    // Beside the database, where that is a file, else beside gateway.toml.
-    let folders = [gateway.folder().join("data"), gateway.own_folder().to_owned()];
-    let mut files = folders.iter().flat_map(std::fs::read_dir).flatten().map(|entry| entry.expect("one").path());
-    let socket = files.find(|path| path.extension().is_some_and(|end| end == "sock")).expect("a socket");
+    let socket = sockets(gateway).pop().expect("a socket");
     let mode = std::fs::metadata(&socket).expect("a socket").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "nobody else may ask for the listeners");
     let mut stream = UnixStream::connect(socket).expect("connected");
@@ -133,9 +137,8 @@ async fn of_several_at_once_each_takes_the_place_of_the_one_before() {
     }
     assert!(ended >= 2, "{}", gateway.log());
     assert_eq!((gateway.get("/x").await.status, gateway.admin_status("/readyz").await), (200, Some(200)));
-    let left: Vec<_> = std::fs::read_dir(gateway.folder().join("data")).expect("the folder").collect();
-    let sockets = left.iter().flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("upgrade-")).count();
-    assert_eq!(sockets, 1, "{left:?}");
+    let left = sockets(&gateway);
+    assert_eq!(left.len(), 1, "{left:?}");
     for child in &mut all {
         child.kill().ok();
         child.wait().expect("it ends");

@@ -253,7 +253,7 @@ fn config(folder: &std::path::Path) -> Config {
         },
         route_files: Vec::new(),
         backends: BTreeMap::new(),
-        auth: config::Auth { prefix: "/auth".to_owned(), realm: "portcullis".to_owned() },
+        auth: config::Auth::default(),
         tokens: config::Tokens {
             algorithm: config::Algorithm::Es256,
             keys: folder.join("keys"),
@@ -265,6 +265,7 @@ fn config(folder: &std::path::Path) -> Config {
             refresh_grace: Duration::from_secs(10),
             leeway: Duration::from_secs(30),
         },
+        issuers: Vec::new(),
         api_keys: config::ApiKeys {
             header: "X-API-Key".to_owned(),
             query_parameter: Some("api_key".to_owned()),
@@ -280,6 +281,8 @@ fn config(folder: &std::path::Path) -> Config {
         passwords: config::Passwords {
             min_length: 15,
             max_length: 256,
+            require: Vec::new(),
+            blocklist: config::Blocklist::Builtin,
             argon2: config::Argon2Cost { memory_kib: 8, iterations: 1, parallelism: 1 },
         },
         accounts: config::Accounts { default_role: "viewer".to_owned() },

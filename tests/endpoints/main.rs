@@ -15,6 +15,8 @@ mod logout;
 #[cfg(test)]
 mod me;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
 mod parts;
 #[cfg(test)]
 mod refresh;

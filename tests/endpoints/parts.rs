@@ -99,6 +99,9 @@ impl Users for Flaky {
     async fn create_user(&self, user: &User) -> StoreResult<()> {
         self.real()?.create_user(user).await
     }
+    async fn create_users(&self, users: &[User], events: &[AuditEvent]) -> StoreResult<()> {
+        self.real()?.create_users(users, events).await
+    }
     async fn user(&self, id: UserId) -> StoreResult<Option<User>> {
         self.real()?.user(id).await
     }

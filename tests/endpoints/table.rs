@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use portcullis::config;
 use portcullis::endpoints::{is_own, paths};
 
 use crate::gate::Gate;
@@ -27,6 +28,11 @@ async fn each_endpoint_refuses_a_stranger() {
                 seen.push(format!("{method} {path}: 200"));
                 continue;
             }
+            if let Some(error) = answer.json["error"].as_str() {
+                // The endpoints of OAuth 2 refuse in their RFC's words.
+                seen.push(format!("{method} {path}: {} {error}", answer.status.as_u16()));
+                continue;
+            }
             let (status, code) = answer.problem();
             seen.push(format!("{method} {path}: {status} {code} {}", answer.header("www-authenticate")).trim_end().to_owned());
         }
@@ -35,6 +41,9 @@ async fn each_endpoint_refuses_a_stranger() {
     POST /auth/login: 422 invalid_body
     POST /auth/refresh: 422 invalid_body
     POST /auth/logout: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/token: 400 invalid_request
+    POST /auth/revoke: 400 invalid_request
+    POST /auth/introspect: 400 invalid_request
     GET /auth/me: 401 missing_credential Bearer realm="portcullis"
     GET /auth/openapi.json: 200
     GET /auth/docs: 200
@@ -47,7 +56,7 @@ async fn every_endpoint_is_described_and_nothing_else_is() {
     let document = gate.send(knock("GET", "/auth/openapi.json")).await.json;
     let described = document["paths"].as_object().expect("paths");
     let mut there: Vec<_> = paths().map(|path| format!("/auth{path}")).collect();
-    there.push("/.well-known/jwks.json".to_owned());
+    there.extend(["jwks.json", "oauth-authorization-server", "openid-configuration"].map(|name| format!("/.well-known/{name}")));
     there.sort();
     assert_eq!(described.keys().cloned().collect::<Vec<_>>(), there);
     for (path, methods) in described {
@@ -82,9 +91,7 @@ async fn another_method_is_told_what_the_endpoint_takes() {
 #[tokio::test]
 async fn what_is_no_endpoint_is_a_404_problem() {
     let gate = Gate::new().await;
-    for path in
-        ["/auth", "/auth/", "/auth/nothing", "/auth/login/", "/auth/LOGIN", "/auth/token", "/.well-known/openid-configuration"]
-    {
+    for path in ["/auth", "/auth/", "/auth/nothing", "/auth/login/", "/auth/LOGIN", "/auth/authorize", "/.well-known/webfinger"] {
         assert_eq!(gate.send(knock("POST", path)).await.problem(), (404, "no_route"), "{path}");
     }
 }
@@ -113,6 +120,16 @@ async fn the_prefix_is_where_the_configuration_says() {
     let gate = Gate::with(|config| config.auth.prefix = "/deep/auth".to_owned()).await;
     assert_eq!(gate.send(knock("GET", "/deep/auth/me")).await.problem(), (401, "missing_credential"));
     assert_eq!(gate.send(knock("GET", "/auth/me")).await.problem(), (404, "no_route"));
+}
+
+#[tokio::test]
+async fn every_endpoint_can_have_an_alias() {
+    let auth = config::Auth::default();
+    for path in paths() {
+        let target = format!("{}{path}", auth.prefix);
+        assert!(auth.can_be_aliased(&target), "{target} is missing in config/aliases.rs");
+    }
+    assert!(!auth.can_be_aliased("/auth/nothing"));
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use portcullis::domain::refresh::RefreshToken;
 use portcullis::domain::{
-    ApiKeyRecord, Entry, Hash256, KeyId, Revoked, ScopeSet, SecretString, SessionId, SessionRecord, SystemEntropy, Timestamp,
-    User, UserId,
+    ApiKeyRecord, Entry, Hash256, KeyId, LOGIN_CLIENT, Revoked, ScopeSet, SecretString, SessionId, SessionRecord, SystemEntropy,
+    Timestamp, User, UserId,
 };
 use portcullis::store::{self, Rotated, Rotation, Store};
 use serde_json::json;
@@ -130,7 +130,9 @@ pub(crate) async fn opened(store: &dyn Store, user: &User) -> (SessionRecord, Re
 }
 
 pub(crate) async fn rotate(store: &dyn Store, presented: &RefreshToken, now: Timestamp) -> Rotated {
-    let rotation = Rotation { presented, successor: &token(), now, grace: GRACE, ttl: TTL, revoke_until: UNTIL };
+    let successor = token();
+    let rotation =
+        Rotation { presented, client: LOGIN_CLIENT, successor: &successor, now, grace: GRACE, ttl: TTL, revoke_until: UNTIL };
     store.rotate(rotation).await.expect("rotated")
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::domain::Revoked;
+use portcullis::domain::{LOGIN_CLIENT, Revoked};
 use portcullis::store::{Rotated, Rotation, UserChange};
 use tokio::task::JoinSet;
 
@@ -19,7 +19,15 @@ pub(crate) async fn a_refresh_replaces_the_token_and_extends_the_session(place: 
     let change = UserChange { roles: Some(vec!["admin".to_owned()]), ..UserChange::default() };
     let (changed, _) = store.change_user(anna.id, change, NOW, UNTIL).await.unwrap();
     let (successor, now) = (token(), after(100));
-    let rotation = Rotation { presented: &first, successor: &successor, now, grace: GRACE, ttl: TTL, revoke_until: UNTIL };
+    let rotation = Rotation {
+        presented: &first,
+        client: LOGIN_CLIENT,
+        successor: &successor,
+        now,
+        grace: GRACE,
+        ttl: TTL,
+        revoke_until: UNTIL,
+    };
     let Rotated::Live { session: live, user, refresh } = store.rotate(rotation).await.unwrap() else { panic!("refused") };
     assert_eq!(refresh.expose(), successor.expose());
     assert_eq!(format!("{user:?}"), format!("{changed:?}"), "the user as he is now");
@@ -134,4 +142,21 @@ pub(crate) async fn a_refresh_that_races_a_logout_leaves_nothing_alive(place: &P
         }
     }
     assert!(stores[1].sessions(Some(anna.id), NOW).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_token_in_another_clients_hands_is_refused_and_stays_good(place: &Place) {
+    let store = place.open().await;
+    let anna = saved_user(&*store, "anna").await;
+    let (session, first) = opened(&*store, &anna).await;
+    let second = refreshed(&*store, &first, NOW).await;
+    // Neither the fresh one is used up, nor does the used one end the session.
+    for presented in [&first, &second] {
+        let successor = token();
+        let now = NOW.plus(GRACE);
+        let rotation =
+            Rotation { presented, client: "another", successor: &successor, now, grace: GRACE, ttl: TTL, revoke_until: UNTIL };
+        assert!(matches!(store.rotate(rotation).await.unwrap(), Rotated::Refused));
+    }
+    assert!(!is_ended(&*store, session.id).await);
+    refreshed(&*store, &second, NOW.plus(GRACE)).await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis::domain::{Revoked, UserId};
+use portcullis::domain::{AuditEvent, AuditKind, Revoked, UserId};
 use portcullis::store::{NewPassword, StoreError, UserChange};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -47,6 +47,32 @@ pub(crate) async fn names_and_addresses_are_one_namespace_without_regard_to_case
         assert!(store.user(other.id).await.unwrap().is_none(), "nothing of {username} stays");
     }
     saved_user(&*store, "bert").await;
+}
+
+pub(crate) async fn accounts_that_come_together_are_all_added_or_none(place: &Place) {
+    let store = place.open().await;
+    store.create_user(&user("Anna")).await.unwrap();
+    let event = |subject: &UserId| AuditEvent {
+        at: NOW,
+        kind: AuditKind::UserCreated,
+        actor: Some("cli".to_owned()),
+        subject: Some(subject.to_string()),
+        address: None,
+        request_id: None,
+        detail: None,
+    };
+    let some = [user("bert"), user("carl"), user("aNNA"), user("dora")];
+    let events: Vec<_> = some.iter().map(|user| event(&user.id)).collect();
+    let refused = store.create_users(&some, &events).await;
+    assert!(matches!(refused, Err(StoreError::Taken("username"))), "{refused:?}");
+    assert_eq!((store.users(None, 0, 10).await.unwrap().len(), store.events(0, 10).await.unwrap().len()), (1, 0));
+
+    let some = [user("bert"), user("carl"), user("dora")];
+    let events: Vec<_> = some.iter().map(|user| event(&user.id)).collect();
+    store.create_users(&some, &events).await.unwrap();
+    let carl = store.user_by_login("Carl").await.unwrap().unwrap();
+    assert_eq!(format!("{carl:?}"), format!("{:?}", some[1]));
+    assert_eq!((store.users(None, 0, 10).await.unwrap().len(), store.events(0, 10).await.unwrap().len()), (4, 3));
 }
 
 pub(crate) async fn an_account_may_be_named_by_its_own_address(place: &Place) {

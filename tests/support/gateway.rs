@@ -318,7 +318,7 @@ pub(crate) fn config() -> Config {
         },
         route_files: Vec::new(),
         backends: std::collections::BTreeMap::default(),
-        auth: config::Auth { prefix: "/auth".into(), realm: "portcullis".into() },
+        auth: config::Auth::default(),
         tokens: config::Tokens {
             algorithm: config::Algorithm::Es256,
             keys: empty(),
@@ -330,6 +330,7 @@ pub(crate) fn config() -> Config {
             refresh_grace: Duration::from_secs(10),
             leeway: Duration::from_secs(30),
         },
+        issuers: Vec::new(),
         api_keys: config::ApiKeys {
             header: "X-API-Key".into(),
             query_parameter: Some("api_key".into()),
@@ -346,6 +347,8 @@ pub(crate) fn config() -> Config {
         passwords: config::Passwords {
             min_length: 15,
             max_length: 256,
+            require: Vec::new(),
+            blocklist: config::Blocklist::Builtin,
             argon2: config::Argon2Cost { memory_kib: 8, iterations: 1, parallelism: 1 },
         },
         accounts: config::Accounts { default_role: "viewer".into() },

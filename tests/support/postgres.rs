@@ -3,8 +3,6 @@
 //!
 //! PostgreSQL refuses root, so that root starts it as `postgres` or `nobody`.
 
-#![expect(clippy::expect_used, reason = "a test whose stage does not stand has to fail")]
-
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -58,7 +56,7 @@ impl Database {
         let admin = admin(&shared.folder);
         run_on(&admin, format!("CREATE DATABASE {name} TEMPLATE template0")).expect("created");
         let url = format!("postgres://{OWNER}@localhost/{name}?host={}", shared.folder.display());
-        Self { url, name, admin }
+        Self { name, url, admin }
     }
 }
 
@@ -136,6 +134,7 @@ impl Shared {
         }
     }
 
+    #[expect(clippy::zombie_processes, reason = "the server and its keeper are to outlive this process")]
     fn launch(folder: &Path) {
         let data = folder.join("data");
         let _ = fs::remove_dir_all(&data);
@@ -143,7 +142,6 @@ impl Shared {
         let settings = ["listen_addresses=", "max_connections=400", "fsync=off", "log_min_messages=panic"];
         let server = spawn(&data, folder, &settings);
         wait_until("the shared server answers", || answers(&admin(folder)));
-        // Both are to outlive this process.
         Command::new("sh")
             .args(["-c", KEEPER, "keeper", &server.id().to_string()])
             .arg(folder)
@@ -291,15 +289,15 @@ fn open_to_all(folder: &Path) {
 
 fn initialise(data: &Path) {
     open_to_all(data.parent().expect("a folder"));
-    let make = |locale: &[&str]| {
+    let with = |locale: &[&str]| {
         let mut command = program("initdb");
         command.args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--username", OWNER]).args(locale).arg("-D").arg(data);
         command.output().expect("initdb starts")
     };
     // An order unlike that of the bytes, where it is to be had, so that what relies on the database's is noticed.
-    let mut made = make(&["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"]);
+    let mut made = with(&["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"]);
     if !made.status.success() {
-        made = make(&["--locale=C.UTF-8"]);
+        made = with(&["--locale=C.UTF-8"]);
     }
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }

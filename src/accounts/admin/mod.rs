@@ -3,6 +3,8 @@
 //! What a change revokes is published before the call returns, and has effect on running replicas within 1 s.
 
 mod check;
+mod clients;
+mod import;
 mod keys;
 mod sessions;
 mod users;
@@ -12,6 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use clients::{CreatedClient, NewClient};
+pub use import::{Fate, ImportedUser};
 pub use keys::{CreatedKey, NewKey};
 pub use users::NewUser;
 
@@ -79,7 +83,7 @@ impl From<StoreError> for AdminError {
             StoreError::Taken(field) => {
                 Self::Taken(format!("the {field} is taken: usernames and e-mail addresses share one namespace, choose another"))
             }
-            StoreError::NotFound(what @ ("session" | "user")) => {
+            StoreError::NotFound(what @ ("session" | "user" | "client")) => {
                 Self::NotFound(format!("there is no such {what}: `portcullis {what} list` shows all"))
             }
             StoreError::NotFound("API key") => {

@@ -1,6 +1,8 @@
-//! What `user`, `key`, `session` and `signing-key` take.
+//! What `user`, `key`, `client`, `session` and `signing-key` take.
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{ConfigArg, FormatArg};
 
@@ -27,6 +29,8 @@ pub enum User {
     SetScopes(UserSetScopes),
     /// Set or remove attributes, which routes' conditions and identity headers can ask for; older access tokens are dead.
     SetAttribute(UserSetAttribute),
+    /// Take accounts over from another application, with the hashes of their passwords; all or none.
+    Import(UserImport),
 }
 
 /// A listing.
@@ -146,6 +150,37 @@ pub struct UserSetAttribute {
     pub attributes: Vec<String>,
 }
 
+/// `user import`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct UserImport {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The file; - is stdin.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What the file is.
+    #[arg(long, value_enum)]
+    pub format: ImportFormat,
+    /// Import what is good, and report what is not.
+    #[arg(long)]
+    pub skip_invalid: bool,
+    /// Say what would be imported, and import nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What a file of accounts is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// A name and a hash a line, as htpasswd writes them.
+    Htpasswd,
+    /// A table whose first line names its columns: username and others, which docs/import.md lists.
+    Csv,
+    /// A JSON object a line, with members of the same names.
+    Jsonl,
+}
+
 /// `key …`
 #[derive(Debug, Subcommand)]
 pub enum Key {
@@ -191,6 +226,53 @@ pub struct KeyRevoke {
     #[command(flatten)]
     pub config: ConfigArg,
     /// The key's id: the 26 characters behind ptc_, or what `key import` printed.
+    pub id: String,
+}
+
+/// `client …`
+#[derive(Debug, Subcommand)]
+pub enum Client {
+    /// Make an OAuth client and print its id and its secret, which is not shown again.
+    Create(ClientCreate),
+    /// List OAuth clients.
+    List(Listing),
+    /// Delete an OAuth client: its tokens, and the sessions opened through it, are dead at once.
+    Delete(ClientDelete),
+}
+
+/// `client create`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct ClientCreate {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    #[command(flatten)]
+    pub format: FormatArg,
+    /// What to call it; unique without regard to case.
+    pub name: String,
+    /// How it may get tokens, comma-separated: `client_credentials`, password, `refresh_token`, `authorization_code` [default:
+    /// `client_credentials`; for --public password and `refresh_token`; with a redirect URI `authorization_code` and `refresh_token`].
+    #[arg(long, value_name = "A,B")]
+    pub grants: Option<String>,
+    /// What its tokens may do at most, separated by spaces [default: nothing for one that acts as itself, else all that the
+    /// user may].
+    #[arg(long, value_name = "X Y")]
+    pub scopes: Option<String>,
+    /// Where codes may be sent; may be given several times.
+    #[arg(long = "redirect-uri", value_name = "U")]
+    pub redirect_uris: Vec<String>,
+    /// It can't keep a secret, as in a browser or on a phone: it has none.
+    #[arg(long)]
+    pub public: bool,
+}
+
+/// `client delete`
+#[derive(Args, Debug)]
+#[expect(missing_docs, reason = "the fields' comments are the help texts of their types")]
+pub struct ClientDelete {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The client's id.
     pub id: String,
 }
 

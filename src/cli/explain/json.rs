@@ -39,6 +39,7 @@ pub(super) fn render(told: &Told) -> Value {
         },
         "target": target(told),
         "own": matches!(explanation.conclusion, Conclusion::Own),
+        "alias_of": explanation.alias,
         "preflight": explanation.preflight.as_ref().map(|asked| json!({
             "method": asked.method.as_str(),
             "answered_by": asked.answered_by,

@@ -130,9 +130,12 @@ fn nobody_elses(explanation: &Explanation, steps: &mut Steps) -> bool {
         return false;
     }
     let own = matches!(explanation.conclusion, Conclusion::Own);
-    let says =
-        if own { "the gateway's own path: it answers itself, and asks no route" } else { "not a path of the gateway's own" };
-    steps.step(&if own { Went::Told } else { Went::Well }, "own", says);
+    let says = match (own, &explanation.alias) {
+        (true, Some(target)) => format!("an alias of {target}, the gateway's own path: it answers itself, and asks no route"),
+        (true, None) => "the gateway's own path: it answers itself, and asks no route".to_owned(),
+        (false, _) => "not a path of the gateway's own".to_owned(),
+    };
+    steps.step(&if own { Went::Told } else { Went::Well }, "own", &says);
     !own
 }
 

@@ -1,6 +1,8 @@
 //! Accounts, keys and sessions, on the store directly. What a change revokes is durable and told to Redis before the
 //! command returns; replicas without Redis learn of it from the store.
 
+mod client;
+mod import;
 mod key;
 mod session;
 mod signing_key;
@@ -13,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::timeout;
 
-use super::args::{ConfigArg, Key, Session, SigningKey, User};
+use super::args::{Client, ConfigArg, Key, Session, SigningKey, User};
 use super::output::tell;
 use super::{Colors, Failure};
 use crate::accounts::admin::{Admin, AdminError, Publisher, StoreOnly};
@@ -37,6 +39,11 @@ pub(super) fn user(command: User) -> Result<(), Failure> {
 /// `key …`
 pub(super) fn key(command: Key) -> Result<(), Failure> {
     key::run(command)
+}
+
+/// `client …`
+pub(super) fn client(command: Client) -> Result<(), Failure> {
+    client::run(command)
 }
 
 /// `session …`

@@ -54,6 +54,7 @@ pub(super) fn run(command: User) -> Result<(), Failure> {
             let user = admin.set_scopes(&args.name, scopes(&args.scopes)?).await?;
             say(&user, &format!("has the scopes: {}", or_none(&user.scopes.to_string())))
         }),
+        User::Import(args) => super::import::run(&args),
         User::SetAttribute(args) => {
             let attributes = attributes(&args.attributes)?;
             with_admin(&args.config, async |admin| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::schema::section;
 use crate::config::values::{Secret, Wait};
 use crate::config::words::words;
-use crate::config::wrapped::Later;
+use crate::config::wrapped::{Later, Named};
 
 section! {
     /// `[auth]`
@@ -14,10 +14,11 @@ section! {
         prefix: String = r#""/auth""#,
         /// The realm of challenges.
         realm: String = r#""portcullis""#,
-        /// Who may use the password grant.
-        _password_grant as "password_grant": PasswordGrant = r#""open""#,
-        /// Other paths of own endpoints.
-        _aliases as "aliases": Later = "{}",
+        /// Who may use the password grant of the token endpoint: everybody, registered clients, nobody. Logging in stays.
+        password_grant: PasswordGrant = r#""open""#,
+        /// Other paths of own endpoints, such as `"/token" = "/auth/login"`; for clients that know those paths. What is below an
+        /// endpoint is below its alias too. `"/health"` may lead to `"/livez"` or `"/readyz"` of the admin listener.
+        aliases: Vec<Named<String>> = "{}",
         /// Other gateways' forward-auth paths.
         _compat as "compat": Later = "[]",
     }
@@ -28,7 +29,11 @@ words! {
     pub(crate) enum PasswordGrant {
         /// Everybody.
         Open = "open",
-    } later ["clients", "off"]
+        /// Registered clients.
+        Clients = "clients",
+        /// Nobody.
+        Off = "off",
+    } later []
 }
 
 section! {

@@ -4,6 +4,7 @@ use super::{KIB, MIB};
 use crate::config::Rate;
 use crate::config::schema::{At, section};
 use crate::config::values::{Count, Secret, Size};
+use crate::config::words::words;
 use crate::config::wrapped::Later;
 use crate::domain::Scope;
 
@@ -39,12 +40,26 @@ section! {
         /// In bytes.
         max_length: Size<64, { 16 * KIB }> = r#""256B""#,
         /// Kinds of characters that must be there.
-        _require as "require": Later = "[]",
-        /// Passwords that are refused.
-        _blocklist as "blocklist": Later = r#""builtin""#,
+        require: Vec<At<PasswordKind>> = "[]",
+        /// Passwords that are refused: `"builtin"`, `"off"`, or a file with one a line.
+        blocklist: String = r#""builtin""#,
         /// What a new hash costs.
         argon2: Argon2 = "{}",
     }
+}
+
+words! {
+    /// `passwords.require`
+    pub(crate) enum PasswordKind {
+        /// Upper-case letters.
+        Uppercase = "uppercase",
+        /// Lower-case letters.
+        Lowercase = "lowercase",
+        /// Digits.
+        Digit = "digit",
+        /// Anything else.
+        Symbol = "symbol",
+    } later []
 }
 
 section! {

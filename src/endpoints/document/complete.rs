@@ -97,6 +97,10 @@ fn schemes(config: &Config) -> Map<String, Value> {
             "bearer".to_owned(),
             json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token." }),
         ),
+        (
+            "client".to_owned(),
+            json!({ "type": "http", "scheme": "basic", "description": "A client's id and secret (RFC 6749 §2.3.1)." }),
+        ),
         ("api_key".to_owned(), json!({ "type": "apiKey", "in": "header", "name": header, "description": "An API key." })),
     ]);
     if let Some(parameter) = &config.api_keys.query_parameter {

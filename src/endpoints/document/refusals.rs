@@ -35,6 +35,8 @@ struct Takes {
     body: bool,
     in_path: bool,
     in_query: bool,
+    /// It refuses in the JSON of a standard; only what refuses before it is reached says so in a problem document.
+    is_of_oauth: bool,
 }
 
 /// Refusals of one status.
@@ -89,6 +91,7 @@ fn refine(operation: &mut Map<String, Value>, by_default: bool, shared: &[Shared
         body: operation.contains_key("requestBody"),
         in_path: has_parameter("path"),
         in_query: has_parameter("query"),
+        is_of_oauth: operation.get("tags").and_then(Value::as_array).is_some_and(|tags| tags.contains(&json!("oauth"))),
     };
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for (status, response) in responses.iter_mut() {
@@ -96,7 +99,12 @@ fn refine(operation: &mut Map<String, Value>, by_default: bool, shared: &[Shared
             && status.starts_with(['4', '5'])
             && !response.contains_key("$ref")
         {
-            response.entry("content").or_insert_with(|| json!({ PROBLEM: { "schema": problem() } }));
+            let content = response.entry("content").or_insert_with(|| json!({}));
+            if let Some(content) = content.as_object_mut()
+                && (content.is_empty() || ["400", "413", "503"].contains(&status.as_str()))
+            {
+                content.entry(PROBLEM).or_insert_with(|| json!({ "schema": problem() }));
+            }
         }
     }
     for shared in shared.iter().filter(|shared| (shared.meets)(&takes)) {
@@ -131,7 +139,7 @@ fn shared() -> Vec<Shared> {
             name: "Unauthorized",
             description: "No credential, or none that is good.",
             headers: &[CHALLENGE],
-            meets: |takes| takes.credential,
+            meets: |takes| takes.credential && !takes.is_of_oauth,
             refusals: vec![
                 Refusal::MissingCredential(None),
                 Refusal::InvalidToken("The token has expired."),
@@ -143,7 +151,7 @@ fn shared() -> Vec<Shared> {
             name: "Forbidden",
             description: "A scope or a role is missing, or this account may not do it.",
             headers: &[CHALLENGE],
-            meets: |takes| takes.credential,
+            meets: |takes| takes.credential && !takes.is_of_oauth,
             refusals: vec![
                 Refusal::InsufficientScope(crate::domain::Scope::ACCOUNT.to_owned()),
                 Refusal::Forbidden("This account may not do that."),
@@ -188,7 +196,7 @@ fn shared() -> Vec<Shared> {
             name: "UnprocessableContent",
             description: "A field or parameter is missing, of another type, or not what it may be: `field` names it.",
             headers: &[],
-            meets: |takes| takes.body || takes.in_query,
+            meets: |takes| (takes.body || takes.in_query) && !takes.is_of_oauth,
             refusals: vec![Refusal::InvalidBody { field: "name".into(), detail: "`name` is missing.".into() }],
         },
         Shared {

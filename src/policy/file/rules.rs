@@ -260,6 +260,14 @@ pub(super) fn reserved(path: &str, folds: bool, hosts: &[HostPattern], config: &
     if same(head, prefix) && literal.get(prefix.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return Some(format!("{prefix}/**"));
     }
+    let aliased = config.auth.aliases.iter().find(|(alias, target)| {
+        let head = literal.get(..alias.len()).unwrap_or_default();
+        let below = literal.get(alias.len()..).is_some_and(|rest| rest.starts_with('/'));
+        ((whole || open) && same(&literal, alias)) || (config.auth.covers_below(target) && same(head, alias) && (below || !whole))
+    });
+    if let Some((alias, target)) = aliased {
+        return Some(format!("{alias}, an alias of {target}"));
+    }
     let public = config.server.public_url.split_once("://").map_or("", |(_, authority)| authority);
     let public = public.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(public, |(host, _)| host);
     let ours = hosts.is_empty()

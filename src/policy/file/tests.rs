@@ -242,6 +242,23 @@ fn the_gateways_own_paths_are_its_own() {
 }
 
 #[test]
+fn no_route_stands_on_an_alias_of_the_gateways_own() {
+    let gateway = format!(
+        "{GATEWAY}[auth]\naliases = {{ \"/token\" = \"/auth/login\", \"/admin/users\" = \"/auth/admin/users\", \"/users/me\" = \"/auth/me\" }}"
+    );
+    let load = |path: &str| {
+        load_all(&gateway, &[("routes/a.toml", &format!("[[route]]\nname = \"r\"\npath = \"{path}\"\nbackend = \"orders\""))])
+    };
+    for path in ["/token", "/token/**", "/%74oken", "/admin/users", "/admin/users/{id}", "/admin/users/**", "/users/me"] {
+        let found = listed(load(path).expect_err("an error").errors());
+        assert!(found.len() == 1 && found[0].contains("an alias of"), "{path}: {found:#?}");
+    }
+    for path in ["/token/x", "/tokens", "/admin/**", "/admin/usersX", "/users/{id}", "/users/me/items", "/**"] {
+        assert!(load(path).is_ok(), "{path}");
+    }
+}
+
+#[test]
 fn nothing_is_asked_of_callers_that_nobody_looks_at() {
     for asked in
         ["scopes = [\"items:read\"]", "any_scopes = [\"items:read\"]", "roles = [\"user\"]", "where = { username = \"x\" }"]

@@ -69,12 +69,19 @@ impl Postgres {
     where
         F: Future<Output = Outcome<T>>,
     {
+        self.within(DEADLINE, work).await
+    }
+
+    async fn within<T, F>(&self, deadline: Duration, work: impl Fn() -> F) -> StoreResult<T>
+    where
+        F: Future<Output = Outcome<T>>,
+    {
         let (used, answers) = (self.connections.current(), self.connections.answers());
-        let Ok(done) = timeout(DEADLINE, self.tried(work)).await else {
+        let Ok(done) = timeout(deadline, self.tried(work)).await else {
             if self.connections.answers() == answers {
                 self.connections.lost(used.as_ref());
             }
-            return Err(StoreError::too_slow(DEADLINE));
+            return Err(StoreError::too_slow(deadline));
         };
         done.map_err(|fault| fault.error)
     }
@@ -108,7 +115,15 @@ impl Postgres {
     where
         F: Future<Output = Outcome<(Tx, T)>>,
     {
-        let (tx, value) = self.reading(work).await?;
+        self.writing_within(DEADLINE, work).await
+    }
+
+    /// The same with a deadline of its own.
+    async fn writing_within<T, F>(&self, deadline: Duration, work: impl Fn() -> F) -> StoreResult<T>
+    where
+        F: Future<Output = Outcome<(Tx, T)>>,
+    {
+        let (tx, value) = self.within(deadline, work).await?;
         let used = self.connections.current();
         let committed = timeout(DEADLINE, tx.commit()).await;
         let fault = match committed {

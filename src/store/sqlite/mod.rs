@@ -117,7 +117,14 @@ impl Sqlite {
     where
         F: Future<Output = Outcome<T>>,
     {
-        timeout(DEADLINE, work()).await.map_err(|_| StoreError::too_slow(DEADLINE))?.map_err(|fault| fault.error)
+        Self::within(DEADLINE, work).await
+    }
+
+    async fn within<T, F>(deadline: Duration, work: impl Fn() -> F) -> StoreResult<T>
+    where
+        F: Future<Output = Outcome<T>>,
+    {
+        timeout(deadline, work()).await.map_err(|_| StoreError::too_slow(deadline))?.map_err(|fault| fault.error)
     }
 
     /// Runs what writes, within the deadline, and commits it.
@@ -127,7 +134,15 @@ impl Sqlite {
     where
         F: Future<Output = Outcome<(Tx, T)>>,
     {
-        let (tx, value) = self.reading(work).await?;
+        self.writing_within(DEADLINE, work).await
+    }
+
+    /// The same with a deadline of its own.
+    async fn writing_within<T, F>(&self, deadline: Duration, work: impl Fn() -> F) -> StoreResult<T>
+    where
+        F: Future<Output = Outcome<(Tx, T)>>,
+    {
+        let (tx, value) = Self::within(deadline, work).await?;
         timeout(DEADLINE, tx.commit()).await.map_err(|_| StoreError::too_slow(DEADLINE))??;
         Ok(value)
     }

@@ -2,26 +2,32 @@
 
 use async_trait::async_trait;
 
-use super::{Db, rows};
+use super::{Db, DbConnection, Outcome, rows};
 use crate::domain::AuditEvent;
 use crate::store::text::kept;
 use crate::store::{Audit, StoreResult, sql};
+
+/// Writes it down in a transaction.
+pub(super) async fn insert(connection: &mut DbConnection, event: &AuditEvent) -> Outcome<()> {
+    sqlx::query(sql::INSERT_EVENT)
+        .bind(event.at.as_millis())
+        .bind(event.kind.as_str())
+        .bind(event.actor.as_deref().map(kept))
+        .bind(event.subject.as_deref().map(kept))
+        .bind(event.address.as_deref().map(kept))
+        .bind(event.request_id.as_deref().map(kept))
+        .bind(event.detail.as_deref().map(kept))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
 
 #[async_trait]
 impl Audit for Db {
     async fn record(&self, event: &AuditEvent) -> StoreResult<()> {
         self.writing(|| async {
             let mut tx = self.begin().await?;
-            sqlx::query(sql::INSERT_EVENT)
-                .bind(event.at.as_millis())
-                .bind(event.kind.as_str())
-                .bind(event.actor.as_deref().map(kept))
-                .bind(event.subject.as_deref().map(kept))
-                .bind(event.address.as_deref().map(kept))
-                .bind(event.request_id.as_deref().map(kept))
-                .bind(event.detail.as_deref().map(kept))
-                .execute(&mut *tx)
-                .await?;
+            insert(&mut tx, event).await?;
             Ok((tx, ()))
         })
         .await

@@ -17,7 +17,8 @@ pub(super) async fn present(tx: &mut DbConnection, rotation: &Rotation<'_>) -> O
     let id: String = found.try_get("session_id")?;
     let session = sqlx::query(sql::SESSION).bind(id).fetch_one(&mut *tx).await?;
     let session = rows::session(&session)?;
-    if session.ended_at.is_some() {
+    // Of another client's hands nothing is taken: neither a token that is used up by it, nor an end of the session.
+    if session.ended_at.is_some() || session.client_id != rotation.client {
         return Ok(Rotated::Refused);
     }
     let child = rows::hash(&found, "child_hash")?;

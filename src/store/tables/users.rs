@@ -1,17 +1,21 @@
 //! Accounts.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
-use super::{Db, DbConnection, Outcome, locks, log, rows, sessions};
+use super::{Db, DbConnection, Outcome, audit, locks, log, rows, sessions};
 use crate::domain::folded;
-use crate::domain::{Entry, Revoked, SecretString, Timestamp, User, UserId};
+use crate::domain::{AuditEvent, Entry, Revoked, SecretString, Timestamp, User, UserId};
 use crate::store::fold::holding;
 use crate::store::text::{is_nobodys, kept};
 use crate::store::{StoreError, StoreResult, UserChange, Users, sql};
+
+/// How long an import may take, which may hold as many accounts as an application had.
+const IMPORT_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The account of that id, as the transaction sees it.
 pub(super) async fn find(connection: &mut DbConnection, id: UserId) -> Outcome<Option<User>> {
@@ -67,6 +71,12 @@ async fn claim_email(connection: &mut DbConnection, user: &User) -> Outcome<()> 
         Some(email) if email != folded(&user.username) => claim(connection, user, "email", &email).await,
         _ => Ok(()),
     }
+}
+
+async fn add(connection: &mut DbConnection, user: &User) -> Outcome<()> {
+    insert(connection, user).await?;
+    claim(connection, user, "username", &folded(&user.username)).await?;
+    claim_email(connection, user).await
 }
 
 /// Applies `change`, and says whether access tokens that were issued before must die.
@@ -145,9 +155,21 @@ impl Users for Db {
     async fn create_user(&self, user: &User) -> StoreResult<()> {
         self.writing(|| async {
             let mut tx = self.begin().await?;
-            insert(&mut tx, user).await?;
-            claim(&mut tx, user, "username", &folded(&user.username)).await?;
-            claim_email(&mut tx, user).await?;
+            add(&mut tx, user).await?;
+            Ok((tx, ()))
+        })
+        .await
+    }
+
+    async fn create_users(&self, users: &[User], events: &[AuditEvent]) -> StoreResult<()> {
+        self.writing_within(IMPORT_DEADLINE, || async {
+            let mut tx = self.begin().await?;
+            for user in users {
+                add(&mut tx, user).await?;
+            }
+            for event in events {
+                audit::insert(&mut tx, event).await?;
+            }
             Ok((tx, ()))
         })
         .await

@@ -46,12 +46,14 @@ pub(super) const BACKEND: &str = "portcullis_backend_requests_total";
 pub(super) const STREAMS_ENDED: &str = "portcullis_streams_ended_total";
 pub(super) const BACKEND_RETRIES: &str = "portcullis_backend_retries_total";
 pub(super) const BACKEND_HEALTHY: &str = "portcullis_backend_healthy";
+pub(super) const ISSUER_FETCHES: &str = "portcullis_issuer_fetches_total";
+pub(super) const ISSUER_KEYS: &str = "portcullis_issuer_keys_timestamp_seconds";
 pub(super) const RELOAD: &str = "portcullis_config_reload_total";
 pub(super) const REFUSED: &str = "portcullis_connections_refused_total";
 pub(super) const BUILD: &str = "portcullis_build_info";
 
 /// Every metric there is; `docs/metrics.md` says the same.
-pub const ALL: [Description; 16] = [
+pub const ALL: [Description; 18] = [
     Description {
         name: REQUESTS,
         kind: Kind::Counter,
@@ -119,6 +121,18 @@ pub const ALL: [Description; 16] = [
         kind: Kind::Gauge,
         labels: &["backend", "server"],
         help: "Whether a server's health checks let it take traffic: 1 or 0. Only where there are health checks.",
+    },
+    Description {
+        name: ISSUER_FETCHES,
+        kind: Kind::Counter,
+        labels: &["issuer", "outcome"],
+        help: "Fetches of another issuer's keys, by what came of it: ok or error.",
+    },
+    Description {
+        name: ISSUER_KEYS,
+        kind: Kind::Gauge,
+        labels: &["issuer"],
+        help: "When another issuer's keys were last fetched, in seconds since the epoch.",
     },
     Description {
         name: RELOAD,

@@ -1,0 +1,167 @@
+//! Tokens of other issuers (`[[issuers]]`): each is verified by the keys and the rules of its own issuer only, and proves
+//! somebody of that issuer, never a user of ours.
+
+mod fetch;
+mod keeper;
+mod key_set;
+mod kind;
+mod mapping;
+mod remote;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::Accepted;
+use super::compact::{self, Token};
+use super::judging::{self, Times};
+use crate::config::{ExternalIssuer, IssuerAlgorithm, IssuerKeys, bare_typ};
+use crate::domain::{Clock, Concern};
+use crate::problem::Refusal;
+use key_set::{Found, KeySet};
+use remote::{Missing, Remote};
+
+pub use keeper::Keeper;
+pub use key_set::KeySetError;
+
+/// When somebody whose token could not be judged may try again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// All of `[[issuers]]`, ready to verify.
+#[derive(Debug)]
+pub struct Issuers(Vec<External>);
+
+impl Issuers {
+    /// Those of a running gateway: keys that have to be fetched are fetched and kept by `keeper`.
+    pub fn kept(all: &[Arc<ExternalIssuer>], leeway: Duration, keeper: &Keeper) -> Result<Self, KeySetError> {
+        let clock = Arc::clone(keeper.clock());
+        Self::make(all, leeway, &clock, |issuer| Keys::Remote(keeper.remote(issuer)))
+    }
+
+    /// Those of a gateway that only answers questions: nothing is fetched.
+    pub fn at_hand(all: &[Arc<ExternalIssuer>], leeway: Duration, clock: &Arc<dyn Clock>) -> Result<Self, KeySetError> {
+        Self::make(all, leeway, clock, |_| Keys::Elsewhere)
+    }
+
+    fn make(
+        all: &[Arc<ExternalIssuer>],
+        leeway: Duration,
+        clock: &Arc<dyn Clock>,
+        far: impl Fn(&ExternalIssuer) -> Keys,
+    ) -> Result<Self, KeySetError> {
+        let one = |rules: &Arc<ExternalIssuer>| {
+            let keys = match &rules.keys {
+                IssuerKeys::Url(_) | IssuerKeys::Discovery(_) => far(rules),
+                IssuerKeys::Secret(secret) => Keys::Here(KeySet::of_secret(secret)),
+                IssuerKeys::File { path, text } => Keys::Here(
+                    KeySet::read(text.as_bytes())
+                        .map_err(|error| KeySetError::File { path: path.clone(), error: error.into() })?,
+                ),
+            };
+            let times = Times { leeway, max_lifetime: rules.max_lifetime, issued: false };
+            Ok(External { rules: Arc::clone(rules), keys, times, clock: Arc::clone(clock) })
+        };
+        all.iter().map(one).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one whose `iss` this is.
+    pub(super) fn find(&self, iss: &str) -> Option<&External> {
+        self.0.iter().find(|issuer| issuer.rules.issuer == iss)
+    }
+}
+
+/// One issuer.
+pub(super) struct External {
+    rules: Arc<ExternalIssuer>,
+    keys: Keys,
+    times: Times,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for External {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("External").field("name", &self.rules.name).finish_non_exhaustive()
+    }
+}
+
+/// Where its keys are.
+enum Keys {
+    /// In the configuration.
+    Here(KeySet),
+    /// Fetched from it.
+    Remote(Arc<Remote>),
+    /// To be fetched, by others than us.
+    Elsewhere,
+}
+
+impl External {
+    /// Judges a token that says that this issuer made it. Revocation is still to be asked.
+    pub(super) async fn verify(&self, token: &Token<'_>, claims: Map<String, Value>) -> Result<Accepted, Refusal> {
+        let algorithm = self.judge_header(token).map_err(Refusal::InvalidToken)?;
+        kind::is_access_token(token, &claims).map_err(Refusal::InvalidToken)?;
+        judging::audience(&claims, &self.rules.audience).map_err(Refusal::InvalidToken)?;
+        // Before its key is looked for: an old token whose key is gone asks for no other keys.
+        let expires_at = self.times.judge(&claims, self.clock.now()).map_err(Refusal::InvalidToken)?;
+        self.verify_signature(token, algorithm).await?;
+        Ok(Accepted {
+            // Nothing of ours can revoke it; that the list of what is revoked can't be had counts all the same.
+            concern: Concern { token: None, session: None, account: None, key: None },
+            expires_at: Some(expires_at),
+            principal: mapping::principal(&self.rules, claims).map_err(Refusal::InvalidToken)?,
+        })
+    }
+
+    /// The algorithm that the signature has to be of, when it and the type are listed.
+    fn judge_header(&self, token: &Token<'_>) -> Result<IssuerAlgorithm, &'static str> {
+        let listed = |alg: &str| self.rules.algorithms.iter().copied().find(|one| one.name() == alg);
+        let algorithm = token.alg().and_then(listed).ok_or(compact::NO_SUCH_ALGORITHM)?;
+        let typ = match token.typ() {
+            Some(typ) => Some(bare_typ(typ)),
+            None => (!token.has_typ()).then(String::new),
+        };
+        if typ.is_some_and(|typ| self.rules.typ.contains(&typ)) {
+            Ok(algorithm)
+        } else {
+            Err("The token is not an access token: its typ is not one that is accepted of its issuer.")
+        }
+    }
+
+    async fn verify_signature(&self, token: &Token<'_>, algorithm: IssuerAlgorithm) -> Result<(), Refusal> {
+        let kid = token.kid().map_err(Refusal::InvalidToken)?;
+        let judge = |keys: &KeySet| match keys.find(kid, algorithm) {
+            Found::Key(key) if key.signed(token.message, token.signature, algorithm) => Some(Ok(())),
+            Found::Key(_) => Some(Err(Refusal::InvalidToken(compact::BAD_SIGNATURE))),
+            Found::OtherAlgorithm => Some(Err(Refusal::InvalidToken(compact::OTHER_ALGORITHM))),
+            Found::Unnamed => Some(Err(Refusal::InvalidToken(compact::NO_KID))),
+            Found::Unknown => None,
+        };
+        match &self.keys {
+            Keys::Here(keys) => judge(keys).unwrap_or(Err(Refusal::InvalidToken(compact::UNKNOWN_KEY))),
+            Keys::Elsewhere => {
+                Err(unavailable("The keys of the token's issuer are not at hand: a running gateway fetches them."))
+            }
+            Keys::Remote(remote) => {
+                if let Some(judged) = remote.current().and_then(|keys| judge(&keys)) {
+                    return judged;
+                }
+                match remote.refetched(|keys| judge(keys)).await {
+                    Ok(judged) => judged,
+                    Err(Missing::Unknown) => Err(Refusal::InvalidToken(compact::UNKNOWN_KEY)),
+                    Err(Missing::Unreachable) => Err(unavailable("The keys of the token's issuer can't be fetched right now.")),
+                }
+            }
+        }
+    }
+}
+
+const fn unavailable(detail: &'static str) -> Refusal {
+    Refusal::Unavailable { detail, retry_after: RETRY }
+}
