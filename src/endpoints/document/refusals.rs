@@ -30,6 +30,7 @@ pub(super) fn add(document: &mut Value, config: &Config) {
 }
 
 /// What decides which refusals an operation can meet.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations are possible")]
 struct Takes {
     credential: bool,
     body: bool,
