@@ -142,14 +142,26 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// Why a request was refused (RFC 9457).
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Document<'a> {
+    /// Always `about:blank`: the status and `code` say what it is.
     r#type: &'static str,
+    /// What it is, for people; the same for all of a `code`.
     title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// A sentence with which a developer can mend the call.
+    #[schema(value_type = String)]
     detail: Cow<'a, str>,
+    /// What it is, for programs.
+    #[schema(pattern = "^[a-z_]+$")]
     code: &'static str,
+    /// The request's id, as in `X-Request-Id` and in the logs.
     request_id: &'a str,
+    /// The field or parameter that is wrong, where it is about one.
+    #[schema(value_type = String, nullable = false, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
 }

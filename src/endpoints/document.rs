@@ -1,15 +1,17 @@
-//! The OpenAPI document (OpenAPI 3.1), made of the handlers' own types.
+//! The OpenAPI document (OpenAPI 3.1), made of the handlers' own types: complete for the configuration in force, and written
+//! once for it.
 
-use std::sync::Arc;
+mod complete;
+mod refusals;
 
-use axum::Json;
-use axum::extract::State;
-use utoipa::openapi::OpenApi as Document;
-use utoipa::openapi::path::Paths;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use axum::Extension;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use utoipa::OpenApi;
 
-use super::{EndpointState, account, admin, discovery, is_on, keys, login, logout, mailed, oauth, password, register, sessions};
+use super::{account, admin, discovery, docs, is_on, keys, login, logout, mailed, oauth, password, register, sessions};
 use crate::config::Config;
 
 /// Every endpoint with its types. A handler that is missing here fails `tests/endpoints`.
@@ -55,7 +57,8 @@ use crate::config::Config;
         discovery::jwks,
         discovery::metadata,
         discovery::openid,
-        document
+        document,
+        docs::page
     ),
     security(("bearer" = []), ("api_key" = []))
 )]
@@ -64,40 +67,26 @@ struct Endpoints;
 /// Where the document is, below the prefix.
 pub(super) const DOCUMENT: &str = "/openapi.json";
 
+/// The document as it is sent.
+#[derive(Clone)]
+pub(super) struct Written(Bytes);
+
 /// The description of these endpoints.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "discovery", operation_id = "openapi", security(()),
     responses((status = 200, description = "An OpenAPI document.", body = serde_json::Value))
 )]
-pub(super) async fn document(State(state): State<Arc<EndpointState>>) -> Json<Document> {
-    Json(describe(&state.config))
+pub(super) async fn document(Extension(Written(document)): Extension<Written>) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], document).into_response()
 }
 
-/// The document for `config`: with its prefix and its names.
-fn describe(config: &Config) -> Document {
+/// Writes the document for `config`: with its address, prefix, names and scopes.
+pub(super) fn written(config: &Config) -> Written {
     let mut document = Endpoints::openapi();
-    Named(config).modify(&mut document);
-    document
-}
-
-struct Named<'a>(&'a Config);
-
-impl Modify for Named<'_> {
-    fn modify(&self, document: &mut Document) {
-        let prefix = &self.0.auth.prefix;
-        let placed = |path: String| if path.starts_with("/.well-known/") { path } else { format!("{prefix}{path}") };
-        let mut paths = Paths::new();
-        paths.paths = std::mem::take(&mut document.paths.paths)
-            .into_iter()
-            .filter(|(path, _)| is_on(path, self.0))
-            .map(|(path, item)| (placed(path), item))
-            .collect();
-        document.paths = paths;
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        let api_key = ApiKey::Header(ApiKeyValue::new(&self.0.api_keys.header));
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("client", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build()));
-        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        components.add_security_scheme("api_key", SecurityScheme::ApiKey(api_key));
-    }
+    document.paths.paths.retain(|path, _| is_on(path, config));
+    // A document of strings always has a JSON form.
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    complete::complete(&mut document, config);
+    refusals::add(&mut document, config);
+    Written(document.to_string().into())
 }

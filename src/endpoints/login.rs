@@ -73,7 +73,11 @@ impl From<Tokens> for TokenResponse {
 #[utoipa::path(
     post, path = "/login", tag = "session", operation_id = "login", security(()),
     request_body(content((LoginBody = "application/json"), (LoginBody = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "Logged in.", body = TokenResponse))
+    responses(
+        (status = 200, description = "Logged in.", body = TokenResponse),
+        (status = 400, description = "None of the asked scopes can be granted: `invalid_scope`."),
+        (status = 401, description = "The username or the password is wrong: `invalid_credentials`.")
+    )
 )]
 pub(super) async fn login(
     State(state): State<Arc<EndpointState>>,
@@ -95,7 +99,10 @@ pub(super) async fn login(
 #[utoipa::path(
     post, path = "/refresh", tag = "session", operation_id = "refresh", security(()),
     request_body(content((RefreshBody = "application/json"), (RefreshBody = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "The session goes on.", body = TokenResponse))
+    responses(
+        (status = 200, description = "The session goes on.", body = TokenResponse),
+        (status = 401, description = "The refresh token is of no use any more: `invalid_token`.")
+    )
 )]
 pub(super) async fn refresh(
     State(state): State<Arc<EndpointState>>,

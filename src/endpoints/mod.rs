@@ -10,6 +10,7 @@ mod answer;
 mod body;
 mod caller;
 mod discovery;
+mod docs;
 mod document;
 mod fields;
 mod keys;
@@ -28,7 +29,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 
 use axum::routing::{MethodRouter, delete, get, post};
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 
 pub use crate::policy::own::is_own;
 pub use caller::caller;
@@ -127,6 +128,7 @@ fn endpoints() -> Vec<(&'static str, MethodRouter<Arc<EndpointState>>)> {
         ("/admin/clients/{id}", delete(admin::clients::remove)),
         ("/admin/audit", get(admin::audit::list)),
         (document::DOCUMENT, get(document::document)),
+        (docs::PAGE, get(docs::page)),
     ]
 }
 
@@ -136,9 +138,10 @@ pub fn router(state: Arc<EndpointState>) -> Router {
         .route(JWKS, get(discovery::jwks))
         .route(METADATA, get(discovery::metadata))
         .route(OPENID, get(discovery::openid));
-    for (path, methods) in endpoints().into_iter().filter(|(path, _)| is_on(path, &state.config)) {
+    for (path, methods) in endpoints().into_iter().chain(docs::files()).filter(|(path, _)| is_on(path, &state.config)) {
         all = all.route(&format!("{}{path}", literal(&state.config.auth.prefix)), methods);
     }
+    let all = all.layer(Extension(document::written(&state.config)));
     let all = all.fallback(answer::no_endpoint).method_not_allowed_fallback(answer::wrong_method).with_state(Arc::clone(&state));
     // Around the whole, not around each route: axum adds `Allow` outside of a route's own layers.
     Router::new().fallback_service(all).layer(middleware::from_fn_with_state(state, answer::answered))

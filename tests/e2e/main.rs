@@ -10,6 +10,7 @@
 
 mod administration;
 mod answers;
+mod api_docs;
 mod assertion;
 mod attributes;
 mod backends;

@@ -11,6 +11,8 @@ mod admin_users;
 #[cfg(test)]
 mod body;
 #[cfg(test)]
+mod document;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod login;

@@ -75,6 +75,7 @@ async fn each_endpoint_refuses_a_stranger() {
     DELETE /auth/admin/clients/{id}: 401 missing_credential Bearer realm="portcullis"
     GET /auth/admin/audit: 401 missing_credential Bearer realm="portcullis"
     GET /auth/openapi.json: 200
+    GET /auth/docs: 200
     "#);
 }
 
