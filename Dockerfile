@@ -17,7 +17,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
  && mkdir -p /etc/portcullis/routes /var/lib/portcullis
 
 FROM debian:bookworm-slim
-# Whom backends and issuers elsewhere are verified by.
+# Whom backends, issuers and mail servers elsewhere are verified by.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /portcullis /usr/local/bin/portcullis
 # gateway.toml and routes/ are mounted at /etc/portcullis; what the gateway writes is a volume of its own.

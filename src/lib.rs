@@ -10,6 +10,7 @@ pub mod credential;
 pub mod domain;
 pub mod endpoints;
 pub mod limit;
+pub mod mail;
 pub mod password;
 pub mod policy;
 pub mod problem;

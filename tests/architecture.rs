@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module with its floor.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("domain", 0),
     ("config", 1),
     ("store", 1),
@@ -15,6 +15,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("telemetry", 1),
     ("policy", 2),
     ("limit", 2),
+    ("mail", 2),
     ("password", 2),
     ("credential", 3),
     ("revocation", 3),
@@ -26,7 +27,7 @@ const FLOORS: [(&str, u8); 15] = [
 ];
 
 /// Crates that only some places may name: a crate, and what the paths below `src/` begin with.
-const ENGINES: [(&str, &[&str]); 18] = [
+const ENGINES: [(&str, &[&str]); 19] = [
     ("sqlx", &["store"]),
     ("redis", &["revocation", "limit", "app"]),
     ("pingora_core", &["proxy", "app"]),
@@ -42,6 +43,7 @@ const ENGINES: [(&str, &[&str]); 18] = [
     ("notify", &["app"]),
     ("rpassword", &["cli"]),
     ("jsonwebtoken", &["credential"]),
+    ("lettre", &["config", "mail"]),
     ("reqwest", &["credential/external"]),
     ("argon2", &["password"]),
     ("metrics_exporter_prometheus", &["telemetry"]),

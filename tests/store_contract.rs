@@ -1,6 +1,9 @@
 //! What every database has to do to be a store. Each behaviour runs on each database listed at the end.
 
 #[cfg(test)]
+#[path = "store_contract/administration.rs"]
+mod administration;
+#[cfg(test)]
 #[path = "store_contract/audit.rs"]
 mod audit;
 #[cfg(test)]
@@ -87,12 +90,18 @@ macro_rules! contract {
             mailed::of_two_who_redeem_a_token_one_does,
             mailed::a_later_mail_of_the_same_kind_replaces_the_earlier,
             mailed::a_refused_change_leaves_the_token,
+            mailed::a_new_password_forgets_what_was_mailed_to_that_user,
             log::entries_come_back_in_order_by_page,
             log::the_same_thing_revoked_again_is_a_new_entry,
             log::a_follower_misses_nothing_that_commits_late,
             log::a_session_that_goes_on_forgets_tokens_that_ended_long_ago,
             log::what_nobody_needs_is_forgotten,
             audit::the_latest_event_comes_first,
+            administration::lists_come_by_the_page_with_their_whole_length,
+            administration::the_last_who_holds_a_role_keeps_it,
+            administration::who_is_disabled_or_a_machine_does_not_count,
+            administration::of_two_who_take_each_other_one_is_left,
+            administration::what_was_judged_by_an_older_state_is_refused,
         }
     };
     ($database:ident, $place:expr; $($group:ident :: $behaviour:ident,)+) => {

@@ -33,7 +33,7 @@ impl AuditLog {
             at: self.clock.now(),
             kind,
             // A failure proves nobody: whom it was aimed at is its subject.
-            actor: matches!(kind, AuditKind::LoginOk | AuditKind::Logout).then(|| subject.clone()).flatten(),
+            actor: is_by_its_subject(kind).then(|| subject.clone()).flatten(),
             subject,
             address: Some(origin.address.to_canonical().to_string()),
             request_id: Some(origin.request_id.clone()),
@@ -62,4 +62,17 @@ impl AuditLog {
             None
         }
     }
+}
+
+/// Whether who an event is about has shown to be the one who did it.
+const fn is_by_its_subject(kind: AuditKind) -> bool {
+    matches!(
+        kind,
+        AuditKind::LoginOk
+            | AuditKind::Logout
+            | AuditKind::UserCreated
+            | AuditKind::UserChanged
+            | AuditKind::PasswordChanged
+            | AuditKind::EmailVerified
+    )
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::oauth::NO_CLIENT;
-use super::{Accounts, Origin, Tokens, store_is_down, to_the_end, try_again};
+use super::{Accounts, Origin, Tokens, busy, store_is_down, to_the_end};
 use crate::domain::refresh::RefreshToken;
 use crate::domain::secret::ExposeSecret;
 use crate::domain::{
@@ -11,12 +11,12 @@ use crate::domain::{
     folded,
 };
 use crate::limit::own_network;
-use crate::password::{Busy, Verdict};
+use crate::password::Verdict;
 use crate::problem::{Quota, Refusal};
 use crate::store::StoreError;
 
 /// For how long an address prefix stays an account's own after a login from it.
-const OWN_NETWORK_FOR: Duration = Duration::from_hours(30 * 24);
+pub(super) const OWN_NETWORK_FOR: Duration = Duration::from_hours(30 * 24);
 /// How much of a `User-Agent` a session keeps, in bytes.
 const DEVICE_MAX: usize = 256;
 
@@ -36,12 +36,12 @@ pub struct LoginRequest {
 }
 
 /// The account that a login is aimed at, known or not.
-struct Target {
-    user: Option<User>,
+pub(super) struct Target {
+    pub(super) user: Option<User>,
     /// What its failures are counted under.
-    key: String,
+    pub(super) key: String,
     /// The address prefix, when the account logged in from it lately.
-    own_network: Option<String>,
+    pub(super) own_network: Option<String>,
 }
 
 impl Accounts {
@@ -102,29 +102,26 @@ impl Accounts {
         Ok(Target { own_network: (known && user.is_some()).then_some(network), user, key })
     }
 
-    async fn may_try(&self, target: &Target, origin: &Origin) -> Result<(), Refusal> {
+    pub(super) async fn may_try(&self, target: &Target, origin: &Origin) -> Result<(), Refusal> {
         match self.parts.limits.may_try(&target.key, target.own_network.as_deref()).await {
             Ok(()) => Ok(()),
             Err(quota) => Err(self.account_limited(quota, target, origin).await),
         }
     }
 
-    async fn account_limited(&self, quota: Quota, target: &Target, origin: &Origin) -> Refusal {
+    pub(super) async fn account_limited(&self, quota: Quota, target: &Target, origin: &Origin) -> Refusal {
         self.limited(quota, origin, target.user.as_ref(), "too many failures of this account").await
     }
 
     /// One check in the pool, whatever is known: without a hash, or for a password longer than any that was ever set,
     /// the pool burns the same time.
-    async fn check(&self, target: &Target, password: &SecretString) -> Result<Verdict, Refusal> {
+    pub(super) async fn check(&self, target: &Target, password: &SecretString) -> Result<Verdict, Refusal> {
         let fits = password.expose_secret().len() <= self.parts.config.passwords.max_length;
         // Nor is who may not log in told that his password is right by what its check costs.
         let may = |user: &&User| !user.disabled && !user.service && fits;
         let stored = target.user.as_ref().filter(may).and_then(|user| user.password.clone());
         let password = if fits { password.clone() } else { SecretString::default() };
-        self.parts.passwords.verify(password, stored).await.map_err(|busy| match busy {
-            Busy::QueueFull => try_again("Too many logins are being checked. Try again."),
-            Busy::Stopped => try_again("The gateway is stopping. Try again."),
-        })
+        self.parts.passwords.verify(password, stored).await.map_err(busy)
     }
 
     async fn open(&self, user: &User, request: &LoginRequest) -> Result<Tokens, Refusal> {
@@ -216,11 +213,11 @@ impl Accounts {
         Refusal::InvalidCredentials
     }
 
-    async fn note_failure(&self, user: Option<UserId>, why: &str, origin: &Origin) {
+    pub(super) async fn note_failure(&self, user: Option<UserId>, why: &str, origin: &Origin) {
         self.audit.note(AuditKind::LoginFailed, origin, user.map(|id| id.to_string()), Some(why.to_owned())).await;
     }
 
-    async fn limited(&self, quota: Quota, origin: &Origin, user: Option<&User>, why: &str) -> Refusal {
+    pub(super) async fn limited(&self, quota: Quota, origin: &Origin, user: Option<&User>, why: &str) -> Refusal {
         let subject = user.map(|user| user.id.to_string());
         self.audit.note(AuditKind::LoginLimited, origin, subject, Some(why.to_owned())).await;
         Refusal::RateLimited(quota)

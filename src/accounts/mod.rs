@@ -6,28 +6,39 @@
 
 pub mod admin;
 mod audit;
+mod change;
+mod fields;
+mod letters;
 mod login;
 mod logout;
 mod oauth;
+mod passwords;
 mod profile;
+mod prove;
 mod refresh;
+mod register;
 mod token;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use change::MeChange;
+pub use letters::{EMAIL_CONFIRM, RESET_CONFIRM};
 pub use login::LoginRequest;
 pub use logout::{LogoutRequest, Proof};
 pub use oauth::{ClientCredentials, GrantRequest, Introspection, Issued, TokenRequest};
+pub use passwords::PasswordChange;
 pub use profile::Profile;
+pub use register::Registration;
 pub use token::Tokens;
 
 use crate::config::Config;
 use crate::credential::KeyRing;
 use crate::domain::{Clock, Entropy, Timestamp};
-use crate::limit::LoginLimits;
-use crate::password::Passwords;
+use crate::limit::{LoginLimits, StrangerLimits};
+use crate::mail::Post;
+use crate::password::{Busy, Passwords};
 use crate::problem::Refusal;
 use crate::revocation::Revocations;
 use crate::store::{Store, StoreError};
@@ -43,6 +54,10 @@ pub struct Parts {
     pub passwords: Arc<dyn Passwords>,
     /// Who counts logins.
     pub limits: Arc<dyn LoginLimits>,
+    /// Who counts what strangers ask beside logins.
+    pub strangers: Arc<dyn StrangerLimits>,
+    /// Who takes mail; nobody where there is no `[mail]`.
+    pub post: Option<Arc<dyn Post>>,
     /// Whom revocations are told to.
     pub revocations: Arc<dyn Revocations>,
     /// What access tokens are signed with.
@@ -90,6 +105,13 @@ impl Accounts {
         &self.parts.metrics
     }
 
+    /// Until when a change of an account has to be told: replicas may go on with a key of it that they know for `cache_ttl` when
+    /// the store is gone.
+    fn revoke_user_until(&self, now: Timestamp) -> Timestamp {
+        let cached = self.parts.config.api_keys.cache_ttl.saturating_add(Duration::from_mins(1));
+        now.plus(self.parts.config.tokens.revocation_ttl().max(cached))
+    }
+
     /// Until when a revocation made now has to be kept.
     fn revoke_until(&self, now: Timestamp) -> Timestamp {
         now.plus(self.parts.config.tokens.revocation_ttl())
@@ -110,6 +132,14 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T, Refu
 /// 503, for what is over in a moment.
 const fn try_again(detail: &'static str) -> Refusal {
     Refusal::Unavailable { detail, retry_after: Duration::from_secs(1) }
+}
+
+/// The password threads have no room.
+fn busy(busy: Busy) -> Refusal {
+    match busy {
+        Busy::QueueFull => try_again("Too many passwords are being checked. Try again."),
+        Busy::Stopped => try_again("The gateway is stopping. Try again."),
+    }
 }
 
 /// The store can't be used: its own words go to the log only.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Accounts, store_is_down};
-use crate::domain::{CredentialKind, Principal, ScopeSet, UserId};
+use crate::domain::{CredentialKind, Principal, ScopeSet, User, UserId};
 use crate::problem::Refusal;
 
 /// An account as its owner sees it.
@@ -39,9 +39,33 @@ pub struct Profile {
     pub created_at: String,
 }
 
+impl Profile {
+    /// `user` with the scopes of whoever asks.
+    pub(super) fn of(user: User, scopes: ScopeSet) -> Self {
+        Self {
+            id: user.id,
+            username: user.username,
+            email: user.email,
+            email_verified: user.email_verified,
+            full_name: user.full_name,
+            roles: user.roles,
+            scopes,
+            attributes: user.attributes,
+            disabled: user.disabled,
+            is_active: !user.disabled,
+            created_at: user.created_at.to_string(),
+        }
+    }
+}
+
 impl Accounts {
     /// The account of `principal`, read from the store now.
     pub async fn me(&self, principal: &Principal) -> Result<Profile, Refusal> {
+        Ok(Profile::of(self.own(principal).await?, principal.scopes.clone()))
+    }
+
+    /// The account behind `principal`, as it is now.
+    pub(super) async fn own(&self, principal: &Principal) -> Result<User, Refusal> {
         let gone = match principal.method {
             CredentialKind::Bearer => Refusal::InvalidToken("The account of this token is disabled or gone."),
             CredentialKind::ApiKey => Refusal::InvalidApiKey,
@@ -50,19 +74,6 @@ impl Accounts {
         let Ok(id) = principal.subject.parse::<UserId>() else { return Err(gone) };
         let user = self.parts.store.user(id).await.map_err(|error| store_is_down(&error))?;
         // The store may know of a disabling a moment before the list does.
-        let Some(user) = user.filter(|user| !user.disabled) else { return Err(gone) };
-        Ok(Profile {
-            id: user.id,
-            username: user.username,
-            email: user.email,
-            email_verified: user.email_verified,
-            full_name: user.full_name,
-            roles: user.roles,
-            scopes: principal.scopes.clone(),
-            attributes: user.attributes,
-            disabled: user.disabled,
-            is_active: !user.disabled,
-            created_at: user.created_at.to_string(),
-        })
+        user.filter(|user| !user.disabled).ok_or(gone)
     }
 }

@@ -15,6 +15,8 @@ const FLUSH: Duration = Duration::from_secs(3);
 /// How often what has ended is forgotten.
 const TIDY: Duration = Duration::from_secs(30);
 
+/// How long mails that are on their way have at the end.
+const LAST_MAILS: Duration = Duration::from_secs(3);
 /// How long the store has at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -55,6 +57,7 @@ pub(super) async fn finish(parts: &Parts) {
     if tokio::time::timeout(LAST_WORDS, flush(parts)).await.is_err() {
         tracing::debug!("the store took too long for the keys' times of last use");
     }
+    parts.outbox.finish(LAST_MAILS).await;
     parts.revocations.shutdown().await;
 }
 

@@ -10,6 +10,7 @@ use crate::config::{Config, Environment, Report};
 use crate::credential::{BearerScheme, Issuers, KeyError, KeyRing, Scheme};
 use crate::domain::Clock;
 use crate::endpoints::{self, EndpointState};
+use crate::mail::{Post, Smtp};
 use crate::policy::{self, RouteTable};
 use crate::proxy::live::Live;
 
@@ -43,12 +44,16 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
             config.tokens.algorithm.name()
         );
     }
+    let smtp = config.mail.as_ref().map(|mail| Smtp::new(mail, &config.server.public_url)).transpose();
+    let smtp = smtp.map_err(StartError::Mail)?;
     let api_keys = parts.api_keys(&config);
     let schemes: Vec<Arc<dyn Scheme>> = vec![Arc::new(bearer), api_keys];
     let accounts = Accounts::new(accounts::Parts {
         store: parts.store.clone(),
         passwords: parts.passwords.clone(),
         limits: parts.limits.clone(),
+        strangers: parts.strangers.clone(),
+        post: config.mail.as_ref().map(|_| Arc::new(parts.outbox.clone()) as Arc<dyn Post>),
         revocations: parts.revocations.clone(),
         keys: keys.clone(),
         config: config.clone(),
@@ -64,6 +69,7 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
         keys: keys.clone(),
     }));
     let live = Live::new(config, table, schemes, router).map_err(StartError::Identity)?;
+    parts.outbox.set(smtp);
     // Last, where nothing can fail any more: it forgets what the old routes counted.
     Ok(live.asserting(keys, parts.clock.clone(), parts.entropy.clone()).limited(&parts.route_limits))
 }

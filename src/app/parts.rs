@@ -9,7 +9,8 @@ use super::StartError;
 use crate::config::Config;
 use crate::credential::{ApiKeyScheme, Keeper, KeyError, KeyRing};
 use crate::domain::{Clock, Entropy, SystemClock, SystemEntropy};
-use crate::limit::{Logins, RouteLimits};
+use crate::limit::{Logins, RouteLimits, Strangers};
+use crate::mail::Outbox;
 use crate::password::Pool;
 use crate::revocation::{self, RevocationService};
 use crate::store::{self, Store, StoreResult};
@@ -24,6 +25,8 @@ pub(super) struct Parts {
     pub(super) revocations: Arc<RevocationService>,
     pub(super) passwords: Arc<Pool>,
     pub(super) limits: Arc<Logins>,
+    pub(super) strangers: Arc<Strangers>,
+    pub(super) outbox: Outbox,
     pub(super) route_limits: RouteLimits,
     /// Keys of other issuers that were fetched.
     pub(super) issuer_keys: Keeper,
@@ -54,13 +57,16 @@ impl Parts {
         let passwords =
             Pool::start(&config.login, config.passwords.argon2, entropy.clone()).map(Arc::new).map_err(StartError::System)?;
         let mut limits = Logins::new(&config.login, clock.clone());
+        let mut strangers = Strangers::new(&clock);
         let mut route_limits = RouteLimits::new(clock.clone());
         if let Some(redis) = &config.redis {
             route_limits = route_limits.shared(redis, runtime.handle()).map_err(|error| StartError::Redis(error.to_string()))?;
             limits = limits.shared(redis, runtime.handle()).map_err(|error| StartError::Redis(error.to_string()))?;
+            strangers = strangers.shared(redis, runtime.handle()).map_err(|error| StartError::Redis(error.to_string()))?;
         }
-        let limits = Arc::new(limits);
+        let (limits, strangers) = (Arc::new(limits), Arc::new(strangers));
         let runtime = runtime.handle().clone();
+        let outbox = Outbox::new(runtime.clone(), clock.clone(), entropy.clone(), metrics.clone());
         let issuer_keys = Keeper::new(clock.clone(), Arc::clone(&metrics), runtime.clone());
         Ok(Self {
             clock,
@@ -70,6 +76,8 @@ impl Parts {
             revocations,
             passwords,
             limits,
+            strangers,
+            outbox,
             route_limits,
             issuer_keys,
             store_is_up: AtomicBool::new(true),

@@ -23,6 +23,8 @@ pub enum StartError {
     Identity(IdentityError),
     /// Redis' URL is none that can be used.
     Redis(String),
+    /// The mail server can't be used as configured.
+    Mail(String),
     /// An address can't be listened on.
     Serve(ServeError),
     /// The gateway that runs can't be replaced.
@@ -47,6 +49,7 @@ pub fn told(error: &StartError) -> String {
         StartError::Issuers(error) => error.to_string(),
         StartError::Identity(error) => error.to_string(),
         StartError::Redis(error) => format!("redis.url: {error}"),
+        StartError::Mail(error) => format!("[mail]: {error}"),
         StartError::Upgrade(error) => format!("--upgrade: {error}; the gateway that runs goes on as before"),
         StartError::Serve(error) => format!("{error}; [server].listen and [server].admin_listen name the addresses"),
         StartError::System(error) => error.to_string(),

@@ -45,6 +45,7 @@ fn failure(error: &StartError) -> Failure {
         | StartError::Keys(_)
         | StartError::Issuers(_)
         | StartError::Identity(_)
+        | StartError::Mail(_)
         | StartError::Redis(_) => Exit::Wrong,
         StartError::Serve(_) | StartError::Upgrade(_) | StartError::System(_) => Exit::CouldNot,
     };

@@ -11,7 +11,7 @@ use super::report::{Finding, Report, Span};
 use super::schema::{At, refuse_unknown};
 use super::{
     Accounts, ApiKeys, Argon2Cost, Auth, Config, Log, Login, PasswordGrant, Revocation, RevocationCheck, aliases, backends, cors,
-    identity, issuers, overrides, passwords, raw, roles, server, storage, tokens,
+    identity, issuers, mail, overrides, passwords, raw, roles, server, storage, tokens,
 };
 
 /// A good configuration.
@@ -117,6 +117,7 @@ fn checked(raw: &raw::Gateway, file: PathBuf, folder: &Path, report: &mut Report
         },
         accounts: accounts(&raw.accounts.value, &roles, report),
         roles,
+        mail: mail::checked(raw, report),
         store_url: storage::store(&raw.store.value.url, folder, report),
         redis: raw.redis.value.as_ref().map(|redis| storage::redis(redis, report)),
         revocation: revocation(raw, report),
@@ -220,8 +221,15 @@ fn argon2(raw: &raw::Argon2, report: &mut Report) -> Argon2Cost {
 }
 
 fn accounts(raw: &raw::Accounts, roles: &super::Roles, report: &mut Report) -> Accounts {
-    roles::refuse_unknown_role(roles, &raw.default_role.value, raw.default_role.span, report);
-    Accounts { default_role: raw.default_role.value.clone() }
+    let role = &raw.default_role;
+    roles::refuse_unknown_role(roles, &role.value, role.span, report);
+    let registration = raw.registration.value;
+    if registration && roles.grants(std::slice::from_ref(&role.value), "admin") {
+        let at = if role.set { role.span } else { raw.registration.span };
+        let finding = Finding::new("whoever registers would be an admin: `accounts.default_role` includes `admin`");
+        report.error(at, finding.help("write default_role = \"viewer\", or registration = false"));
+    }
+    Accounts { registration, default_role: raw.default_role.value.clone() }
 }
 
 fn revocation(raw: &raw::Gateway, report: &mut Report) -> Revocation {

@@ -13,6 +13,7 @@ mod issuers;
 pub(crate) mod json_schema;
 mod listeners;
 pub(crate) mod load;
+mod mail;
 mod origin;
 mod overrides;
 mod passwords;
@@ -87,6 +88,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// `[accounts]`
     pub accounts: Accounts,
+    /// `[mail]`
+    pub mail: Option<Mail>,
     /// `[store].url`, secret because it may hold a password.
     pub store_url: SecretString,
     /// `[redis]`
@@ -294,8 +297,43 @@ pub struct Argon2Cost {
 /// `[accounts]`
 #[derive(Clone, Debug)]
 pub struct Accounts {
+    /// Whether people make their own accounts.
+    pub registration: bool,
     /// The role of accounts that are made without one.
     pub default_role: String,
+}
+
+/// `[mail]`
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// Who takes it.
+    pub server: MailServer,
+    /// The sender, as a mailbox (RFC 5322 §3.4).
+    pub from: String,
+}
+
+/// `mail.smtp`, taken apart.
+#[derive(Clone, Debug)]
+pub struct MailServer {
+    /// A name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How it is spoken to.
+    pub security: MailSecurity,
+    /// A user name and password.
+    pub credentials: Option<(String, SecretString)>,
+}
+
+/// How a mail server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailSecurity {
+    /// In the clear.
+    Plain,
+    /// In TLS after `STARTTLS` (RFC 3207), or not at all.
+    StartTls,
+    /// In TLS from the first byte (RFC 8314 §3.3).
+    Tls,
 }
 
 /// `[redis]`

@@ -17,7 +17,7 @@ use super::identity::IdentityWish;
 use super::schema::{At, section};
 use super::values::{Secret, Version, Wait};
 use super::words::words;
-use super::wrapped::{Later, LaterSection, Named, Required};
+use super::wrapped::{Later, Named, Required};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -56,8 +56,8 @@ section! {
         passwords: Passwords = "{}",
         /// Accounts.
         accounts: Accounts = "{}",
-        /// Sending mail.
-        _mail as "mail": LaterSection<Mail, false> = "",
+        /// Sending mail: without it nobody resets a password or changes an e-mail address by himself.
+        mail: Option<Mail> = "",
         /// Where accounts, sessions, keys and revocations are kept.
         store: Store = "{}",
         /// A Redis that carries revocations and limits between replicas.

@@ -48,7 +48,7 @@ impl Values {
             takes: T::TAKES,
             schema: T::schema,
             required: T::REQUIRED,
-            later: T::LATER || T::LATER_SECTION,
+            later: T::LATER,
             default_only: T::LATER,
             later_words: T::LATER_WORDS,
         }
@@ -76,8 +76,6 @@ pub(crate) trait FromNode: Sized {
     const SHAPE: Shape = Shape::Value;
     /// Whether its feature is not built yet, so that only the default is taken.
     const LATER: bool = false;
-    /// Whether the same is true of a whole section, which reads itself to say so.
-    const LATER_SECTION: bool = false;
     /// Words of it whose feature is not built yet.
     const LATER_WORDS: &'static [&'static str] = &[];
     /// Whether it must be there.

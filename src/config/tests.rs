@@ -261,8 +261,6 @@ otlp_endpoint = ""
     for (text, name) in [
         ("[auth]\ncompat = [\"authelia\"]", "auth.compat"),
         ("[[oidc]]\nname = \"x\"", "oidc"),
-        ("[mail]\nsmtp = \"smtp://x\"", "mail"),
-        ("[accounts]\nregistration = true", "accounts.registration"),
         ("[telemetry]\notlp_endpoint = \"http://x\"", "telemetry.otlp_endpoint"),
     ] {
         let found = errors(text);

@@ -1,12 +1,12 @@
 //! What keys have around their types: required, optional, arrays, tables of free names, and what is not built yet.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::document::{Node, Value};
 use super::json_schema;
 use super::report::{Finding, Report, Span};
-use super::schema::{At, FromNode, Shape, not_available};
-use super::values::{refuse, table};
+use super::schema::{At, FromNode, Shape};
+use super::values::table;
 
 /// A key that must be there.
 #[derive(Clone, Debug)]
@@ -145,39 +145,5 @@ impl FromNode for Later {
 
     fn absent() -> Option<Self> {
         Some(Self)
-    }
-}
-
-/// A `[section]` or `[[section]]` whose feature is not built yet; its unknown keys are named all the same.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LaterSection<S, const LIST: bool>(std::marker::PhantomData<S>);
-
-impl<S: FromNode, const LIST: bool> FromNode for LaterSection<S, LIST> {
-    const TAKES: &'static str = "its default only";
-    const SHAPE: Shape = if let (Shape::Section(keys), true) = (S::SHAPE, LIST) { Shape::Entries(keys) } else { S::SHAPE };
-    const LATER_SECTION: bool = true;
-
-    fn schema() -> Json {
-        if LIST { json!({ "type": "array", "maxItems": 0 }) } else { json_schema::nothing() }
-    }
-
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        if let (Value::Array(items), true) = (&node.value, LIST) {
-            for item in items {
-                // For its unknown keys.
-                let _ = S::read(item, report);
-                report.error(item.span, not_available(&item.name, ""));
-            }
-        } else if let (Value::Table(_), false) = (&node.value, LIST) {
-            let _ = S::read(node, report);
-            report.error(node.span, not_available(&node.name, ""));
-        } else {
-            refuse(node, if LIST { "an array of tables" } else { "a table" }, report);
-        }
-        None
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self(std::marker::PhantomData))
     }
 }

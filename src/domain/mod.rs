@@ -4,6 +4,7 @@ pub mod clock;
 pub mod entropy;
 pub mod identity;
 pub mod ids;
+pub mod mail_secret;
 pub mod name;
 pub mod oddity;
 pub mod path;

@@ -80,6 +80,10 @@ fn refusal_of(response: &Response) -> Option<Refusal> {
     if let Some(Refused(refusal)) = response.extensions().get::<Refused>() {
         return Some(refusal.clone());
     }
+    if response.extensions().get::<Refusal>().is_some() {
+        // A page has said it.
+        return None;
+    }
     // What axum refuses by itself is plain text; it is said our way.
     match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => {

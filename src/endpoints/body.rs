@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode;
 use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
@@ -29,8 +30,10 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// A body of JSON: what it lacks, or holds of another type, is named in the refusal.
 ///
 /// Not a form: a page of another site can send one without being asked.
-#[expect(dead_code, reason = "what changes accounts takes it")]
 pub(super) struct Json<T>(pub(super) T);
+
+/// The parameters of a query, read as a form is.
+pub(super) struct Query<T>(pub(super) T);
 
 /// The same as JSON or as a form.
 pub(super) struct JsonOrForm<T> {
@@ -73,6 +76,15 @@ impl<S: Send + Sync, T: DeserializeOwned + PartialSchema> FromRequest<S> for Jso
     }
 }
 
+impl<S: Send + Sync, T: DeserializeOwned + PartialSchema> FromRequestParts<S> for Query<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let fields = Fields { fields: form(parts.uri.query().unwrap_or_default().as_bytes())?, is_form: true };
+        Ok(Self(fields.read()?))
+    }
+}
+
 /// Scopes as RFC 6749 §3.3 writes them; an empty text asks for none in particular, as if it were not there.
 pub(super) fn scopes(text: Option<&str>) -> Result<Option<ScopeSet>, Refusal> {
     let Some(text) = text else { return Ok(None) };
@@ -88,7 +100,6 @@ pub(super) fn wrong(field: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'
 /// What a body may come as.
 #[derive(Clone, Copy)]
 enum Takes {
-    #[expect(dead_code, reason = "what changes accounts takes it")]
     Json,
     JsonOrForm,
     Form,
@@ -176,12 +187,16 @@ fn wanted(schema: &Object, field: &str) -> Option<Type> {
     }
 }
 
-/// A form writes `true` and `false` for a boolean.
+/// A form writes `true` and `false` for a boolean, and digits for a number.
 fn from_text(value: &mut Value, schema: &Object, field: &str) {
-    if wanted(schema, field) == Some(Type::Boolean)
-        && let Some(flag) = value.as_str().and_then(|text| text.parse::<bool>().ok())
-    {
-        *value = Value::Bool(flag);
+    let Some(text) = value.as_str() else { return };
+    let read = match wanted(schema, field) {
+        Some(Type::Boolean) => text.parse::<bool>().ok().map(Value::from),
+        Some(Type::Integer) => text.parse::<i64>().ok().map(Value::from),
+        _ => None,
+    };
+    if let Some(read) = read {
+        *value = read;
     }
 }
 

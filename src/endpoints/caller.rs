@@ -37,6 +37,13 @@ pub async fn caller(state: &EndpointState, parts: &Parts) -> Result<Accepted, Re
     }
 }
 
+/// Who calls, if the credential holds `scope`, one of the gateway's own such as [`Scope::ACCOUNT`](crate::domain::Scope::ACCOUNT).
+pub(super) async fn caller_with(state: &EndpointState, parts: &Parts, scope: &str) -> Result<Accepted, Refusal> {
+    let accepted = caller(state, parts).await?;
+    let holds = scope.parse().is_ok_and(|scope| accepted.principal.scopes.names(&scope));
+    if holds { Ok(accepted) } else { Err(Refusal::InsufficientScope(scope.to_owned())) }
+}
+
 /// What a logout's bearer token and cookie prove, or why each that was presented does not; each is looked at on its own,
 /// as any one suffices. A malformed or doubled credential spoils the request as it does everywhere.
 pub(super) async fn proofs(state: &EndpointState, parts: &Parts) -> Result<Vec<Result<Proof, Refusal>>, Refusal> {

@@ -73,7 +73,7 @@ pub(super) async fn metadata(State(state): State<Arc<EndpointState>>) -> Json<Me
     get, path = "/.well-known/openid-configuration", tag = "discovery", operation_id = "openid_configuration", security(()),
     responses((status = 200, description = "The same as the authorization server metadata.", body = Metadata))
 )]
-/// The same, where clients of OpenID Connect look for it.
+/// The same, where clients of `OpenID` Connect look for it.
 pub(super) async fn openid(State(state): State<Arc<EndpointState>>) -> Json<Metadata> {
     Json(offered(&state))
 }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use utoipa::OpenApi;
 
-use super::{account, discovery, docs, login, logout, oauth};
+use super::{account, admin, discovery, docs, keys, login, logout, mailed, oauth, password, register, sessions};
 use crate::config::Config;
 
 /// Every endpoint with its types. A handler that is missing here fails `tests/endpoints`.
@@ -25,6 +25,35 @@ use crate::config::Config;
         oauth::revoke,
         oauth::introspect,
         account::me,
+        account::change,
+        account::replace,
+        password::change,
+        password::ask_reset,
+        mailed::reset_page,
+        mailed::reset,
+        mailed::email_page,
+        mailed::confirm,
+        register::register,
+        keys::list,
+        keys::create,
+        keys::revoke,
+        sessions::list,
+        sessions::end,
+        admin::users::list,
+        admin::users::create,
+        admin::users::show,
+        admin::users::change,
+        admin::users::remove,
+        admin::sessions::list,
+        admin::sessions::end,
+        admin::sessions::end_of_user,
+        admin::keys::list,
+        admin::keys::create,
+        admin::keys::revoke,
+        admin::clients::list,
+        admin::clients::create,
+        admin::clients::remove,
+        admin::audit::list,
         discovery::jwks,
         discovery::metadata,
         discovery::openid,

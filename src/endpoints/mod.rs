@@ -4,26 +4,37 @@
 //! `X-Request-Id` onto each answer; it finds why a request was refused as a [`Refusal`](crate::problem::Refusal) in the answer's.
 
 mod account;
+mod acting;
+mod admin;
 mod answer;
 mod body;
 mod caller;
 mod discovery;
 mod docs;
 mod document;
+mod fields;
+mod keys;
 mod login;
 mod logout;
+mod mailed;
 mod oauth;
+mod page;
+mod paging;
+mod password;
+mod refusals;
+mod register;
+mod sessions;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Extension, Router, middleware};
 
 pub use crate::policy::own::is_own;
 pub use caller::caller;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, EMAIL_CONFIRM, RESET_CONFIRM};
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::CredentialKind;
@@ -89,15 +100,33 @@ impl Noted {
 }
 
 /// The table of contents: each endpoint below the prefix.
-fn endpoints() -> [(&'static str, MethodRouter<Arc<EndpointState>>); 9] {
-    [
+fn endpoints() -> Vec<(&'static str, MethodRouter<Arc<EndpointState>>)> {
+    vec![
         ("/login", post(login::login)),
         ("/refresh", post(login::refresh)),
         ("/logout", post(logout::logout)),
         ("/token", post(oauth::token)),
         ("/revoke", post(oauth::revoke)),
         ("/introspect", post(oauth::introspect)),
-        ("/me", get(account::me)),
+        ("/me", get(account::me).patch(account::change).put(account::replace)),
+        ("/password", post(password::change)),
+        (password::RESET, post(password::ask_reset)),
+        (RESET_CONFIRM, get(mailed::reset_page).post(mailed::reset)),
+        (EMAIL_CONFIRM, get(mailed::email_page).post(mailed::confirm)),
+        (register::REGISTER, post(register::register)),
+        ("/keys", get(keys::list).post(keys::create)),
+        ("/keys/{id}", delete(keys::revoke)),
+        ("/sessions", get(sessions::list)),
+        ("/sessions/{id}", delete(sessions::end)),
+        ("/admin/users", get(admin::users::list).post(admin::users::create)),
+        ("/admin/users/{id}", get(admin::users::show).patch(admin::users::change).delete(admin::users::remove)),
+        ("/admin/sessions", get(admin::sessions::list).delete(admin::sessions::end_of_user)),
+        ("/admin/sessions/{id}", delete(admin::sessions::end)),
+        ("/admin/keys", get(admin::keys::list).post(admin::keys::create)),
+        ("/admin/keys/{id}", delete(admin::keys::revoke)),
+        ("/admin/clients", get(admin::clients::list).post(admin::clients::create)),
+        ("/admin/clients/{id}", delete(admin::clients::remove)),
+        ("/admin/audit", get(admin::audit::list)),
         (document::DOCUMENT, get(document::document)),
         (docs::PAGE, get(docs::page)),
     ]
@@ -109,8 +138,8 @@ pub fn router(state: Arc<EndpointState>) -> Router {
         .route(JWKS, get(discovery::jwks))
         .route(METADATA, get(discovery::metadata))
         .route(OPENID, get(discovery::openid));
-    for (path, methods) in endpoints().into_iter().chain(docs::files()) {
-        all = all.route(&literal(&format!("{}{path}", state.config.auth.prefix)), methods);
+    for (path, methods) in endpoints().into_iter().chain(docs::files()).filter(|(path, _)| is_on(path, &state.config)) {
+        all = all.route(&format!("{}{path}", literal(&state.config.auth.prefix)), methods);
     }
     let all = all.layer(Extension(document::written(&state.config)));
     let all = all.fallback(answer::no_endpoint).method_not_allowed_fallback(answer::wrong_method).with_state(Arc::clone(&state));
@@ -121,6 +150,15 @@ pub fn router(state: Arc<EndpointState>) -> Router {
 /// The paths of the endpoints below the prefix. `tests/endpoints` knocks on each.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     endpoints().into_iter().map(|(path, _)| path)
+}
+
+/// Whether the endpoint at `path` is there: where it is off, it answers as if there were none.
+fn is_on(path: &str, config: &Config) -> bool {
+    match path {
+        register::REGISTER => config.accounts.registration,
+        password::RESET | RESET_CONFIRM | EMAIL_CONFIRM => config.mail.is_some(),
+        _ => true,
+    }
 }
 
 /// A path in which axum finds no parameters.

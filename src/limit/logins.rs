@@ -155,7 +155,7 @@ impl LoginLimits for Logins {
     }
 }
 
-fn address_key(address: IpAddr) -> Key {
+pub(super) fn address_key(address: IpAddr) -> Key {
     match limited_prefix(address) {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
@@ -163,7 +163,7 @@ fn address_key(address: IpAddr) -> Key {
 }
 
 /// Strangers share one key, each own network has its own. The lengths keep two pairs from giving one text.
-fn account_key(account: &str, own_network: Option<&str>) -> Key {
+pub(super) fn account_key(account: &str, own_network: Option<&str>) -> Key {
     let mut digest = Context::new(&SHA256);
     digest.update(&(account.len() as u64).to_be_bytes());
     digest.update(account.as_bytes());

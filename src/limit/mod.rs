@@ -6,6 +6,7 @@ mod clients;
 mod logins;
 mod routes;
 mod shared;
+mod strangers;
 
 use std::net::IpAddr;
 
@@ -17,6 +18,7 @@ pub(crate) use bucket::Ticks;
 pub use logins::Logins;
 pub use routes::{Caller, RouteLimit, RouteLimits};
 pub use shared::AddressError;
+pub use strangers::Strangers;
 
 /// Limits logins: attempts by address, failures by account.
 #[async_trait]
@@ -48,6 +50,26 @@ pub trait LoginLimits: Send + Sync {
     /// # Errors
     /// The quota, when none was; it is counted all the same.
     async fn not_authenticated(&self, address: IpAddr, client: &str) -> Result<(), Quota>;
+}
+
+/// Limits what strangers may ask beside logging in.
+#[async_trait]
+pub trait StrangerLimits: Send + Sync {
+    /// Counts an account that somebody at `address` wants to make.
+    ///
+    /// # Errors
+    /// The quota, when the address has none left.
+    async fn register(&self, address: IpAddr) -> Result<(), Quota>;
+    /// Counts a new password that somebody at `address` asks for.
+    ///
+    /// # Errors
+    /// The quota, when the address has none left.
+    async fn reset(&self, address: IpAddr) -> Result<(), Quota>;
+    /// Counts a mail to `mailbox`, whose spelling has been folded.
+    ///
+    /// # Errors
+    /// The quota, when the mailbox has had its share.
+    async fn mail(&self, mailbox: &str) -> Result<(), Quota>;
 }
 
 /// The prefix that an address shares its limits with: IPv4 itself, IPv6 /64; IPv4-mapped IPv6 is IPv4.

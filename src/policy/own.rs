@@ -12,7 +12,7 @@ pub const JWKS: &str = "/.well-known/jwks.json";
 
 /// What clients can learn of the gateway (RFC 8414 §3).
 pub const METADATA: &str = "/.well-known/oauth-authorization-server";
-/// The same where OpenID Connect looks for it (OpenID Connect Discovery 1.0 §4).
+/// The same where `OpenID` Connect looks for it (`OpenID` Connect Discovery 1.0 §4).
 pub const OPENID: &str = "/.well-known/openid-configuration";
 
 /// Whether the canonical `path` belongs to the gateway itself.

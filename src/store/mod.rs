@@ -37,6 +37,12 @@ pub enum StoreError {
     /// There is no such thing.
     #[error("no such {0}")]
     NotFound(&'static str),
+    /// The account is not as it was when the change was judged ([`Guard`]).
+    #[error("the account was changed meanwhile")]
+    Changed,
+    /// Nobody would be left who holds a role that somebody has to hold ([`Guard`]).
+    #[error("the account is the last of its kind")]
+    Last,
     /// It is busy, full, gone or too slow: try again later. The text is for the log.
     #[error("the store can't be used: {0}")]
     Unavailable(String),
@@ -93,8 +99,38 @@ pub struct UserChange {
     pub attributes: Option<serde_json::Map<String, serde_json::Value>>,
     /// Whether it may do nothing any more. Raises the generation.
     pub disabled: Option<bool>,
-    /// The password's new hash. Raises the generation, and ends all sessions but the one named.
+    /// The password's new hash. Raises the generation, ends all sessions but the one named, and forgets what was mailed.
     pub password: Option<NewPassword>,
+    /// What has to hold for all this; nothing where there is none.
+    pub guard: Option<Guard>,
+}
+
+/// What has to hold in the transaction that changes or deletes an account.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// The generation that the change was judged by; another is [`StoreError::Changed`].
+    pub generation: i64,
+    /// Roles one of which has to be left to a person who is not disabled: who takes it from the last is told
+    /// [`StoreError::Last`].
+    pub roles: Vec<String>,
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// How many come before it.
+    pub skip: u32,
+    /// How many it holds at most.
+    pub limit: u32,
+}
+
+/// What is on a page, and how many there are on all.
+#[derive(Clone, Debug)]
+pub struct Listed<T> {
+    /// In the order of the list.
+    pub items: Vec<T>,
+    /// On all pages.
+    pub total: u64,
 }
 
 /// A password that was changed.
@@ -271,6 +307,19 @@ pub trait RevocationLog: Send + Sync {
     async fn prune(&self, now: Timestamp, grace: Duration) -> StoreResult<u64>;
 }
 
+/// What those who administer ask beside.
+#[async_trait]
+pub trait Administration: Send + Sync {
+    /// Deletes an account as [`Users::delete_user`] does, if `guard` holds.
+    async fn delete_user_guarded(&self, id: UserId, guard: &Guard, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>>;
+    /// Accounts as [`Users::users`] lists them.
+    async fn list_users(&self, query: Option<&str>, page: Page) -> StoreResult<Listed<User>>;
+    /// Live sessions as [`Sessions::sessions`] lists them.
+    async fn list_sessions(&self, user: Option<UserId>, now: Timestamp, page: Page) -> StoreResult<Listed<SessionRecord>>;
+    /// Keys as [`ApiKeys::keys`] lists them.
+    async fn list_keys(&self, owner: Option<UserId>, page: Page) -> StoreResult<Listed<ApiKeyRecord>>;
+}
+
 /// What happened.
 #[async_trait]
 pub trait Audit: Send + Sync {
@@ -282,7 +331,7 @@ pub trait Audit: Send + Sync {
 
 /// Everything that is kept.
 #[async_trait]
-pub trait Store: Users + Sessions + ApiKeys + Clients + MailedTokens + RevocationLog + Audit {
+pub trait Store: Users + Sessions + ApiKeys + Clients + MailedTokens + RevocationLog + Administration + Audit {
     /// Whether it answers.
     async fn ping(&self) -> StoreResult<()>;
 }

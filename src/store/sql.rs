@@ -48,6 +48,11 @@ pub(super) const USERS_LIKE: &str = concat!(
      (SELECT 1 FROM login_names m WHERE m.user_id = u.id AND m.name LIKE $3 ESCAPE '\\') \
      ORDER BY n.name LIMIT $1 OFFSET $2"
 );
+pub(super) const COUNT_USERS: &str = "SELECT COUNT(*) FROM users";
+pub(super) const COUNT_USERS_LIKE: &str = "SELECT COUNT(*) FROM users u WHERE EXISTS (SELECT 1 FROM login_names m WHERE m.user_id = u.id AND m.name LIKE $1 ESCAPE '\\')";
+/// Roles of the others who may log in, where `$2` is somewhere in them.
+pub(super) const ROLES_OF_OTHERS: &str =
+    "SELECT roles FROM users WHERE id <> $1 AND NOT disabled AND NOT service AND roles LIKE $2 ESCAPE '\\'";
 pub(super) const DELETE_USER: &str = "DELETE FROM users WHERE id = $1";
 pub(super) const REHASH: &str = "UPDATE users SET password = $3 WHERE id = $1 AND password = $2";
 pub(super) const INSERT_LOGIN_NAME: &str =
@@ -76,6 +81,20 @@ pub(super) const SESSIONS_OF_USER: &str = concat!(
     session_columns!(),
     " FROM sessions s WHERE s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > $1 ORDER BY s.created_at DESC, s.id DESC"
 );
+pub(super) const LIST_SESSIONS: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    " FROM sessions s WHERE s.ended_at IS NULL AND s.expires_at > $1 ORDER BY s.created_at DESC, s.id DESC LIMIT $2 OFFSET $3"
+);
+pub(super) const LIST_SESSIONS_OF_USER: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    " FROM sessions s WHERE s.user_id = $4 AND s.ended_at IS NULL AND s.expires_at > $1 \
+     ORDER BY s.created_at DESC, s.id DESC LIMIT $2 OFFSET $3"
+);
+pub(super) const COUNT_SESSIONS: &str = "SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL AND expires_at > $1";
+pub(super) const COUNT_SESSIONS_OF_USER: &str =
+    "SELECT COUNT(*) FROM sessions WHERE user_id = $2 AND ended_at IS NULL AND expires_at > $1";
 pub(super) const END_SESSION: &str = "UPDATE sessions SET ended_at = COALESCE(ended_at, $2) WHERE id = $1";
 /// Ends what is open of a user, but one.
 pub(super) const END_SESSIONS: &str =
@@ -111,6 +130,15 @@ pub(super) const KEY_BY_HASH: &str = concat!(
 pub(super) const KEYS: &str = concat!("SELECT ", key_columns!(), " FROM api_keys k ORDER BY k.created_at DESC, k.id DESC");
 pub(super) const KEYS_OF_OWNER: &str =
     concat!("SELECT ", key_columns!(), " FROM api_keys k WHERE k.owner = $1 ORDER BY k.created_at DESC, k.id DESC");
+pub(super) const LIST_KEYS: &str =
+    concat!("SELECT ", key_columns!(), " FROM api_keys k ORDER BY k.created_at DESC, k.id DESC LIMIT $1 OFFSET $2");
+pub(super) const LIST_KEYS_OF_OWNER: &str = concat!(
+    "SELECT ",
+    key_columns!(),
+    " FROM api_keys k WHERE k.owner = $3 ORDER BY k.created_at DESC, k.id DESC LIMIT $1 OFFSET $2"
+);
+pub(super) const COUNT_KEYS: &str = "SELECT COUNT(*) FROM api_keys";
+pub(super) const COUNT_KEYS_OF_OWNER: &str = "SELECT COUNT(*) FROM api_keys WHERE owner = $1";
 pub(super) const LIVE_KEYS: &str = "SELECT id FROM api_keys WHERE owner = $1 AND revoked_at IS NULL";
 pub(super) const REVOKE_KEY: &str = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1";
 pub(super) const TOUCH_KEY: &str = "UPDATE api_keys SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)";
@@ -130,6 +158,7 @@ pub(super) const END_SESSIONS_OF_CLIENT: &str =
 pub(super) const INSERT_MAILED: &str =
     "INSERT INTO mailed_tokens (hash, user_id, purpose, email, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
 pub(super) const DELETE_MAILED: &str = "DELETE FROM mailed_tokens WHERE user_id = $1 AND purpose = $2";
+pub(super) const DELETE_ALL_MAILED: &str = "DELETE FROM mailed_tokens WHERE user_id = $1";
 pub(super) const MAILED: &str =
     "SELECT hash, user_id, purpose, email, created_at, expires_at FROM mailed_tokens WHERE hash = $1 AND purpose = $2";
 pub(super) const PRUNE_MAILED: &str =

@@ -18,8 +18,8 @@ mod catalogue;
 
 pub use catalogue::{ALL, Description, Kind};
 use catalogue::{
-    AUTH, BACKEND, BACKEND_HEALTHY, BACKEND_RETRIES, BUILD, DURATION, ISSUER_FETCHES, ISSUER_KEYS, LOGIN, OVERHEAD, REFUSED,
-    RELOAD, REQUESTS, REVOCATION_ENTRIES, REVOCATION_LAG, REVOCATION_STALENESS, STREAMS_ENDED, WOULD_DENY,
+    AUTH, BACKEND, BACKEND_HEALTHY, BACKEND_RETRIES, BUILD, DURATION, ISSUER_FETCHES, ISSUER_KEYS, LOGIN, MAIL, OVERHEAD,
+    REFUSED, RELOAD, REQUESTS, REVOCATION_ENTRIES, REVOCATION_LAG, REVOCATION_STALENESS, STREAMS_ENDED, WOULD_DENY,
 };
 
 /// 0.5 ms to a minute, for whole requests.
@@ -170,6 +170,11 @@ impl Metrics {
     /// Counts a call that failed on one server of a backend and could go to another.
     pub fn backend_retry(&self, backend: &str, outcome: &'static str) {
         self.counter(BACKEND_RETRIES, &[("backend", or_dash(backend)), ("outcome", outcome)]).increment(1);
+    }
+
+    /// Counts a try to send a mail: `sent`, `retried`, `failed`, or `no_place`.
+    pub fn mail(&self, kind: &'static str, outcome: &'static str) {
+        self.named(MAIL, kind, outcome, &[("kind", kind), ("outcome", outcome)]);
     }
 
     /// Counts a fetch of another issuer's keys; the issuer is named as the configuration names it.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// What each kind of credential begins with.
-const PREFIXES: [&str; 4] = ["ptr_", "ptc_", "pts_", "eyJ"];
+const PREFIXES: [&str; 5] = ["ptr_", "ptc_", "pts_", "ptm_", "eyJ"];
 /// Fewer characters than this behind the prefix are no credential.
 const SHORTEST: usize = 20;
 

@@ -235,6 +235,20 @@ impl Gateway {
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
+    /// Runs a CLI command with [`PASSWORD`] as its stdin and `env` around it; it must end with 0.
+    pub(crate) fn cli_env(&self, env: &[(&str, &str)], args: &[&str]) {
+        let mut child = portcullis()
+            .current_dir(self.dir.path())
+            .args(args)
+            .envs(env.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        child.stdin.take().expect("stdin").write_all(PASSWORD.as_bytes()).ok();
+        assert!(child.wait().expect("the binary ends").success(), "{args:?}");
+    }
+
     /// Makes a user with [`PASSWORD`].
     pub(crate) fn user(&self, name: &str, more: &[&str]) {
         let mut args = vec!["user", "add", name, "--password-stdin"];

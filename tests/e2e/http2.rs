@@ -10,7 +10,7 @@ use crate::encrypted;
 use crate::gateway::{Gateway, PASSWORD, Setup, free_address};
 
 /// The Python that has the clients.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     python_with("requirements.txt", "clients")
 }
 

@@ -8,6 +8,7 @@
     reason = "what a test can't go on without fails the test"
 )]
 
+mod administration;
 mod answers;
 mod api_docs;
 mod assertion;
@@ -34,6 +35,8 @@ mod issuers;
 mod lifecycle;
 mod listeners;
 mod logins;
+mod mail;
+mod mailbox;
 mod oauth;
 mod observe;
 mod observed;

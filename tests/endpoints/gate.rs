@@ -17,16 +17,17 @@ use portcullis::accounts::{Accounts, Parts};
 use portcullis::config::{self, Config, Rate, Role, Roles};
 use portcullis::credential::{ApiKeyScheme, BearerScheme, KeyRing, Scheme};
 use portcullis::domain::clock::ManualClock;
-use portcullis::domain::{AuditEvent, IdentityTable, SystemEntropy, Timestamp, User};
+use portcullis::domain::{AuditEvent, Clock, IdentityTable, SystemEntropy, Timestamp, User};
 use portcullis::endpoints::{ClientAddress, EndpointState, RequestId, router};
-use portcullis::limit::Logins;
+use portcullis::limit::{Logins, Strangers};
+use portcullis::mail::Post;
 use portcullis::revocation::Revocations;
 use portcullis::store;
 use portcullis::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::parts::{Flaky, Listed, PlainPasswords};
+use crate::parts::{Flaky, Letterbox, Listed, PlainPasswords};
 
 pub(crate) const PASSWORD: &str = "correct horse battery stapler";
 
@@ -37,6 +38,7 @@ pub(crate) struct Gate {
     pub(crate) store: Arc<Flaky>,
     pub(crate) passwords: Arc<PlainPasswords>,
     pub(crate) revocations: Arc<Listed>,
+    pub(crate) letters: Letterbox,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) metrics: Arc<Metrics>,
     _folder: tempfile::TempDir,
@@ -63,10 +65,13 @@ impl Gate {
         let revocations = Arc::new(Listed::default());
         let shared: Arc<dyn Revocations> = revocations.clone();
         let metrics = Metrics::install();
+        let letters = Letterbox::default();
         let accounts = Accounts::new(Parts {
             store: store.clone(),
             passwords: passwords.clone(),
             limits: Arc::new(Logins::new(&config.login, clock.clone())),
+            strangers: Arc::new(Strangers::new(&(clock.clone() as Arc<dyn Clock>))),
+            post: config.mail.as_ref().map(|_| Arc::new(letters.clone()) as Arc<dyn Post>),
             revocations: shared.clone(),
             keys: keys.clone(),
             config: config.clone(),
@@ -100,9 +105,10 @@ impl Gate {
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
             actor: "cli".to_owned(),
+            origin: None,
         };
         let state = EndpointState { accounts, schemes, revocations: shared, config, keys };
-        Self { router: router(Arc::new(state)), admin, store, passwords, revocations, clock, metrics, _folder: folder }
+        Self { router: router(Arc::new(state)), admin, store, passwords, revocations, letters, clock, metrics, _folder: folder }
     }
 
     /// Sends what was built, from 192.0.2.1 unless it says from where.
@@ -117,8 +123,32 @@ impl Gate {
         Answer { status: parts.status, headers: parts.headers, json: serde_json::from_str(&body).unwrap_or(Value::Null), body }
     }
 
+    /// A gateway that sends mail and lets people register.
+    pub(crate) async fn open() -> Self {
+        Self::with(open).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(json_request(path, &body)).await
+    }
+
+    /// Sends with a bearer token, or with an API key where `credential` is one; JSON unless it is null.
+    pub(crate) async fn call(&self, credential: &str, method: &str, path: &str, body: Value) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        request =
+            if credential.starts_with("ptc_") { request.header("x-api-key", credential) } else { bearer(request, credential) };
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            request = request.header("content-type", "application/json");
+            Body::from(body.to_string())
+        };
+        self.send(request.body(body).expect("a request")).await
+    }
+
+    /// An access token of a login that asks for `scope`.
+    pub(crate) async fn token(&self, username: &str, scope: &str) -> String {
+        self.post("/auth/login", json!({"username": username, "password": PASSWORD, "scope": scope})).await.tokens().access
     }
 
     pub(crate) async fn login(&self, username: &str) -> Tokens {
@@ -161,6 +191,14 @@ impl Gate {
         events.reverse();
         events
     }
+}
+
+/// Lets people register, and sends mail.
+pub(crate) fn open(config: &mut Config) {
+    let server =
+        config::MailServer { host: "127.0.0.1".to_owned(), port: 25, security: config::MailSecurity::Plain, credentials: None };
+    config.mail = Some(config::Mail { server, from: "gate@example.com".to_owned() });
+    config.accounts.registration = true;
 }
 
 pub(crate) fn bearer(request: Builder, access: &str) -> Builder {
@@ -285,7 +323,8 @@ fn config(folder: &std::path::Path) -> Config {
             blocklist: config::Blocklist::Builtin,
             argon2: config::Argon2Cost { memory_kib: 8, iterations: 1, parallelism: 1 },
         },
-        accounts: config::Accounts { default_role: "viewer".to_owned() },
+        accounts: config::Accounts { registration: false, default_role: "viewer".to_owned() },
+        mail: None,
         store_url: format!("sqlite://{}", folder.join("portcullis.db").display()).into(),
         redis: None,
         revocation: config::Revocation {

@@ -1,7 +1,7 @@
 //! Stand-ins that count, fail and wait on command.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,11 +10,12 @@ use portcullis::domain::{
     ApiKeyRecord, AuditEvent, ClientId, ClientRecord, Concern, Entry, Hash256, KeyId, MailPurpose, MailedToken, Revoked,
     SecretString, SessionId, SessionRecord, Timestamp, User, UserId,
 };
+use portcullis::mail::{Kind, Letter, Place, Post};
 use portcullis::password::{Busy, Passwords, Verdict};
 use portcullis::revocation::{List, Revocations, Standing};
 use portcullis::store::{
-    ApiKeys, Audit, Clients, MailedTokens, RevocationLog, Rotated, Rotation, Sessions, Store, StoreError, StoreResult,
-    UserChange, Users,
+    self, Administration, ApiKeys, Audit, Clients, Guard, MailedTokens, Page, RevocationLog, Rotated, Rotation, Sessions, Store,
+    StoreError, StoreResult, UserChange, Users,
 };
 
 /// Hashes by writing `plain:` before the password, and counts.
@@ -45,6 +46,47 @@ impl Passwords for PlainPasswords {
 
     async fn hash(&self, password: SecretString) -> Result<SecretString, Busy> {
         Ok(format!("plain:{}", password.expose_secret()).into())
+    }
+}
+
+/// Keeps letters instead of sending them.
+#[derive(Clone, Default)]
+pub(crate) struct Letterbox {
+    letters: Arc<Mutex<Vec<Letter>>>,
+    pub(crate) full: Arc<AtomicBool>,
+}
+
+impl Letterbox {
+    /// The letters that came in so far, as kind and recipient.
+    pub(crate) fn all(&self) -> Vec<(Kind, String)> {
+        let letters = self.letters.lock().expect("letters");
+        letters.iter().map(|letter| (letter.kind, letter.to.clone())).collect()
+    }
+
+    /// The `number`th letter to come in, waited for.
+    pub(crate) async fn letter(&self, number: usize) -> Letter {
+        for _ in 0..10_000 {
+            if let Some(letter) = self.letters.lock().expect("letters").get(number) {
+                return letter.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("no letter {number}: {:?}", self.all())
+    }
+
+    /// The secret in its link.
+    pub(crate) async fn token(&self, number: usize) -> String {
+        let text = self.letter(number).await.text.expose_secret().to_owned();
+        let secret = text.split("?token=").nth(1).expect("a link");
+        secret.split_whitespace().next().expect("a secret").to_owned()
+    }
+}
+
+impl Post for Letterbox {
+    fn place(&self) -> Option<Place> {
+        let letters = self.letters.clone();
+        let send = move |letter| letters.lock().expect("letters").push(letter);
+        (!self.full.load(Ordering::SeqCst)).then(|| Place::new(send))
     }
 }
 
@@ -236,6 +278,22 @@ impl RevocationLog for Flaky {
     }
     async fn prune(&self, now: Timestamp, grace: Duration) -> StoreResult<u64> {
         self.real()?.prune(now, grace).await
+    }
+}
+
+#[async_trait]
+impl Administration for Flaky {
+    async fn delete_user_guarded(&self, id: UserId, guard: &Guard, now: Timestamp, until: Timestamp) -> StoreResult<Vec<Entry>> {
+        self.real()?.delete_user_guarded(id, guard, now, until).await
+    }
+    async fn list_users(&self, query: Option<&str>, page: Page) -> StoreResult<store::Listed<User>> {
+        self.real()?.list_users(query, page).await
+    }
+    async fn list_sessions(&self, user: Option<UserId>, now: Timestamp, page: Page) -> StoreResult<store::Listed<SessionRecord>> {
+        self.real()?.list_sessions(user, now, page).await
+    }
+    async fn list_keys(&self, owner: Option<UserId>, page: Page) -> StoreResult<store::Listed<ApiKeyRecord>> {
+        self.real()?.list_keys(owner, page).await
     }
 }
 

@@ -19,7 +19,7 @@ async fn methods(gate: &Gate, path: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn each_endpoint_refuses_a_stranger() {
-    let gate = Gate::new().await;
+    let gate = Gate::open().await;
     let mut seen = Vec::new();
     for path in paths().map(|path| format!("/auth{path}")) {
         for method in methods_of(&gate, &path).await {
@@ -45,6 +45,35 @@ async fn each_endpoint_refuses_a_stranger() {
     POST /auth/revoke: 400 invalid_request
     POST /auth/introspect: 400 invalid_request
     GET /auth/me: 401 missing_credential Bearer realm="portcullis"
+    PATCH /auth/me: 401 missing_credential Bearer realm="portcullis"
+    PUT /auth/me: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/password: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/password/reset: 422 invalid_body
+    GET /auth/password/reset/confirm: 200
+    POST /auth/password/reset/confirm: 422 invalid_body
+    GET /auth/email/confirm: 200
+    POST /auth/email/confirm: 422 invalid_body
+    POST /auth/register: 422 invalid_body
+    GET /auth/keys: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/keys: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/keys/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/sessions: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/sessions/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/users: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/admin/users: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/users/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/users/{id}: 401 missing_credential Bearer realm="portcullis"
+    PATCH /auth/admin/users/{id}: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/sessions: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/sessions: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/sessions/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/keys: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/admin/keys: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/keys/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/clients: 401 missing_credential Bearer realm="portcullis"
+    POST /auth/admin/clients: 401 missing_credential Bearer realm="portcullis"
+    DELETE /auth/admin/clients/{id}: 401 missing_credential Bearer realm="portcullis"
+    GET /auth/admin/audit: 401 missing_credential Bearer realm="portcullis"
     GET /auth/openapi.json: 200
     GET /auth/docs: 200
     "#);
@@ -52,7 +81,7 @@ async fn each_endpoint_refuses_a_stranger() {
 
 #[tokio::test]
 async fn every_endpoint_is_described_and_nothing_else_is() {
-    let gate = Gate::new().await;
+    let gate = Gate::open().await;
     let document = gate.send(knock("GET", "/auth/openapi.json")).await.json;
     let described = document["paths"].as_object().expect("paths");
     let mut there: Vec<_> = paths().map(|path| format!("/auth{path}")).collect();
@@ -75,7 +104,7 @@ async fn methods_of(gate: &Gate, path: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn another_method_is_told_what_the_endpoint_takes() {
-    let gate = Gate::new().await;
+    let gate = Gate::open().await;
     for path in paths().map(|path| format!("/auth{path}")) {
         let takes = methods(&gate, &path).await;
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {

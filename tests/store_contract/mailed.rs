@@ -76,3 +76,18 @@ pub(crate) async fn a_refused_change_leaves_the_token(place: &Place) {
     assert!(matches!(refused, Err(StoreError::Taken("email"))), "{refused:?}");
     assert!(store.mailed(&mailed.hash, MailPurpose::Email, NOW).await.unwrap().is_some());
 }
+
+pub(crate) async fn a_new_password_forgets_what_was_mailed_to_that_user(place: &Place) {
+    let store = place.open().await;
+    let anna = saved_user(&*store, "anna").await;
+    let bert = saved_user(&*store, "bert").await;
+    let (reset, email) = (token(&anna, "1", MailPurpose::Reset), token(&anna, "2", MailPurpose::Email));
+    let berts = token(&bert, "3", MailPurpose::Reset);
+    for token in [&reset, &email, &berts] {
+        store.mail(token).await.unwrap();
+    }
+    store.change_user(anna.id, new_password("new"), NOW, UNTIL).await.unwrap();
+    for (token, left) in [(&reset, false), (&email, false), (&berts, true)] {
+        assert_eq!(store.mailed(&token.hash, token.purpose, NOW).await.unwrap().is_some(), left);
+    }
+}

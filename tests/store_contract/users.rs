@@ -152,6 +152,7 @@ pub(crate) async fn a_change_of_nothing_revokes_nothing(place: &Place) {
         attributes: json!({ "tenant": "a1", "unknown": null }).as_object().cloned(),
         disabled: Some(false),
         password: None,
+        guard: None,
     };
     let (changed, entries) = store.change_user(anna.id, same, NOW, UNTIL).await.unwrap();
     assert_eq!((changed.generation, entries), (anna.generation, vec![]));

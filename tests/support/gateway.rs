@@ -351,7 +351,8 @@ pub(crate) fn config() -> Config {
             blocklist: config::Blocklist::Builtin,
             argon2: config::Argon2Cost { memory_kib: 8, iterations: 1, parallelism: 1 },
         },
-        accounts: config::Accounts { default_role: "viewer".into() },
+        accounts: config::Accounts { registration: false, default_role: "viewer".into() },
+        mail: None,
         store_url: SecretString::from("sqlite::memory:"),
         redis: None,
         revocation: config::Revocation {

@@ -19,7 +19,7 @@ fn invalid<T>(text: String) -> AdminResult<T> {
 }
 
 /// A username: 1–64 of ASCII letters, digits and `._-+@`. ASCII only: names that look alike must be the same.
-pub(super) fn username(name: &str) -> AdminResult<String> {
+pub(in crate::accounts) fn username(name: &str) -> AdminResult<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-+@".contains(c);
     if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
         return invalid(format!(
@@ -31,7 +31,7 @@ pub(super) fn username(name: &str) -> AdminResult<String> {
 }
 
 /// An e-mail address: something at something, in one spelling. Whether mail arrives is for mail to find out.
-pub(super) fn email(address: &str) -> AdminResult<String> {
+pub(in crate::accounts) fn email(address: &str) -> AdminResult<String> {
     let address: String = address.trim().nfkc().collect();
     let odd = |c: char| c.is_whitespace() || c.is_control() || "<>,;:\"()[]\\".contains(c);
     let good = match address.split_once('@') {
@@ -45,7 +45,7 @@ pub(super) fn email(address: &str) -> AdminResult<String> {
 }
 
 /// A full name: any text on one line.
-pub(super) fn full_name(name: &str) -> AdminResult<String> {
+pub(in crate::accounts) fn full_name(name: &str) -> AdminResult<String> {
     if name.len() > FULL_NAME_MAX || name.chars().any(char::is_control) {
         return invalid(format!("a full name has at most {FULL_NAME_MAX} bytes and no control characters"));
     }

@@ -66,7 +66,7 @@ impl Admin {
             AdminError::Taken(_) => {
                 AdminError::Taken(format!("there is a client named `{}` already: choose another name", record.name))
             }
-            other => other,
+            other @ (AdminError::Invalid(_) | AdminError::NotFound(_) | AdminError::Unavailable(_)) => other,
         })?;
         self.done(AuditKind::ClientCreated, record.id.to_string(), format!("client {}", record.name), Vec::new()).await;
         Ok(CreatedClient { secret, record })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::check;
-use super::{Admin, AdminError, AdminResult};
+use super::{Admin, AdminError, AdminResult, Fault, of};
 use crate::credential::{ApiKey, ImportedKey};
 use crate::domain::{ApiKeyRecord, AuditKind, Hash256, KeyId, Scope, ScopeSet, User};
 
@@ -63,31 +63,37 @@ impl Admin {
                 owner.username
             )));
         }
-        if new.name.is_empty() || new.name.len() > 64 || new.name.chars().any(char::is_control) {
-            return Err(AdminError::Invalid("a key needs a name of 1 to 64 bytes on one line: --name backup-job".to_owned()));
-        }
-        if new.expires_in.is_some_and(|span| span.is_zero()) {
-            return Err(AdminError::Invalid("a key that expires at once is no use: --expires-in 30d".to_owned()));
-        }
-        let allowed_cidrs = check::cidrs(&new.allow)?;
-        let scopes = self.scopes_for(&owner, new.scopes)?;
         let now = self.clock.now();
         let record = ApiKeyRecord {
             id,
             hash,
             owner: owner.id,
+            allowed_cidrs: check::cidrs(&new.allow)?,
+            scopes: self.scopes_for(&owner, new.scopes)?,
             name: new.name,
-            scopes,
-            allowed_cidrs,
             created_at: now,
             expires_at: new.expires_in.map(|span| now.plus(span)),
             used_at: None,
             revoked_at: None,
         };
-        self.store.create_key(&record).await?;
-        let detail = format!("{what} `{}` of {}", record.name, owner.username);
-        self.done(AuditKind::KeyCreated, record.id.to_string(), detail, Vec::new()).await;
+        self.put_key(&record, &owner, what).await.map_err(|(_, error)| error)?;
         Ok(record)
+    }
+
+    /// Keeps a key, whose name and end are judged here.
+    pub(super) async fn put_key(&self, record: &ApiKeyRecord, owner: &User, what: &str) -> Result<(), Fault> {
+        let name = &record.name;
+        if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
+            let text = "a key needs a name of 1 to 64 bytes on one line, such as backup-job";
+            return Err(("name", AdminError::Invalid(text.to_owned())));
+        }
+        if record.expires_at.is_some_and(|end| end <= record.created_at) {
+            return Err(("expires_in", AdminError::Invalid("a key that expires at once is no use: write it as 30d".to_owned())));
+        }
+        self.store.create_key(record).await.map_err(of("id"))?;
+        let detail = format!("{what} `{name}` of {}", owner.username);
+        self.done(AuditKind::KeyCreated, record.id.to_string(), detail, Vec::new()).await;
+        Ok(())
     }
 
     /// Keys, of one owner or of all, newest first.

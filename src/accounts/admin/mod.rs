@@ -2,7 +2,8 @@
 //!
 //! What a change revokes is published before the call returns, and has effect on running replicas within 1 s.
 
-mod check;
+mod acting;
+pub(super) mod check;
 mod clients;
 mod import;
 mod keys;
@@ -14,11 +15,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use acting::{Acting, EventPage, KeyPage, KeyWish, SessionPage, UserPatch};
 pub use clients::{CreatedClient, NewClient};
 pub use import::{Fate, ImportedUser};
 pub use keys::{CreatedKey, NewKey};
 pub use users::NewUser;
 
+use super::Origin;
 use crate::config::Config;
 use crate::domain::{AuditEvent, AuditKind, Clock, Entropy, Entry, Timestamp};
 use crate::password::{Busy, Passwords};
@@ -77,6 +80,14 @@ impl AdminError {
 /// What a change gives.
 pub type AdminResult<T> = Result<T, AdminError>;
 
+/// An error and the field that it is about, as the endpoints name it.
+type Fault = (&'static str, AdminError);
+
+/// Says what field an error is about.
+fn of<E: Into<AdminError>>(field: &'static str) -> impl Fn(E) -> Fault {
+    move |error| (field, error.into())
+}
+
 impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -90,6 +101,7 @@ impl From<StoreError> for AdminError {
                 Self::NotFound("there is no such API key: `portcullis key list` shows all".to_owned())
             }
             StoreError::NotFound(what) => Self::NotFound(format!("there is no such {what}")),
+            error @ (StoreError::Changed | StoreError::Last) => Self::Invalid(error.to_string()),
             error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => Self::Unavailable(error.to_string()),
         }
     }
@@ -118,6 +130,8 @@ pub struct Admin {
     pub entropy: Arc<dyn Entropy>,
     /// Who makes the changes, for the audit log: `cli`, or a user id.
     pub actor: String,
+    /// The request that asks for them, if it is one.
+    pub origin: Option<Origin>,
 }
 
 impl Admin {
@@ -141,8 +155,8 @@ impl Admin {
             kind,
             actor: Some(self.actor.clone()),
             subject: Some(subject),
-            address: None,
-            request_id: None,
+            address: self.origin.as_ref().map(|origin| origin.address.to_canonical().to_string()),
+            request_id: self.origin.as_ref().map(|origin| origin.request_id.clone()),
             detail: Some(detail),
         };
         telemetry::audit(&event);

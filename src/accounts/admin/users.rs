@@ -3,11 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::check;
-use super::{Admin, AdminError, AdminResult};
+use super::{Admin, AdminError, AdminResult, Fault, of};
 use crate::domain::secret::ExposeSecret;
 use crate::domain::{AuditKind, ScopeSet, SecretString, User, UserId};
 use crate::password::strength;
-use crate::store::{NewPassword, UserChange};
+use crate::store::{NewPassword, StoreResult, UserChange};
 
 /// An account to be made.
 #[derive(Debug, Default)]
@@ -33,25 +33,29 @@ pub struct NewUser {
 impl Admin {
     /// Makes an account.
     pub async fn create_user(&self, new: NewUser) -> AdminResult<User> {
+        let user = self.made(new).await.map_err(|(_, error)| error)?;
+        self.add_user(&user).await?;
+        Ok(user)
+    }
+
+    /// The account as it would be; nothing is kept yet.
+    pub(super) async fn made(&self, new: NewUser) -> Result<User, Fault> {
         let roles = new.roles.unwrap_or_else(|| vec![self.config.accounts.default_role.clone()]);
-        let username = check::username(&new.username)?;
-        let email = new.email.as_deref().map(check::email).transpose()?;
-        let full_name = new.full_name.as_deref().map(check::full_name).transpose()?;
-        let roles = check::roles(&roles, &self.config.roles)?;
-        check::in_token("scopes", new.scopes.to_string().len())?;
-        check::attributes(&new.attributes)?;
+        let username = check::username(&new.username).map_err(of("username"))?;
+        let email = new.email.as_deref().map(check::email).transpose().map_err(of("email"))?;
+        let full_name = new.full_name.as_deref().map(check::full_name).transpose().map_err(of("full_name"))?;
+        let roles = check::roles(&roles, &self.config.roles).map_err(of("roles"))?;
+        check::in_token("scopes", new.scopes.to_string().len()).map_err(of("scopes"))?;
+        check::attributes(&new.attributes).map_err(of("attributes"))?;
+        let wrong = |text: &str| ("password", AdminError::Invalid(text.to_owned()));
         let password = match (new.service, new.password) {
             (true, None) => None,
-            (true, Some(_)) => {
-                return Err(AdminError::Invalid("a service account has no password: leave one of the two away".to_owned()));
-            }
-            (false, None) => {
-                return Err(AdminError::Invalid("a password is needed, or --service for an account without one".to_owned()));
-            }
-            (false, Some(password)) => Some(self.hashed(&username, password).await?),
+            (true, Some(_)) => return Err(wrong("a service account has no password: leave one of the two away")),
+            (false, None) => return Err(wrong("a password is needed, or --service for an account without one")),
+            (false, Some(password)) => Some(self.hashed(&username, password).await.map_err(of("password"))?),
         };
         let now = self.clock.now();
-        let user = User {
+        Ok(User {
             id: UserId::generate(now, &*self.entropy),
             username,
             email_verified: email.is_some(),
@@ -65,10 +69,13 @@ impl Admin {
             generation: 1,
             password,
             created_at: now,
-        };
-        self.store.create_user(&user).await?;
+        })
+    }
+
+    pub(super) async fn add_user(&self, user: &User) -> StoreResult<()> {
+        self.store.create_user(user).await?;
         self.done(AuditKind::UserCreated, user.id.to_string(), user.username.clone(), Vec::new()).await;
-        Ok(user)
+        Ok(())
     }
 
     /// The account with that username or e-mail address.
@@ -152,7 +159,7 @@ impl Admin {
     }
 
     /// Judged first: by rules that cost nothing, then hashed.
-    async fn hashed(&self, username: &str, password: SecretString) -> AdminResult<SecretString> {
+    pub(super) async fn hashed(&self, username: &str, password: SecretString) -> AdminResult<SecretString> {
         let judged = strength::check(&self.config.passwords, username, password.expose_secret());
         judged.map_err(|weakness| {
             AdminError::Invalid(format!("{weakness} Choose another ([passwords] in gateway.toml has the rules)."))

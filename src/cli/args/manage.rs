@@ -250,9 +250,13 @@ pub struct ClientCreate {
     pub format: FormatArg,
     /// What to call it; unique without regard to case.
     pub name: String,
-    /// How it may get tokens, comma-separated: `client_credentials`, password, `refresh_token`, `authorization_code` [default:
-    /// `client_credentials`; for --public password and `refresh_token`; with a redirect URI `authorization_code` and `refresh_token`].
-    #[arg(long, value_name = "A,B")]
+    /// How it may get tokens: `client_credentials` and so on.
+    #[arg(
+        long,
+        value_name = "A,B",
+        help = "How it may get tokens, comma-separated: client_credentials, password, refresh_token, authorization_code [default: \
+                client_credentials; with --public password,refresh_token; with a redirect URI authorization_code,refresh_token]"
+    )]
     pub grants: Option<String>,
     /// What its tokens may do at most, separated by spaces [default: nothing for one that acts as itself, else all that the
     /// user may].

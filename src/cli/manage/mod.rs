@@ -114,6 +114,7 @@ async fn open(config: Config) -> Result<Admin, Failure> {
         clock,
         entropy: Arc::new(SystemEntropy),
         actor: "cli".to_owned(),
+        origin: None,
     })
 }
 

@@ -5,7 +5,7 @@ use crate::config::Rate;
 use crate::config::schema::{At, section};
 use crate::config::values::{Count, Secret, Size};
 use crate::config::words::words;
-use crate::config::wrapped::Later;
+use crate::config::wrapped::Required;
 use crate::domain::Scope;
 
 section! {
@@ -78,7 +78,7 @@ section! {
     /// `[accounts]`
     pub(crate) struct Accounts {
         /// Whether people make their own accounts.
-        _registration as "registration": Later = "false",
+        registration: bool = "false",
         /// The role of an account that is made without one.
         default_role: String = r#""viewer""#,
     }
@@ -87,9 +87,10 @@ section! {
 section! {
     /// `[mail]`
     pub(crate) struct Mail {
-        /// The server that takes mail.
-        _smtp as "smtp": Option<Secret> = "",
-        /// The sender.
-        _from as "from": Option<String> = "",
+        /// The server that takes mail: `smtps://user:${SMTP_PASSWORD}@mail.example.com` for TLS, `smtp://host:587?tls=required` for
+        /// STARTTLS, `smtp://127.0.0.1:25` in the clear.
+        smtp: Required<Secret> = "",
+        /// The sender: `"no-reply@example.com"`, or with a name before it in angle brackets.
+        from: Required<String> = "",
     }
 }

@@ -111,7 +111,11 @@ impl Connections {
             Err(Fault { error, .. }) => {
                 let error = match error {
                     StoreError::Unavailable(why) => StoreError::Unavailable(format!("PostgreSQL at {}: {why}", self.place)),
-                    error @ (StoreError::Corrupt(_) | StoreError::NotFound(_) | StoreError::Taken(_)) => error,
+                    error @ (StoreError::Corrupt(_)
+                    | StoreError::NotFound(_)
+                    | StoreError::Taken(_)
+                    | StoreError::Changed
+                    | StoreError::Last) => error,
                 };
                 *attempt = Some(error.clone());
                 self.failures.fetch_add(1, Ordering::SeqCst);

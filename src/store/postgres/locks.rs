@@ -10,6 +10,9 @@ use crate::domain::{ClientId, Hash256, SessionId, UserId};
 /// Of `pg_try_advisory_xact_lock`: "portcullis" on a telephone's keys, and one more than migrations lock.
 const PRUNING: i64 = 7_678_285_548;
 
+/// Of `pg_advisory_xact_lock`: one more than that of forgetting.
+const ADMINS: i64 = 7_678_285_549;
+
 const USER: &str = "SELECT id FROM users WHERE id = $1 FOR UPDATE";
 const USER_OF_SESSION: &str = "SELECT u.id FROM users u JOIN sessions s ON s.user_id = u.id WHERE s.id = $1 FOR UPDATE OF u";
 const USER_OF_REFRESH: &str = "SELECT u.id FROM users u JOIN sessions s ON s.user_id = u.id \
@@ -18,6 +21,12 @@ const USER_OF_MAILED: &str =
     "SELECT u.id FROM users u JOIN mailed_tokens m ON m.user_id = u.id WHERE m.hash = $1 FOR UPDATE OF u";
 const USERS_OF_CLIENT: &str = "SELECT u.id FROM users u \
      WHERE u.id IN (SELECT user_id FROM sessions WHERE client_id = $1 AND ended_at IS NULL) ORDER BY u.id FOR UPDATE OF u";
+
+/// Those whose change may leave nobody who administers, before they lock a user.
+pub(super) async fn admins(connection: &mut DbConnection) -> Outcome<()> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(ADMINS).execute(connection).await?;
+    Ok(())
+}
 
 pub(super) async fn user(connection: &mut DbConnection, id: UserId) -> Outcome<()> {
     sqlx::query(USER).bind(id.to_string()).execute(connection).await?;

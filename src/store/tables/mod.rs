@@ -4,6 +4,7 @@
 //! and transactions of a type of their own for each. What differs between them is what this module takes from above it:
 //! how work is run ([`Db`]) and what it locks ([`locks`]).
 
+mod administration;
 mod audit;
 mod clients;
 mod keys;

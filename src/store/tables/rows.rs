@@ -37,6 +37,11 @@ pub(super) fn user(row: &DbRow) -> Outcome<User> {
     })
 }
 
+/// The roles of a user's row.
+pub(super) fn roles(row: &DbRow) -> Outcome<Vec<String>> {
+    from_json(row, "roles")
+}
+
 pub(super) fn session(row: &DbRow) -> Outcome<SessionRecord> {
     let granted: Option<&str> = row.try_get("granted")?;
     Ok(SessionRecord {

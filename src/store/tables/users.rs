@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
-use super::{Db, DbConnection, Outcome, audit, locks, log, rows, sessions};
+use super::{Db, DbConnection, Outcome, administration, audit, locks, log, rows, sessions};
 use crate::domain::folded;
 use crate::domain::{AuditEvent, Entry, Revoked, SecretString, Timestamp, User, UserId};
 use crate::store::fold::holding;
@@ -131,12 +131,17 @@ pub(super) async fn change(
     until: Timestamp,
 ) -> Outcome<(User, Vec<Entry>)> {
     let mut user = find(&mut *connection, id).await?.ok_or(StoreError::NotFound("user"))?;
+    let guard = change.guard.clone();
+    let before = user.clone();
     let new_email = change.email.is_some();
     let keep = change.password.as_ref().map(|password| password.keep);
     let mut revoked = Vec::new();
     if apply(&mut user, change) {
         user.generation = user.generation.saturating_add(1);
         revoked.push(Revoked::Generation { subject: id, below: user.generation });
+    }
+    if let Some(guard) = guard {
+        administration::check(&mut *connection, &guard, &before, Some(&user)).await?;
     }
     update(&mut *connection, &user).await?;
     if new_email {
@@ -145,9 +150,25 @@ pub(super) async fn change(
     }
     if let Some(keep) = keep {
         revoked.extend(sessions::end_all(&mut *connection, id, keep, now).await?);
+        // Whoever changes the password shuts out whoever asked for a link before.
+        sqlx::query(sql::DELETE_ALL_MAILED).bind(id.to_string()).execute(&mut *connection).await?;
     }
     let entries = log::append(connection, revoked, until).await?;
     Ok((user, entries))
+}
+
+/// Deletes an account in a transaction that somebody else began.
+pub(super) async fn delete(connection: &mut DbConnection, id: UserId, now: Timestamp, until: Timestamp) -> Outcome<Vec<Entry>> {
+    let mut revoked = vec![Revoked::Generation { subject: id, below: i64::MAX }];
+    revoked.extend(sessions::end_all(&mut *connection, id, None, now).await?);
+    for row in sqlx::query(sql::LIVE_KEYS).bind(id.to_string()).fetch_all(&mut *connection).await? {
+        revoked.push(Revoked::ApiKey { id: rows::parsed(&row, "id")? });
+    }
+    // Names, sessions, tokens, keys and networks go with the row.
+    if sqlx::query(sql::DELETE_USER).bind(id.to_string()).execute(&mut *connection).await?.rows_affected() == 0 {
+        return Err(StoreError::NotFound("user").into());
+    }
+    log::append(connection, revoked, until).await
 }
 
 #[async_trait]
@@ -218,6 +239,9 @@ impl Users for Db {
     ) -> StoreResult<(User, Vec<Entry>)> {
         self.writing(|| async {
             let mut tx = self.begin().await?;
+            if change.guard.is_some() {
+                locks::admins(&mut tx).await?;
+            }
             locks::user(&mut tx, id).await?;
             let changed = self::change(&mut tx, id, change.clone(), now, until).await?;
             Ok((tx, changed))
@@ -239,16 +263,7 @@ impl Users for Db {
         self.writing(|| async {
             let mut tx = self.begin().await?;
             locks::user(&mut tx, id).await?;
-            let mut revoked = vec![Revoked::Generation { subject: id, below: i64::MAX }];
-            revoked.extend(sessions::end_all(&mut tx, id, None, now).await?);
-            for row in sqlx::query(sql::LIVE_KEYS).bind(id.to_string()).fetch_all(&mut *tx).await? {
-                revoked.push(Revoked::ApiKey { id: rows::parsed(&row, "id")? });
-            }
-            // Names, sessions, tokens, keys and networks go with the row.
-            if sqlx::query(sql::DELETE_USER).bind(id.to_string()).execute(&mut *tx).await?.rows_affected() == 0 {
-                return Err(StoreError::NotFound("user").into());
-            }
-            let entries = log::append(&mut tx, revoked, until).await?;
+            let entries = delete(&mut tx, id, now, until).await?;
             Ok((tx, entries))
         })
         .await

@@ -46,6 +46,7 @@ pub(super) const BACKEND: &str = "portcullis_backend_requests_total";
 pub(super) const STREAMS_ENDED: &str = "portcullis_streams_ended_total";
 pub(super) const BACKEND_RETRIES: &str = "portcullis_backend_retries_total";
 pub(super) const BACKEND_HEALTHY: &str = "portcullis_backend_healthy";
+pub(super) const MAIL: &str = "portcullis_mail_total";
 pub(super) const ISSUER_FETCHES: &str = "portcullis_issuer_fetches_total";
 pub(super) const ISSUER_KEYS: &str = "portcullis_issuer_keys_timestamp_seconds";
 pub(super) const RELOAD: &str = "portcullis_config_reload_total";
@@ -53,7 +54,7 @@ pub(super) const REFUSED: &str = "portcullis_connections_refused_total";
 pub(super) const BUILD: &str = "portcullis_build_info";
 
 /// Every metric there is; `docs/metrics.md` says the same.
-pub const ALL: [Description; 18] = [
+pub const ALL: [Description; 19] = [
     Description {
         name: REQUESTS,
         kind: Kind::Counter,
@@ -121,6 +122,12 @@ pub const ALL: [Description; 18] = [
         kind: Kind::Gauge,
         labels: &["backend", "server"],
         help: "Whether a server's health checks let it take traffic: 1 or 0. Only where there are health checks.",
+    },
+    Description {
+        name: MAIL,
+        kind: Kind::Counter,
+        labels: &["kind", "outcome"],
+        help: "Mails by what they are about, and what came of a try to send them.",
     },
     Description {
         name: ISSUER_FETCHES,
