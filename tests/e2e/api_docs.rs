@@ -7,7 +7,8 @@ use crate::http2::script;
 
 /// Limits that a client which tries everything does not meet.
 const WIDE: &str = "[login]\nrate_limit = \"100000/1s\"\naccount_rate_limit = \"100000/1s\"\n\
-    [scopes]\n\"items:read\" = \"Read items\"\n[api_keys]\nquery_parameter = \"api_key\"\n";
+    [scopes]\n\"items:read\" = \"Read items\"\n[api_keys]\nquery_parameter = \"api_key\"\n\
+    [accounts]\nregistration = true\n";
 
 async fn gateway(prefix: &str) -> Gateway {
     let setup = Setup::routes("").with(WIDE).with(&format!("[auth]\nprefix = \"{prefix}\""));

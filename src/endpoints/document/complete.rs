@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::is_on;
 use crate::config::Config;
 use crate::domain::Scope;
 
 /// The groups of endpoints, in the order in which they are shown.
-const TAGS: [(&str, &str); 7] = [
-    ("session", "Logging in, going on and logging out."),
+const TAGS: [(&str, &str); 6] = [
+    ("session", "Logging in, going on and logging out; the caller's own sessions."),
     ("oauth", "OAuth 2: tokens for clients of any make (RFC 6749, RFC 7009, RFC 7662)."),
     ("account", "The caller's own account."),
     ("keys", "The caller's own API keys."),
-    ("sessions", "The caller's own sessions."),
     ("admin", "Administration: role `admin` and scope `portcullis:admin`."),
     ("discovery", "What clients find out by themselves."),
 ];
@@ -30,7 +30,8 @@ pub(super) fn complete(document: &mut Value, config: &Config) {
         offer(requirements, &schemes);
     }
     let paths = document.get_mut("paths").and_then(Value::as_object_mut).map(std::mem::take).unwrap_or_default();
-    let mut paths: Map<String, Value> = paths.into_iter().map(|(path, item)| (placed(path, config), item)).collect();
+    let mut paths: Map<String, Value> =
+        paths.into_iter().filter(|(path, _)| is_on(path, config)).map(|(path, item)| (placed(path, config), item)).collect();
     for operation in operations(&mut paths) {
         if let Some(requirements) = operation.get_mut("security") {
             offer(requirements, &schemes);
