@@ -14,7 +14,7 @@ use super::cells::{Cells, Key};
 use super::limited_prefix;
 use super::shared::{AddressError, Ask, Counts};
 use crate::config::{Rate, Redis};
-use crate::domain::{Clock, Issuer, KeyId};
+use crate::domain::{Clock, Issuer};
 use crate::problem::{Allowance, Quota};
 
 /// A route's cells stand in this many parts, each behind a lock of its own, so that threads seldom meet.
@@ -32,8 +32,6 @@ const POLICY: &str = "route";
 pub enum Caller<'a> {
     /// A principal, known by issuer and subject.
     Principal(&'a Issuer, &'a str),
-    /// An API key, apart from others of its owner: a job that runs wild must not starve the rest.
-    Key(&'a KeyId),
     /// Nobody known, by address.
     Address(IpAddr),
 }
@@ -161,10 +159,6 @@ impl RouteLimit {
                 digest.update(&[1]);
                 update(&mut digest, name);
                 digest.update(subject.as_bytes());
-            }
-            Caller::Key(key) => {
-                digest.update(&[3]);
-                digest.update(key.as_str().as_bytes());
             }
             Caller::Address(address) => {
                 digest.update(&[2]);

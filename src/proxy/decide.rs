@@ -115,7 +115,7 @@ fn is_upgrade(headers: &HeaderMap, ctx: &Ctx) -> Result<bool, Refusal> {
     ctx.line.as_ref().map_or(Ok(false), |line| websocket::is_asked(&line.request, headers))
 }
 
-/// Counts the call, by its API key, else by its principal, else by its address.
+/// Counts the call, by its principal, else by its address.
 async fn limit(permit: &Permit, ctx: &mut Ctx) -> Result<(), Refusal> {
     let route = permit.route();
     if route.spec().rate_limit.is_none() {
@@ -123,10 +123,7 @@ async fn limit(permit: &Permit, ctx: &mut Ctx) -> Result<(), Refusal> {
     }
     let live = std::sync::Arc::clone(&ctx.live);
     let caller = match (permit.principal(), ctx.client()) {
-        (Some(principal), _) => Some(match &principal.key {
-            Some(key) => Caller::Key(key),
-            None => Caller::Principal(&principal.issuer, &principal.subject),
-        }),
+        (Some(principal), _) => Some(Caller::Principal(&principal.issuer, &principal.subject)),
         (None, address) => address.map(Caller::Address),
     };
     match (live.limits.get(route.index()).and_then(Option::as_ref), caller) {
