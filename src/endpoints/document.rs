@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use utoipa::OpenApi;
 
-use super::{account, admin, discovery, docs, keys, login, logout, mailed, oauth, password, register, sessions};
+use super::{account, admin, discovery, docs, is_on, keys, login, logout, mailed, oauth, password, register, sessions};
 use crate::config::Config;
 
 /// Every endpoint with its types. A handler that is missing here fails `tests/endpoints`.
@@ -82,8 +82,10 @@ pub(super) async fn document(Extension(Written(document)): Extension<Written>) -
 
 /// Writes the document for `config`: with its address, prefix, names and scopes.
 pub(super) fn written(config: &Config) -> Written {
+    let mut document = Endpoints::openapi();
+    document.paths.paths.retain(|path, _| is_on(path, config));
     // A document of strings always has a JSON form.
-    let mut document = serde_json::to_value(Endpoints::openapi()).unwrap_or_default();
+    let mut document = serde_json::to_value(document).unwrap_or_default();
     complete::complete(&mut document, config);
     refusals::add(&mut document, config);
     Written(document.to_string().into())

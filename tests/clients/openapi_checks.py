@@ -38,9 +38,8 @@ def tried(seconds, *more):
     command += ["--generation-with-security-parameters", "false"]
     command += ["--request-timeout", "20", "--suppress-health-check", "all", "--continue-on-failure", "--no-color", *more]
     start = time.monotonic()
-    # It keeps notes where it stands.
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, cwd=folder)
+    with tempfile.TemporaryDirectory() as folder:  # it leaves notes where it runs
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds)
     print(" ".join(done.stdout.split("SUMMARY")[-1].split()))
     if done.returncode:
         sys.exit(f"{done.stdout}\n{done.stderr}")

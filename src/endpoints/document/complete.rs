@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::is_on;
 use crate::config::Config;
 use crate::domain::Scope;
 
@@ -30,8 +29,7 @@ pub(super) fn complete(document: &mut Value, config: &Config) {
         offer(requirements, &schemes);
     }
     let paths = document.get_mut("paths").and_then(Value::as_object_mut).map(std::mem::take).unwrap_or_default();
-    let mut paths: Map<String, Value> =
-        paths.into_iter().filter(|(path, _)| is_on(path, config)).map(|(path, item)| (placed(path, config), item)).collect();
+    let mut paths: Map<String, Value> = paths.into_iter().map(|(path, item)| (placed(path, config), item)).collect();
     for operation in operations(&mut paths) {
         if let Some(requirements) = operation.get_mut("security") {
             offer(requirements, &schemes);
