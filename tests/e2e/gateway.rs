@@ -196,6 +196,11 @@ impl Gateway {
         &self.home
     }
 
+    /// `[store].url`
+    pub(crate) fn store_url(&self) -> &str {
+        self.storage.url()
+    }
+
     /// Takes the store away from all who share it.
     pub(crate) fn take_store_away(&self) {
         self.storage.take_away(&self.home);

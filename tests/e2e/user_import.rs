@@ -26,8 +26,13 @@ async fn login(gateway: &Gateway, name: &str, password: &str) -> Answer {
 
 /// What is stored of a password.
 async fn hash(gateway: &Gateway, name: &str) -> String {
-    let url = format!("sqlite://{}/data/portcullis.db", gateway.folder().display());
-    let user = store::open(&url.into()).await.expect("the store").user_by_login(name).await.expect("read").expect("there");
+    let user = store::open(&gateway.store_url().into())
+        .await
+        .expect("the store")
+        .user_by_login(name)
+        .await
+        .expect("read")
+        .expect("there");
     user.password.expect("a password").expose_secret().to_owned()
 }
 
