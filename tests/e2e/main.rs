@@ -26,6 +26,7 @@ mod explain;
 #[path = "../issuers/forge.rs"]
 mod forge;
 mod gateway;
+mod guides;
 mod http2;
 mod http2_combined;
 mod identity;

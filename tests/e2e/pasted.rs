@@ -66,7 +66,7 @@ pub(crate) fn works_as_pasted(document: &str) {
 }
 
 /// What a document has in fenced blocks of one language, in order.
-fn blocks(document: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(document: &str, language: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = document.lines();
     while let Some(line) = lines.next() {
