@@ -56,7 +56,9 @@ async fn a_client_of_a_service_that_does_it_by_hand_is_served_the_same_by_config
     let guide = document("docs/from-fastapi.md").replace("127.0.0.1:8000", &service.1.to_string());
     let [sections, routes] = blocks(&guide, "toml").try_into().expect("gateway.toml and the routes");
     let gateway = Gateway::start(Setup::routes(routes.trim_start_matches("version = 1\n")).with(&sections)).await;
-    for (name, role, scopes) in [("admin", "admin", "items:read items:write"), ("alice", "user", "items:read"), ("vera", "viewer", "")] {
+    for (name, role, scopes) in
+        [("admin", "admin", "items:read items:write"), ("alice", "user", "items:read"), ("vera", "viewer", "")]
+    {
         gateway.user(name, &["--roles", role, "--scopes", scopes, "--email", &format!("{name}@example.com")]);
     }
     let address = gateway.address;
