@@ -23,7 +23,7 @@ pub use ids::{ClientId, KeyId, SessionId, TokenId, UserId};
 pub use name::folded;
 pub use oddity::AllowInPath;
 pub use path::{CanonicalPath, PathFault};
-pub use principal::{CredentialKind, CredentialKinds, Issuer, Principal};
+pub use principal::{CredentialKind, CredentialKinds, Headers, Issuer, Principal, Rendered};
 pub use records::{
     ApiKeyRecord, AuditEvent, AuditKind, ClientRecord, Grant, LOGIN_CLIENT, MailPurpose, MailedToken, SessionRecord, User,
 };

@@ -20,7 +20,6 @@ pub(super) fn principal(rules: &ExternalIssuer, claims: Map<String, Value>) -> R
     let name = Arc::clone(&rules.name);
     Ok(Principal {
         issuer: if rules.trust_subject { Issuer::Trusted(name) } else { Issuer::External(name) },
-        subject,
         username: found(rules.claims.username.as_ref(), &claims)
             .map(|value| owned(value).ok_or("The claim that is the username is no text."))
             .transpose()?,
@@ -28,11 +27,8 @@ pub(super) fn principal(rules: &ExternalIssuer, claims: Map<String, Value>) -> R
         email: optional(&claims, "email", owned)?.filter(|_| verified),
         roles: roles(rules, &claims)?,
         scopes: scopes(rules, &claims)?,
-        method: CredentialKind::Bearer,
-        session: None,
-        key: None,
-        attributes: Map::new(),
         claims,
+        ..Principal::own(subject, CredentialKind::Bearer)
     })
 }
 
