@@ -6,25 +6,25 @@ from xml.sax.saxutils import escape
 from bench import median
 from peers import PLAIN, WORKS, Pingora, Portcullis
 
-BAR, GAP, LABEL, WIDTH, VALUE, COLUMNS = 16, 5, 150, 260, 60, 2
+BAR, GAP, LABEL, WIDTH, VALUE, COLUMNS = 16, 5, 170, 240, 60, 2
 PANEL = LABEL + WIDTH + VALUE
 OURS, OTHERS, PINGORA, TEXT = "#c2410c", "#94a3b8", "#475569", "#1e293b"
 
 
 def panel(work, bars, reference, left, top):
     """SVG of one work: `bars` are (peer, µs)."""
-    most = max(value for _, value in bars)
-    yield f'<text x="{left}" y="{top}" class="work">{escape(work)}</text>'
+    most, zero, bottom = max(value for _, value in bars), left + LABEL, top + 12 + len(bars) * (BAR + GAP)
+    texts = [f'<text x="{left}" y="{top}" class="work">{escape(work)}</text>']
     for number, (peer, value) in enumerate(bars):
         y, length = top + 12 + number * (BAR + GAP), max(1, value / most * WIDTH)
         color = OURS if isinstance(peer, Portcullis) else PINGORA if isinstance(peer, Pingora) else OTHERS
-        name = escape(peer.label.strip("*"))
-        yield f'<text x="{left + LABEL - 8}" y="{y + 12}" class="name">{name}</text>'
-        yield f'<rect x="{left + LABEL}" y="{y}" width="{length:.1f}" height="{BAR}" fill="{color}"/>'
-        yield f'<text x="{left + LABEL + length + 6:.1f}" y="{y + 12}">{value:.1f}</text>'
+        yield f'<rect x="{zero}" y="{y}" width="{length:.1f}" height="{BAR}" fill="{color}"/>'
+        texts.append(f'<text x="{zero - 8}" y="{y + 12}" class="name">{escape(peer.label.strip("*"))}</text>')
+        texts.append(f'<text x="{zero + length + 6:.1f}" y="{y + 12}">{value:.1f}</text>')
     if reference and reference <= most:
-        x, bottom = left + LABEL + reference / most * WIDTH, top + 12 + len(bars) * (BAR + GAP)
-        yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top + 8}" y2="{bottom}" stroke="{PINGORA}" stroke-dasharray="3 3"/>'
+        x = zero + reference / most * WIDTH
+        yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top + 8}" y2="{bottom}" stroke="{TEXT}" stroke-dasharray="3 3"/>'
+    yield from texts
 
 
 def write(path, results):
@@ -44,7 +44,8 @@ def write(path, results):
     pathlib.Path(path).write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">\n'
         "<title>CPU time of the proxy for each request, in microseconds</title>\n"
-        f"<style>text {{ font: 12px sans-serif; fill: {TEXT} }} .name {{ text-anchor: end }} .work {{ font-weight: bold; font-size: 14px }}</style>\n"
+        f"<style>text {{ font: 12px sans-serif; fill: {TEXT}; paint-order: stroke; stroke: #ffffff; stroke-width: 3px }}"
+        " .name { text-anchor: end } .work { font-weight: bold; font-size: 14px }</style>\n"
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>\n'
         f'<text x="16" y="26" style="font-size: 17px; font-weight: bold">CPU time of the proxy for each request, µs (less is better)</text>\n'
         f'<text x="16" y="46">{note}</text>\n' + "\n".join(lines) + "\n</svg>\n"

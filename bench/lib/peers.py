@@ -1,6 +1,7 @@
 """How each peer is started, and which work it is given. Its configuration is in ../peers."""
 
 import json
+import os
 import pathlib
 import shutil
 import socket
@@ -15,10 +16,19 @@ PLAIN, KEY, REFUSED, NEW = "plain", "API key", "refused", "ES256, never seen"
 WORKS = [PLAIN, *ALGORITHMS, KEY, REFUSED, NEW]
 
 
+# Below those that the kernel gives to clients: no connection of a load takes one before its server does.
+PORTS = iter(range(20000 + os.getpid() % 6000, 32000))
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    for port in PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no free port between 20000 and 32000")
 
 
 def write(folder, name, source=None, **values):
@@ -35,7 +45,7 @@ class Peer:
     """Something that proxies. `works` is what it is measured with; `start` fills `targets`: the process and port for each."""
 
     name, label, works, proxies = "", "", [PLAIN], True
-    packages = ()  # of Debian, as `install` knows them
+    packages = ()  # of Debian, by the names that install.py has for them
 
     def __init__(self, bench):
         self.bench, self.targets = bench, {}
@@ -124,9 +134,8 @@ class HAProxy(Peer):
             if algorithm != "HS256":
                 key = home / f"{algorithm.lower()}.pem"
                 key.write_text(tokens.public_pem())
-            part = write(
-                home, f"{algorithm}.cfg", "haproxy_checked.cfg", PATH=algorithm.lower(), ALGORITHM=algorithm, KEY=key, UPSTREAM=self.bench.upstream
-            )
+            values = {"PATH": algorithm.lower(), "ALGORITHM": algorithm, "KEY": key, "UPSTREAM": self.bench.upstream}
+            part = write(home, f"{algorithm}.cfg", "haproxy_checked.cfg", **values)
             checked.append(part.read_text())
         conf = write(home, "haproxy.cfg", PORT=port, UPSTREAM=self.bench.upstream, CHECKED="".join(checked))
         self.serve(self.run([self.bench.installed.program("haproxy"), "-db", "-f", conf], port, home), port)
@@ -154,9 +163,8 @@ class Envoy(Peer):
             }
             rules.append({"match": {"prefix": f"/{path}/"}, "requires": {"provider_name": path}})
         # JSON is YAML.
-        conf = write(
-            home, "envoy.yaml", PORT=port, CHECKED_PORT=checked, UPSTREAM=self.bench.upstream, PROVIDERS=json.dumps(providers), RULES=json.dumps(rules)
-        )
+        lists = {"PROVIDERS": json.dumps(providers), "RULES": json.dumps(rules)}
+        conf = write(home, "envoy.yaml", PORT=port, CHECKED_PORT=checked, UPSTREAM=self.bench.upstream, **lists)
         command = [sys.executable, "-c", "from envoy._main import main; main()"]
         process = self.run([*command, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c", conf], port, home)
         self.serve(process, checked)

@@ -6,7 +6,6 @@ import pathlib
 import resource
 import signal
 import subprocess
-import time
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -63,6 +62,16 @@ class Process:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return " | ".join(line[:200] for line in lines[-3:]) or "it said nothing"
 
+    def end(self, patience=5):
+        """Asks it to end, and after so many seconds kills what is left."""
+        self.signal(signal.SIGTERM)
+        try:
+            self.popen.wait(patience)
+        except subprocess.TimeoutExpired:
+            pass
+        self.signal(signal.SIGKILL)
+        self.popen.wait()
+
     def signal(self, number):
         try:
             os.killpg(self.popen.pid, number)
@@ -71,17 +80,11 @@ class Process:
 
 
 def end_all():
-    """Ends what was started: asks, and after 5 s kills."""
+    """Ends what was started, all at once."""
     for process in started:
         process.signal(signal.SIGTERM)
-    deadline = time.monotonic() + 5
     for process in started:
-        try:
-            process.popen.wait(max(0.01, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            pass
-        process.signal(signal.SIGKILL)
-        process.popen.wait()
+        process.end()
     started.clear()
 
 

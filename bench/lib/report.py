@@ -11,30 +11,30 @@ from peers import WORKS, Pingora, Portcullis
 
 MEBIBYTE = 1024 * 1024
 HOW = f"""\
-- **Work**: GET of a 1 KiB answer over loopback, kept alive, {CONNECTIONS} connections that each ask again as soon as they are answered (wrk, one
-  thread). Each proxy has one worker thread and one core; the backend (nginx, which answers without touching a file) and wrk share
-  another. All are started once and measured in turn, all peers on one work after another, in rounds; before the first round each has
-  had one of a second that does not count.
-- **CPU**: user and system time of all processes of the proxy, by `/proc`, divided by the requests answered. It is the figure that a busy
-  load generator or a noisy machine bends least. Figures are medians over the rounds; in brackets the median of the ratios to
-  plain pingora proxying in the same round. Throughput and latency are those of a proxy whose core is full, or, for the cheapest,
-  of a load generator whose core is full.
-- **plain**: proxying without any check. **HS256 … EdDSA**: the same bearer token again and again, of the gateway's own login, the very same bytes for
-  every peer. **API key**: Portcullis alone has these. **refused**: no credential, a 401 without asking the backend. **ES256, never seen**:
-  every request has a token of its own, valid and never sent before.
-- **The check** is the same for all: signature, `exp`, `nbf`, `iss`, `aud`. Proxies also take the credential out and set a header that says who calls.
-  Before anything is measured each peer is shown a good token, one with a wrong signature, one that expired, one that is not valid
-  yet, one of another issuer, one for another audience, and none; only the first may pass, and the backend must see the name and no
-  credential. Portcullis also judges scopes and revocation, sets all of its identity headers, and writes its access log to a file;
-  the others write none.
-- **Statuses**: in every run each answer is counted as passed or refused, and with its length; one that was not as it has to be voids the
-  run, and what was void is not in the tables.
-- **Peers**: Envoy's `jwt_authn`, without and with its cache of verified tokens; HAProxy's `jwt_verify` with its documented rules; nginx with its Lua module,
-  lua-cjson and luaossl (OpenSSL), which has no EdDSA here, as HAProxy hasn't; Caddy and Traefik, whose free builds check no JWT. The FastAPI
-  application is as its guides have it, with PyJWT, and *is* the backend: it proxies nothing. Plain pingora is `bench/passthrough.rs`, of the same
-  versions and flags as Portcullis.
-- **Memory** is resident memory, summed over a proxy's processes (pages that they share count for each), before the first load: after the start, and
-  with {IDLE:,} open connections that each were used once.
+- **Work**: GET of a 1 KiB answer over loopback, kept alive, {CONNECTIONS} connections that each ask again as soon as they are answered
+  (wrk, one thread). Each proxy has one worker thread (Go's: `GOMAXPROCS=1`) and one core; the backend (nginx, which answers without
+  touching a file) and wrk share another. All are started once and measured in turn, all peers on one work after another, in rounds;
+  before the first round each has had one of a second that does not count.
+- **CPU**: user and system time of all processes of the proxy, by `/proc`, divided by the requests answered: the figure that a busy load
+  generator or a noisy machine bends least. Figures are medians over the rounds; in brackets the median of the ratios to plain pingora
+  proxying in the same round. Throughput and latency are those of a proxy whose core is full or, for the cheapest, of a load
+  generator whose core is full.
+- **plain**: proxying without any check. **HS256 … EdDSA**: the same bearer token again and again, of a login at the gateway, the very same
+  bytes for every peer. **API key**: Portcullis alone has these. **refused**: no credential, a 401 without asking the backend.
+  **ES256, never seen**: every request has a token of its own, valid and never sent before.
+- **The check** is the same for all: signature, `exp`, `nbf`, `iss`, `aud`. Proxies also take the credential out and set a header that
+  says who calls. Before anything is measured each peer is shown a good token, one with a wrong signature, one that expired, one that
+  is not valid yet, one of another issuer, one for another audience, and none; only the first may pass, and the backend must see the
+  name and no credential. Portcullis also judges scopes and revocation, sets all of its identity headers, and writes its access log
+  to a file; the others write none.
+- **Statuses**: in every run each answer is counted as passed or refused, and their bytes. One that was not as it has to be voids the run;
+  what was void is in no table but listed as left out.
+- **Peers**: Envoy's `jwt_authn`, without and with its cache of verified tokens; HAProxy's `jwt_verify` by the rules that its documentation
+  has; nginx with its Lua module, lua-cjson and luaossl (OpenSSL). Neither of these two has EdDSA here. Caddy and Traefik, whose free
+  builds check no JWT. The FastAPI application is as its guides have it, with PyJWT, and *is* the backend: it proxies nothing. Plain
+  pingora is `bench/passthrough.rs`, of the same versions and flags as Portcullis.
+- **Memory** is resident memory, summed over a proxy's processes (pages that they share count for each), before the first load: after
+  the start, and with {IDLE:,} open connections that each were used once. Portcullis was started anew after the login that gave the token.
 """
 
 
@@ -83,7 +83,7 @@ def detail_table(results, peers):
             if figures:
                 cpu, rates = ([figure[name] for figure in figures.values()] for name in ("cpu", "rate"))
                 rows.append([
-                    f"{work}: {peer.label}", f"{statistics.median(cpu):.1f}", f"{min(cpu):.1f}–{max(cpu):.1f}",
+                    f"{work}: {peer.label.strip('*')}", f"{statistics.median(cpu):.1f}", f"{min(cpu):.1f}–{max(cpu):.1f}",
                     f"{statistics.median(rates):,.0f}", f"{min(rates):,.0f}–{max(rates):,.0f}",
                     f"{median(figures, 'p50') / 1000:.2f}", f"{median(figures, 'p99') / 1000:.2f}",
                 ])
@@ -92,7 +92,8 @@ def detail_table(results, peers):
 
 def memory_table(memory):
     rows = [
-        [peer.label, f"{idle / MEBIBYTE:.1f}", f"{held / MEBIBYTE:.1f}", f"{(held - idle) / 1024 / IDLE:.1f}"] for peer, (idle, held) in memory.items()
+        [peer.label, f"{idle / MEBIBYTE:.1f}", f"{held / MEBIBYTE:.1f}", f"{(held - idle) / 1024 / IDLE:.1f}"]
+        for peer, (idle, held) in memory.items()
     ]
     return table(["", "idle, MiB", f"{IDLE:,} connections, MiB", "a connection, KiB"], rows)
 
