@@ -4,6 +4,9 @@
 #[path = "store_contract/administration.rs"]
 mod administration;
 #[cfg(test)]
+#[path = "store_contract/at_rest.rs"]
+mod at_rest;
+#[cfg(test)]
 #[path = "store_contract/audit.rs"]
 mod audit;
 #[cfg(test)]
@@ -28,6 +31,9 @@ mod postgres;
 #[cfg(test)]
 #[path = "store_contract/postgres_server.rs"]
 mod postgres_server;
+#[cfg(test)]
+#[path = "store_contract/postgres_silence.rs"]
+mod postgres_silence;
 #[cfg(test)]
 #[path = "store_contract/refresh.rs"]
 mod refresh;
@@ -104,6 +110,12 @@ macro_rules! contract {
             administration::who_is_disabled_or_a_machine_does_not_count,
             administration::of_two_who_take_each_other_one_is_left,
             administration::what_was_judged_by_an_older_state_is_refused,
+            at_rest::replicas_that_start_together_make_one_schema,
+            at_rest::a_later_schema_is_refused_only_if_it_says_so,
+            at_rest::what_a_later_release_wrote_does_not_stop_a_reader,
+            at_rest::a_sealed_successor_is_erased_when_nobody_may_ask_for_it_any_more,
+            at_rest::a_successor_that_can_not_be_read_ends_the_session,
+            at_rest::a_row_that_can_not_be_read_is_an_error_that_does_not_show_it,
         }
     };
     ($database:ident, $place:expr; $($group:ident :: $behaviour:ident,)+) => {

@@ -700,6 +700,7 @@ fn a_postgres_url_is_checked_without_a_server() {
         ("postgres://u@h", "names no database"),
         ("postgres://u@h/a/b", "names no database"),
         ("postgres://u:a/b@h/d", "no URL"),
+        ("postgres://a,b/d", "several servers"),
         ("postgres://h/d#x", "`#`"),
         ("postgres://h/d?sslmod=require", "parameter"),
         ("postgres://h/d?sslmode=full", "sslmode"),

@@ -21,7 +21,7 @@ use super::decide::unavailable;
 use super::facts::Facts;
 use super::live::Shared;
 use super::refuse::{REQUEST_ID, answer_to, invite_body};
-use crate::endpoints::{ClientAddress, Noted, QueryKeys, RequestId};
+use crate::endpoints::{CalledAs, ClientAddress, Noted, QueryKeys, RequestId};
 use crate::problem::Refusal;
 
 /// The largest body that an endpoint takes.
@@ -134,6 +134,7 @@ fn request(
     if let Some(client) = ctx.client() {
         request.extensions_mut().insert(ClientAddress(client));
     }
+    request.extensions_mut().insert(CalledAs(facts.target.path.as_str().to_owned()));
     request.extensions_mut().insert(QueryKeys(facts.query_keys.clone()));
     request.extensions_mut().insert(RequestId(ctx.request_id.clone()));
     Ok(request)

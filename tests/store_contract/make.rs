@@ -10,7 +10,9 @@ use portcullis::domain::{
     Timestamp, User, UserId,
 };
 use portcullis::store::{self, Rotated, Rotation, Store};
+use secrecy::ExposeSecret;
 use serde_json::json;
+use sqlx::{Connection, PgConnection, Row, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::postgres::Database;
@@ -46,6 +48,32 @@ impl Place {
         match &self.database {
             Some(database) => database.url.clone().into(),
             None => format!("sqlite://{}", self.path().display()).into(),
+        }
+    }
+
+    /// Runs a statement as another program would.
+    pub(crate) async fn run(&self, statement: &'static str) {
+        if self.database.is_some() {
+            let mut other = PgConnection::connect(self.url().expose_secret()).await.expect("connected");
+            sqlx::raw_sql(statement).execute(&mut other).await.expect("it runs");
+            other.close().await.expect("closed");
+        } else {
+            let mut other = SqliteConnection::connect(self.url().expose_secret()).await.expect("opened");
+            sqlx::raw_sql(statement).execute(&mut other).await.expect("it runs");
+            other.close().await.expect("closed");
+        }
+    }
+
+    /// The number that a query gives another program.
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        if self.database.is_some() {
+            let mut other = PgConnection::connect(self.url().expose_secret()).await.expect("connected");
+            sqlx::query(query).fetch_one(&mut other).await.expect("a row").get(0)
+        } else {
+            let mut other = SqliteConnection::connect(self.url().expose_secret()).await.expect("opened");
+            let count = sqlx::query(query).fetch_one(&mut other).await.expect("a row").get(0);
+            other.close().await.expect("closed");
+            count
         }
     }
 

@@ -75,9 +75,12 @@ impl ApiKeys for Db {
         if seen.is_empty() {
             return Ok(());
         }
+        // In one order, so that replicas that note the same keys do not wait for each other crosswise.
+        let mut seen: Vec<_> = seen.iter().collect();
+        seen.sort_unstable();
         self.writing(|| async {
             let mut tx = self.begin().await?;
-            for (id, at) in seen {
+            for (id, at) in &seen {
                 sqlx::query(sql::TOUCH_KEY).bind(id.as_str()).bind(at.as_millis()).execute(&mut *tx).await?;
             }
             Ok((tx, ()))
