@@ -9,6 +9,7 @@ pub mod name;
 pub mod oddity;
 pub mod path;
 pub mod principal;
+pub mod rate;
 pub mod records;
 pub mod refresh;
 pub mod revoked;
@@ -24,6 +25,7 @@ pub use name::folded;
 pub use oddity::AllowInPath;
 pub use path::{CanonicalPath, PathFault};
 pub use principal::{CredentialKind, CredentialKinds, Issuer, Principal};
+pub use rate::{Rate, RateError};
 pub use records::{
     ApiKeyRecord, AuditEvent, AuditKind, ClientRecord, Grant, LOGIN_CLIENT, MailPurpose, MailedToken, SessionRecord, User,
 };

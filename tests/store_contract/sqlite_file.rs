@@ -61,7 +61,7 @@ async fn replicas_that_start_together_make_one_schema() {
         }
         assert_eq!(replicas.join_all().await.len(), 8);
         assert_eq!(place.open().await.users(None, 0, 20).await.unwrap().len(), 8);
-        assert_eq!(count(&place, "SELECT COUNT(*) FROM _sqlx_migrations").await, 3);
+        assert_eq!(count(&place, "SELECT COUNT(*) FROM _sqlx_migrations").await, 4);
     }
 }
 
