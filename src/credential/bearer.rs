@@ -90,6 +90,7 @@ impl BearerScheme {
         Ok(Accepted {
             concern: Concern { token: Some(token), session, account: Some((subject, generation)), key: None },
             expires_at: Some(expires_at),
+            rate_limit: None,
             principal: principal(subject, session, claims)?,
         })
     }

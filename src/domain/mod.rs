@@ -9,6 +9,7 @@ pub mod oddity;
 pub mod opaque;
 pub mod path;
 pub mod principal;
+pub mod rate;
 pub mod records;
 pub mod refresh;
 pub mod revoked;
@@ -25,6 +26,7 @@ pub use oddity::AllowInPath;
 pub use opaque::MailSecret;
 pub use path::{CanonicalPath, PathFault};
 pub use principal::{CredentialKind, CredentialKinds, Issuer, Principal};
+pub use rate::{Rate, RateError};
 pub use records::{
     ApiKeyRecord, AuditEvent, AuditKind, ClientRecord, Grant, LOGIN_CLIENT, MailPurpose, MailedToken, SessionRecord, User,
 };

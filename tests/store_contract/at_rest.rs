@@ -15,7 +15,7 @@ pub(crate) async fn replicas_that_start_together_make_one_schema(place: &Place) 
     }
     assert_eq!(replicas.join_all().await.len(), REPLICAS);
     assert_eq!(place.open().await.users(None, 0, 20).await.unwrap().len(), REPLICAS);
-    assert_eq!(place.count("SELECT COUNT(*) FROM _sqlx_migrations WHERE success").await, 3);
+    assert_eq!(place.count("SELECT COUNT(*) FROM _sqlx_migrations WHERE success").await, 4);
 }
 
 pub(crate) async fn a_later_schema_is_refused_only_if_it_says_so(place: &Place) {

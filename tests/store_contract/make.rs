@@ -133,6 +133,7 @@ pub(crate) fn key(owner: &User) -> ApiKeyRecord {
         name: "ci".to_owned(),
         scopes: scopes("items"),
         allowed_cidrs: vec!["10.0.0.0/8".to_owned()],
+        rate_limit: Some("100/1m".parse().expect("a rate")),
         created_at: NOW,
         expires_at: Some(UNTIL),
         used_at: None,

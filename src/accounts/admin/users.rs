@@ -34,7 +34,7 @@ impl Admin {
     /// Makes an account.
     pub async fn create_user(&self, new: NewUser) -> AdminResult<User> {
         let user = self.made(new).await.map_err(|(_, error)| error)?;
-        self.add_user(&user).await?;
+        self.add_user(&user, "").await?;
         Ok(user)
     }
 
@@ -75,9 +75,12 @@ impl Admin {
         })
     }
 
-    pub(super) async fn add_user(&self, user: &User) -> StoreResult<()> {
+    /// Keeps an account; `by` is what the audit log says of the credential beside who acts.
+    pub(super) async fn add_user(&self, user: &User, by: &str) -> StoreResult<()> {
         self.store.create_user(user).await?;
-        self.done(AuditKind::UserCreated, user.id.to_string(), user.username.clone(), Vec::new()).await;
+        let User { username, roles, scopes, .. } = user;
+        let detail = format!("{username}: roles: {}, scopes: {scopes}{by}", roles.join(", "));
+        self.done(AuditKind::UserCreated, user.id.to_string(), detail, Vec::new()).await;
         Ok(())
     }
 

@@ -136,6 +136,7 @@ impl External {
             // Nothing of ours can revoke it; that the list of what is revoked can't be had counts all the same.
             concern: Concern { token: None, session: None, account: None, key: None },
             expires_at: Some(expires_at),
+            rate_limit: None,
             principal: mapping::principal(&self.rules, claims).map_err(Refusal::InvalidToken)?,
         })
     }

@@ -23,6 +23,7 @@ impl ApiKeys for Db {
                 .bind(key.expires_at.map(Timestamp::as_millis))
                 .bind(key.used_at.map(Timestamp::as_millis))
                 .bind(key.revoked_at.map(Timestamp::as_millis))
+                .bind(key.rate_limit.map(|rate| rate.to_string()))
                 .execute(&mut *tx)
                 .await?;
             Ok((tx, ()))

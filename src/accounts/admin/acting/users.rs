@@ -57,7 +57,7 @@ impl Acting {
             }
             let user = self.admin.made(new).await.map_err(refused)?;
             self.may_give(None, &user)?;
-            self.admin.add_user(&user).await.map_err(|error| unchanged(&error))?;
+            self.admin.add_user(&user, &self.by()).await.map_err(|error| unchanged(&error))?;
             Ok(user)
         })
         .await
