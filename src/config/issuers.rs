@@ -68,26 +68,45 @@ pub(crate) fn checked(
     folder: &Path,
     report: &mut Report,
 ) -> Vec<Arc<ExternalIssuer>> {
-    let (mut names, mut issuers) = (BTreeMap::new(), BTreeMap::new());
-    let mut all = Vec::new();
-    for At { value: entry, span, .. } in raw {
-        unique(&entry.name, "named", &mut names, *span, report);
-        unique(&entry.iss, "with the `issuer`", &mut issuers, *span, report);
-        if let Some(issuer) = &entry.iss.value.0 {
-            refuse_own(issuer, own, entry.iss.span, report);
+    for (index, entry) in raw.iter().enumerate() {
+        for earlier in raw.iter().take(index) {
+            apart(earlier, entry, report);
         }
-        all.extend(one(entry, *span, roles, folder, report).map(Arc::new));
+        if let Some(issuer) = &entry.value.iss.value.0 {
+            refuse_own(issuer, own, entry.value.iss.span, report);
+        }
     }
-    all
+    raw.iter().filter_map(|entry| one(&entry.value, entry.span, roles, folder, report)).map(Arc::new).collect()
 }
 
-/// Files that two entries say the same.
-fn unique(key: &At<Required<String>>, what: &str, seen: &mut BTreeMap<String, Span>, span: Span, report: &mut Report) {
-    let Some(value) = &key.value.0 else { return };
-    if let Some(first) = seen.insert(value.clone(), span) {
-        let finding = Finding::new(format!("there are two issuers {what} `{value}`")).also(first, "the first one");
-        report.error(key.span, finding.help("each has a name and an `issuer` of its own"));
+/// Files that two entries can't be told apart. One issuer may have two, where one shares a secret with us and the other does not:
+/// `alg` tells which of them a token is of, and both may have the same name, for they know the same people.
+fn apart(first: &At<raw::Issuer>, second: &At<raw::Issuer>, report: &mut Report) {
+    let same = |one: &At<Required<String>>, other: &At<Required<String>>| one.value.0.is_some() && one.value.0 == other.value.0;
+    let is_same_issuer = same(&first.value.iss, &second.value.iss);
+    if is_same_issuer && has_secret(&first.value) != has_secret(&second.value) {
+        return;
     }
+    for (key, is_same, what) in [
+        (&second.value.name, same(&first.value.name, &second.value.name), "named"),
+        (&second.value.iss, is_same_issuer, "with the `issuer`"),
+    ] {
+        if is_same {
+            let value = key.value.0.as_deref().unwrap_or_default();
+            let finding = Finding::new(format!("there are two issuers {what} `{value}`")).also(first.span, "the first one");
+            report.error(
+                key.span,
+                finding
+                    .help("each has a name and an `issuer` of its own, but for one that signs with a secret and with key pairs"),
+            );
+        }
+    }
+}
+
+/// Whether its tokens are signed with a secret.
+fn has_secret(raw: &raw::Issuer) -> bool {
+    let all = raw.algorithms.value.0.as_deref().unwrap_or_default();
+    all.iter().any(|one| values::algorithm(one.value).secret_length().is_some())
 }
 
 fn refuse_own(issuer: &str, own: &str, span: Span, report: &mut Report) {
@@ -110,6 +129,11 @@ fn one(raw: &raw::Issuer, span: Span, roles: &Roles, folder: &Path, report: &mut
     let audience = audience(&raw.audience, report);
     let algorithms = algorithms(&raw.algorithms, report);
     let keys = keys::keys(raw, span, &algorithms, folder, report);
+    let typ: Vec<String> = raw.typ.value.iter().map(|typ| bare_typ(&typ.value)).collect();
+    if typ.is_empty() {
+        let finding = Finding::new("`issuers.typ` is empty: no token could be verified");
+        report.error(raw.typ.span, finding.help("leave it out, or write typ = [\"\"] for tokens whose header has none"));
+    }
     let claims = IssuerClaims {
         username: claim(&raw.claims.value.username, report),
         scopes: claim(&raw.claims.value.scopes, report),
@@ -126,7 +150,7 @@ fn one(raw: &raw::Issuer, span: Span, roles: &Roles, folder: &Path, report: &mut
         issuer: raw.iss.value.0.clone()?,
         audience,
         algorithms,
-        typ: raw.typ.value.iter().map(|typ| bare_typ(&typ.value)).collect(),
+        typ,
         max_lifetime: raw.max_lifetime.value.0,
         keys: keys?,
         claims,
@@ -266,6 +290,7 @@ mod tests {
             (GOOD.replace("[\"api\"]", "[\"api\", \"\"]") + keys, "names nobody"),
             (GOOD.replace("algorithms = [\"ES256\"]\n", "") + keys, "`algorithms` is missing"),
             (GOOD.replace("[\"ES256\"]", "[]") + keys, "no token could be verified"),
+            (format!("{GOOD}{keys}typ = []"), "`issuers.typ` is empty"),
             (GOOD.replace("\"ES256\"", "\"none\"") + keys, "`issuers.algorithms` is one of"),
             (GOOD.replace("name = \"idp\"\n", "") + keys, "`name` is missing"),
             (GOOD.replace("\"idp\"", "\"a:b\"") + keys, "can't be the name of an issuer"),
@@ -285,6 +310,22 @@ mod tests {
             let found = errors(&entry);
             assert!(found.iter().any(|error| error.contains(why)), "{entry}: {found:#?}");
         }
+    }
+
+    #[test]
+    fn an_issuer_has_two_entries_where_one_is_of_its_secret_and_one_of_its_key_pairs() {
+        let public = format!("{GOOD}jwks_url = \"https://idp.example/keys\"\n");
+        let secret = GOOD.replace("ES256", "HS256") + "secret = \"${S:-kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a}\"\n";
+        for other in [secret.clone(), secret.replace("\"idp\"", "\"legacy\"")] {
+            let (config, _) = loaded(&format!("[[issuers]]\n{public}[[issuers]]\n{other}")).expect("good");
+            assert_eq!(config.issuers.len(), 2);
+        }
+        let third = public.replace("\"idp\"", "\"third\"");
+        let found = errors(&format!("{public}[[issuers]]\n{secret}[[issuers]]\n{third}"));
+        assert!(matches!(found.as_slice(), [one] if one.contains("two issuers with the `issuer`")), "{found:#?}");
+        let elsewhere = secret.replace("https://idp.example", "https://elsewhere.example");
+        let found = errors(&format!("{public}[[issuers]]\n{elsewhere}"));
+        assert!(matches!(found.as_slice(), [one] if one.contains("two issuers named `idp`")), "{found:#?}");
     }
 
     #[test]

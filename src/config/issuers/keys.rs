@@ -1,6 +1,7 @@
 //! Where the keys of an issuer are: one place, and one that fits what its tokens may be signed with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -8,8 +9,11 @@ use serde_json::Value;
 use super::values::{FetchUrl, IssuerAlgorithm};
 use crate::config::raw;
 use crate::config::report::{Finding, Report, Span};
-use crate::config::tokens::{warn_of_literal, weakness};
+use crate::config::tokens::{is_placeholder, short, warn_of_literal};
 use crate::domain::SecretString;
+
+/// Secrets that issuers are delivered with: Supabase's for one's own machine.
+const DOCUMENTED: [&str; 1] = ["super-secret-jwt-token-with-at-least-32-characters-long"];
 
 /// Where an issuer's keys are.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ pub enum IssuerKeys {
         path: PathBuf,
         /// What was in it.
         text: String,
+        /// Where it is named: file, line and column.
+        place: (Arc<str>, u32, u32),
     },
     /// `secret`
     Secret(SecretString),
@@ -67,12 +73,8 @@ pub(super) fn keys(
             None
         }
         ("secret", Some((length, name))) => {
-            if let Some(wrong) = weakness(secret, name, length) {
-                let finding = Finding::new(format!("`issuers.secret` {wrong}"));
-                report.error(at, finding.help("take the one that the issuer signs with; let it make a random one"));
-            } else {
-                warn_of_literal("issuers.secret", &raw.secret.value, at, report);
-            }
+            judge_secret(secret, name, length, at, report);
+            warn_of_literal("issuers.secret", &raw.secret.value, at, report);
             Some(IssuerKeys::Secret(raw.secret.value.value.clone()))
         }
         (_, Some((_, name))) => {
@@ -89,6 +91,21 @@ pub(super) fn keys(
             url(&metadata, "with `discovery = true` the `issuer` is a URL, and this one", raw.iss.span, report)
                 .map(IssuerKeys::Discovery)
         }
+    }
+}
+
+/// Files a secret that others know. The issuer chose it: that it sounds like an example is no error, as it is with our own, unless
+/// it is one.
+fn judge_secret(secret: &str, algorithm: &str, length: usize, at: Span, report: &mut Report) {
+    let known = DOCUMENTED.iter().any(|known| secret.contains(known));
+    let wrong =
+        short(secret, algorithm, length).or_else(|| known.then(|| "stands in documentation: everybody has it".to_owned()));
+    let help = "take the one that the issuer signs with; let it make a random one";
+    if let Some(wrong) = wrong {
+        report.error(at, Finding::new(format!("`issuers.secret` {wrong}")).help(help));
+    } else if is_placeholder(secret) {
+        let finding = Finding::new("`issuers.secret` looks like a placeholder: whoever guesses it can sign for everybody");
+        report.warning(at, finding.help(help));
     }
 }
 
@@ -121,7 +138,8 @@ fn file(path: PathBuf, span: Span, report: &mut Report) -> Option<IssuerKeys> {
             .error(span, finding.help("it is a JWK Set: {\"keys\": [{\"kty\": \"EC\", …}]}, as the issuer's jwks_uri gives it"));
         return None;
     }
-    Some(IssuerKeys::File { path, text })
+    let (line, column) = report.position(span);
+    Some(IssuerKeys::File { path, text, place: (report.name_of(span), line, column) })
 }
 
 #[cfg(test)]
@@ -168,10 +186,14 @@ mod tests {
         ));
         let (_, warnings) = loaded(&format!("[[issuers]]\n{hmac}secret = \"kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a\"")).expect("good");
         assert!(warnings.iter().any(|warning| warning.contains("literal secret")), "{warnings:?}");
+        let (_, warnings) =
+            loaded(&format!("[[issuers]]\n{hmac}secret = \"${{S:-jwt-secret-of-the-staging-project-7}}\"")).expect("good");
+        assert!(matches!(warnings.as_slice(), [one] if one.contains("placeholder")), "{warnings:?}");
         for (entry, why) in [
             (format!("{hmac}jwks_url = \"https://a\""), "HS256 needs `issuers.secret`"),
             (format!("{hmac}secret = \"short\""), "has 5 bytes"),
-            (format!("{hmac}secret = \"super-secret-jwt-token-with-at-least-32-characters-long\""), "placeholder"),
+            (format!("{hmac}secret = \"your-super-secret-jwt-token-with-at-least-32-characters-long\""), "documentation"),
+            (format!("{hmac}secret = \"abcabcabcabcabcabcabcabcabcabcabcabc\""), "repeats itself"),
             (format!("{}secret = \"kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a\"", GOOD.replace("ES256", "HS512")), "HS512 takes 64"),
             (
                 format!("{}secret = \"kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a\"", GOOD.replace("\"ES256\"", "\"HS256\", \"RS256\"")),
