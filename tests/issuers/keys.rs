@@ -65,7 +65,6 @@ async fn a_key_is_for_what_it_says_that_it_is_for() {
         json!({ "use": null, "key_ops": ["encrypt"] }),
         json!({ "d": "AQAB" }),
         json!({ "p": "AQAB" }),
-        json!({ "e": "AQAA" }),
         json!({ "crv": 1, "kty": "XX" }),
     ] {
         let judge = Judge::of(&[issuer(&listed, file(&json!({ "keys": [with(&rsa.jwk(), change.clone()), good.jwk()] })))]);
