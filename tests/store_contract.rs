@@ -78,6 +78,7 @@ macro_rules! contract {
             refresh::a_hundred_parallel_refreshes_give_one_successor,
             refresh::a_refresh_that_races_a_logout_leaves_nothing_alive,
             refresh::a_token_in_another_clients_hands_is_refused_and_stays_good,
+            refresh::who_may_not_go_on_as_asked_loses_nothing_and_a_replay_ends_the_session_whatever_is_asked,
             keys::a_key_comes_back_with_its_owner,
             keys::a_key_needs_an_owner_and_an_id_of_its_own,
             keys::a_key_is_found_by_its_hash_and_no_hash_is_there_twice,

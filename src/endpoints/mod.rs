@@ -38,7 +38,7 @@ use crate::accounts::{Accounts, EMAIL_CONFIRM, RESET_CONFIRM};
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::CredentialKind;
-use crate::policy::own::{JWKS, METADATA, OPENID};
+use crate::policy::own::{INTROSPECT, JWKS, METADATA, OPENID, REVOKE, TOKEN};
 use crate::revocation::Revocations;
 
 /// What the endpoints work with; made anew by a reload.
@@ -105,9 +105,9 @@ fn endpoints() -> Vec<(&'static str, MethodRouter<Arc<EndpointState>>)> {
         ("/login", post(login::login)),
         ("/refresh", post(login::refresh)),
         ("/logout", post(logout::logout)),
-        ("/token", post(oauth::token)),
-        ("/revoke", post(oauth::revoke)),
-        ("/introspect", post(oauth::introspect)),
+        (TOKEN, post(oauth::token)),
+        (REVOKE, post(oauth::revoke)),
+        (INTROSPECT, post(oauth::introspect)),
         ("/me", get(account::me).patch(account::change).put(account::replace)),
         ("/password", post(password::change)),
         (password::RESET, post(password::ask_reset)),

@@ -48,6 +48,22 @@ async fn it_is_written_once_and_always_alike() {
 }
 
 #[tokio::test]
+async fn every_reference_leads_somewhere() {
+    let document = document(&Gate::open().await).await;
+    let (mut open, mut seen) = (vec![&document], 0);
+    while let Some(value) = open.pop() {
+        if let Some(reference) = value["$ref"].as_str() {
+            assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            seen += 1;
+        }
+        open.extend(
+            value.as_array().into_iter().flatten().chain(value.as_object().into_iter().flat_map(|object| object.values())),
+        );
+    }
+    assert!(seen > 100, "{seen}");
+}
+
+#[tokio::test]
 async fn the_password_flow_lists_every_configured_scope_and_the_gateways_own() {
     let gate = Gate::with(|config| {
         config.auth.prefix = "/deep/auth".to_owned();

@@ -131,8 +131,16 @@ pub(crate) async fn opened(store: &dyn Store, user: &User) -> (SessionRecord, Re
 
 pub(crate) async fn rotate(store: &dyn Store, presented: &RefreshToken, now: Timestamp) -> Rotated {
     let successor = token();
-    let rotation =
-        Rotation { presented, client: LOGIN_CLIENT, successor: &successor, now, grace: GRACE, ttl: TTL, revoke_until: UNTIL };
+    let rotation = Rotation {
+        presented,
+        client: LOGIN_CLIENT,
+        successor: &successor,
+        may_go_on: &|_, _| true,
+        now,
+        grace: GRACE,
+        ttl: TTL,
+        revoke_until: UNTIL,
+    };
     store.rotate(rotation).await.expect("rotated")
 }
 
@@ -140,7 +148,7 @@ pub(crate) async fn rotate(store: &dyn Store, presented: &RefreshToken, now: Tim
 pub(crate) async fn refreshed(store: &dyn Store, presented: &RefreshToken, now: Timestamp) -> RefreshToken {
     match rotate(store, presented, now).await {
         Rotated::Live { refresh, .. } => refresh,
-        other @ (Rotated::Reused { .. } | Rotated::Refused) => panic!("{other:?}"),
+        other @ (Rotated::Reused { .. } | Rotated::Refused | Rotated::NotLikeThis) => panic!("{other:?}"),
     }
 }
 
