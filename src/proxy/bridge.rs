@@ -85,7 +85,7 @@ async fn read_body(session: &mut Session) -> Result<Bytes, Refusal> {
 /// Health in a word: store, backends and versions are for the admin listener.
 fn health(method: &Method, well: bool, ctx: &Ctx) -> Result<Response<Bytes>, Refusal> {
     if ![Method::GET, Method::HEAD].contains(method) {
-        return refused(Refusal::MethodNotAllowed("GET, HEAD".to_owned()), ctx);
+        return Ok(refused(Refusal::MethodNotAllowed("GET, HEAD".to_owned()), ctx));
     }
     let (status, body) = if well { (200, r#"{"status":"ok"}"#) } else { (503, r#"{"status":"unavailable"}"#) };
     let response = Response::builder().status(status).header(CONTENT_TYPE, "application/json").header(CACHE_CONTROL, "no-store");
@@ -93,13 +93,13 @@ fn health(method: &Method, well: bool, ctx: &Ctx) -> Result<Response<Bytes>, Ref
 }
 
 /// A refusal as the router would have answered it: a preflight reads its `Allow`.
-fn refused(refusal: Refusal, ctx: &Ctx) -> Result<Response<Bytes>, Refusal> {
+fn refused(refusal: Refusal, ctx: &Ctx) -> Response<Bytes> {
     let answer = answer_to(&refusal, ctx);
     let mut response = Response::new(Bytes::from(answer.body));
     *response.status_mut() = answer.status;
     response.headers_mut().extend(answer.headers);
     response.extensions_mut().insert(refusal);
-    Ok(response)
+    response
 }
 
 /// The request for the endpoint at `path`, or at the request's own where that is no alias.
