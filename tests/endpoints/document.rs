@@ -38,6 +38,14 @@ async fn the_document_is_this() {
 }
 
 #[tokio::test]
+async fn what_registration_and_mail_add_is_this() {
+    let (plain, open) = (document(&Gate::new().await).await, document(&Gate::open().await).await);
+    let paths = open["paths"].as_object().expect("paths").iter().filter(|(path, _)| plain["paths"][path.as_str()].is_null());
+    let added = paths.map(|(path, item)| (path.clone(), item.clone())).collect::<serde_json::Map<_, _>>();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&added).expect("JSON"));
+}
+
+#[tokio::test]
 async fn it_is_written_once_and_always_alike() {
     let (gate, other) = (Gate::new().await, Gate::new().await);
     let first = gate.send(get("/auth/openapi.json")).await;
