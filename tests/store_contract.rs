@@ -90,6 +90,7 @@ macro_rules! contract {
             mailed::of_two_who_redeem_a_token_one_does,
             mailed::a_later_mail_of_the_same_kind_replaces_the_earlier,
             mailed::a_refused_change_leaves_the_token,
+            mailed::a_token_for_a_generation_is_kept_only_while_its_user_is_of_it,
             mailed::a_new_password_forgets_what_was_mailed_to_that_user,
             log::entries_come_back_in_order_by_page,
             log::the_same_thing_revoked_again_is_a_new_entry,

@@ -4,9 +4,9 @@ pub mod clock;
 pub mod entropy;
 pub mod identity;
 pub mod ids;
-pub mod mail_secret;
 pub mod name;
 pub mod oddity;
+pub mod opaque;
 pub mod path;
 pub mod principal;
 pub mod records;
@@ -22,6 +22,7 @@ pub use identity::IdentityTable;
 pub use ids::{ClientId, KeyId, SessionId, TokenId, UserId};
 pub use name::folded;
 pub use oddity::AllowInPath;
+pub use opaque::MailSecret;
 pub use path::{CanonicalPath, PathFault};
 pub use principal::{CredentialKind, CredentialKinds, Issuer, Principal};
 pub use records::{

@@ -39,6 +39,13 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
+impl User {
+    /// What it logs in by: its username, and its e-mail address if it has one.
+    pub fn login_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.username.as_str()).chain(self.email.as_deref())
+    }
+}
+
 /// The client that logins at the gateway itself go through: `client_id` of their sessions and tokens. No registered client has
 /// this id: theirs are UUIDs.
 pub const LOGIN_CLIENT: &str = "portcullis";

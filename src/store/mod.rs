@@ -276,8 +276,9 @@ pub trait Clients: Send + Sync {
 /// What was mailed to users.
 #[async_trait]
 pub trait MailedTokens: Send + Sync {
-    /// Keeps a token in place of all that the same user was sent for the same purpose.
-    async fn mail(&self, token: &MailedToken) -> StoreResult<()>;
+    /// Keeps a token in place of all that the same user was sent for the same purpose. With a `generation` only while the user is
+    /// of it: [`StoreError::Changed`] else.
+    async fn mail(&self, token: &MailedToken, generation: Option<i64>) -> StoreResult<()>;
     /// The token of that hash, if it was sent for `purpose` and has not expired.
     async fn mailed(&self, hash: &Hash256, purpose: MailPurpose, now: Timestamp) -> StoreResult<Option<MailedToken>>;
     /// Changes the account of a token as [`Users::change_user`] does, and forgets all that its user was sent for that purpose,

@@ -237,7 +237,7 @@ async fn what_was_mailed_is_redeemed_once_whoever_comes_at_the_same_time() {
             expires_at: UNTIL,
         };
         let tokens = [token(&[n, 1]), token(&[n, 2])];
-        let (one, other) = tokio::join!(stores[0].mail(&tokens[0]), stores[1].mail(&tokens[1]));
+        let (one, other) = tokio::join!(stores[0].mail(&tokens[0], None), stores[1].mail(&tokens[1], None));
         one.and(other).unwrap();
         let mut left = Vec::new();
         for token in &tokens {
