@@ -108,7 +108,7 @@ async fn a_password_that_was_set_under_another_rule_still_lets_in() {
     let change = UserChange { password, ..UserChange::default() };
     gate.store.real.change_user(id, change, now, now).await.expect("changed");
     assert_eq!(login(&gate, "alice", &long).await.status, 200);
-    assert_eq!(login(&gate, "alice", &long[1..]).await.problem(), (401, "invalid_credentials"));
+    assert_eq!(login(&gate, "alice", long.trim_end()).await.problem(), (401, "invalid_credentials"));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ const NAMES: [&str; 12] = [
     "service",
     "attributes.NAME",
 ];
-/// What applications call the hash, beside `password_hash`: Django, FastAPI's guides, Supabase. What stands there is a hash of a known
+/// What applications call the hash, beside `password_hash`: Django, many a tutorial, Supabase. What stands there is a hash of a known
 /// format, or refused.
 const HASHES: [&str; 4] = ["password_hash", "password", "hashed_password", "encrypted_password"];
 /// What would hold a password in plain text.
