@@ -16,9 +16,10 @@ pub(crate) async fn other(place: &Place) -> PgConnection {
     PgConnection::connect(place.url().expose_secret()).await.unwrap()
 }
 
+const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
 /// Until so many connections to this database wait for a lock.
 pub(crate) async fn until_waiting(place: &Place, waiting: i64) {
-    const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     for _ in 0..800 {
         if place.count(WAITING).await >= waiting {
             return;
@@ -108,6 +109,22 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
     assert_eq!(place.count("SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'").await, 1, "all or nothing");
 }
 
+#[tokio::test]
+async fn a_database_that_can_not_hold_every_name_is_refused() {
+    use secrecy::ExposeSecret;
+    let place = Place::postgres();
+    // Its name is ours alone, as that of the place is.
+    let name = place.url().expose_secret().split(['/', '?']).nth(3).unwrap().to_owned() + "_latin";
+    let run = async |statement: String| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut other(&place).await).await.unwrap();
+    };
+    run(format!("CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")).await;
+    let url = place.url().expose_secret().replace(name.trim_end_matches("_latin"), &name);
+    let refused = store::open(&url.into()).await.map(|_| ());
+    run(format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("ENCODING 'UTF8'")), "{refused:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_another_program_is_told_that_it_is_busy() {
     let place = Place::postgres();
@@ -124,6 +141,7 @@ async fn who_waits_for_another_program_is_told_that_it_is_busy() {
     for refused in writers.join_all().await {
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     }
+    assert_eq!(place.count(WAITING).await, 0, "the server does not wait for longer than its caller did");
     assert!(store.user(anna.id).await.unwrap().is_some(), "readers do not wait");
     lock.rollback().await.unwrap();
     saved_user(&*store, "bert").await;
