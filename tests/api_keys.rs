@@ -145,6 +145,7 @@ fn world() -> World {
         name: "ci".into(),
         scopes: "items".parse().expect("scopes"),
         allowed_cidrs: Vec::new(),
+        rate_limit: None,
         created_at: at,
         expires_at: None,
         used_at: None,
@@ -209,7 +210,7 @@ fn is_unavailable(outcome: &Outcome) -> bool {
 #[tokio::test]
 async fn a_key_proves_its_owner_with_the_narrower_of_both_rights() {
     let world = world();
-    let Accepted { principal, concern, expires_at } = world.accept().await;
+    let Accepted { principal, concern, expires_at, rate_limit } = world.accept().await;
     let (record, owner) = world.store.keys.lock().expect("not poisoned").first().cloned().expect("one key");
     assert_eq!((principal.issuer, principal.subject), (Issuer::Own, owner.id.to_string()));
     assert_eq!((principal.username, principal.full_name), (Some(owner.username), owner.full_name));
@@ -219,7 +220,15 @@ async fn a_key_proves_its_owner_with_the_narrower_of_both_rights() {
     assert_eq!((principal.key, principal.attributes), (Some(record.id.clone()), owner.attributes));
     assert!(principal.claims.is_empty());
     let expected = Concern { token: None, session: None, account: Some((owner.id, 5)), key: Some(record.id) };
-    assert_eq!((concern, expires_at), (expected, None));
+    assert_eq!((concern, expires_at, rate_limit), (expected, None, None));
+}
+
+#[tokio::test]
+async fn how_often_a_key_may_be_used_comes_with_it() {
+    let world = world();
+    let rate = "100/1m".parse().expect("a rate");
+    world.change(|record, _| record.rate_limit = Some(rate));
+    assert_eq!(world.accept().await.rate_limit, Some(rate));
 }
 
 #[tokio::test]

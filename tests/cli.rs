@@ -225,8 +225,11 @@ fn a_user_without_roles_gets_the_default_role_and_a_service_no_password() {
     let added = run_in(dir.path(), &["user", "add", "job", "--service", "--format", "json"], "").json();
     assert_eq!(added["roles"], serde_json::json!(["viewer"]));
     assert_eq!(added["service"], true);
-    let ran = run_in(dir.path(), &["user", "set-password", "job", "--password-stdin"], &format!("{PASSWORD}\n"));
-    assert_eq!(ran.code, 1, "{}", ran.err);
+    // Said before a password is asked for, for which there would be no terminal.
+    for more in [&["--password-stdin"][..], &[]] {
+        let ran = run_in(dir.path(), &[&["user", "set-password", "job"], more].concat(), &format!("{PASSWORD}\n"));
+        assert!(ran.code == 1 && ran.err.contains("service account"), "{} {}", ran.code, ran.err);
+    }
 }
 
 #[test]
@@ -242,6 +245,7 @@ fn what_is_wrong_exits_1_and_changes_nothing() {
         (&["user", "add", "b/b", "--service"], "", "username"),
         (&["user", "add", "bob", "--password-stdin"], "short", "15"),
         (&["user", "add", "bob", "--password-stdin"], "", "stdin"),
+        (&["user", "add", "b", "--email", "bob@long.example.com", "--password-stdin"], "Bob@long.example.com", "e-mail address"),
         (&["user", "add", "bob", "--roles", "nobody", "--service"], "", "role"),
         (&["user", "set-password", "ann", "--password-stdin"], "password", "15"),
         (&["key", "create", "--owner", "bob", "--name", "x"], "", "bob"),

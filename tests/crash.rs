@@ -91,7 +91,7 @@ mod tests {
                     Rotated::Live { refresh, .. } => assert_eq!(refresh.expose(), last.expose(), "it was handed out"),
                     // The last one was used, and the answer was lost with the child.
                     Rotated::Reused { .. } => {}
-                    Rotated::Refused => panic!("a live session's token was refused"),
+                    Rotated::Refused | Rotated::NotLikeThis => panic!("a live session's token was refused"),
                 }
             }
         }

@@ -4,6 +4,9 @@
 #[path = "store_contract/administration.rs"]
 mod administration;
 #[cfg(test)]
+#[path = "store_contract/at_rest.rs"]
+mod at_rest;
+#[cfg(test)]
 #[path = "store_contract/audit.rs"]
 mod audit;
 #[cfg(test)]
@@ -28,6 +31,9 @@ mod postgres;
 #[cfg(test)]
 #[path = "store_contract/postgres_server.rs"]
 mod postgres_server;
+#[cfg(test)]
+#[path = "store_contract/postgres_silence.rs"]
+mod postgres_silence;
 #[cfg(test)]
 #[path = "store_contract/refresh.rs"]
 mod refresh;
@@ -78,6 +84,7 @@ macro_rules! contract {
             refresh::a_hundred_parallel_refreshes_give_one_successor,
             refresh::a_refresh_that_races_a_logout_leaves_nothing_alive,
             refresh::a_token_in_another_clients_hands_is_refused_and_stays_good,
+            refresh::who_may_not_go_on_as_asked_loses_nothing_and_a_replay_ends_the_session_whatever_is_asked,
             keys::a_key_comes_back_with_its_owner,
             keys::a_key_needs_an_owner_and_an_id_of_its_own,
             keys::a_key_is_found_by_its_hash_and_no_hash_is_there_twice,
@@ -90,6 +97,7 @@ macro_rules! contract {
             mailed::of_two_who_redeem_a_token_one_does,
             mailed::a_later_mail_of_the_same_kind_replaces_the_earlier,
             mailed::a_refused_change_leaves_the_token,
+            mailed::a_token_for_a_generation_is_kept_only_while_its_user_is_of_it,
             mailed::a_new_password_forgets_what_was_mailed_to_that_user,
             log::entries_come_back_in_order_by_page,
             log::the_same_thing_revoked_again_is_a_new_entry,
@@ -102,6 +110,12 @@ macro_rules! contract {
             administration::who_is_disabled_or_a_machine_does_not_count,
             administration::of_two_who_take_each_other_one_is_left,
             administration::what_was_judged_by_an_older_state_is_refused,
+            at_rest::replicas_that_start_together_make_one_schema,
+            at_rest::a_later_schema_is_refused_only_if_it_says_so,
+            at_rest::what_a_later_release_wrote_does_not_stop_a_reader,
+            at_rest::a_sealed_successor_is_erased_when_nobody_may_ask_for_it_any_more,
+            at_rest::a_successor_that_can_not_be_read_ends_the_session,
+            at_rest::a_row_that_can_not_be_read_is_an_error_that_does_not_show_it,
         }
     };
     ($database:ident, $place:expr; $($group:ident :: $behaviour:ident,)+) => {

@@ -1,8 +1,8 @@
 //! What an account changes of itself (`PATCH /auth/me`), and the addresses that it confirms.
 
-use super::{Accounts, Origin, Profile, fields, store_is_down, to_the_end};
-use crate::domain::mail_secret::MailSecret;
-use crate::domain::{AuditKind, MailPurpose, Principal, SecretString, User, folded};
+use super::{Accounts, Origin, Profile, fields, store_is_down, to_the_end, try_again};
+use crate::domain::secret::ExposeSecret as _;
+use crate::domain::{AuditKind, MailPurpose, MailSecret, Principal, SecretString, User, folded};
 use crate::mail::Letter;
 use crate::problem::Refusal;
 use crate::store::{StoreError, UserChange};
@@ -41,8 +41,9 @@ impl Accounts {
             other => other.map(|_| None),
         };
         let email = change.email.as_deref().map(fields::email).transpose()?;
+        let asks_again = !user.email_verified && change.current_password.is_some() && self.parts.post.is_some();
         // Clients that put the whole account back change nothing by what they did not touch.
-        let email = email.filter(|email| !user.email_verified || user.email.as_deref() != Some(email));
+        let email = email.filter(|email| user.email.as_deref() != Some(email) || asks_again);
         let letter = match email {
             None => None,
             Some(email) => {
@@ -56,7 +57,8 @@ impl Accounts {
                 if let Err(quota) = self.parts.strangers.mail(&folded(&email)).await {
                     return Err(self.limited(quota, origin, Some(&user), "too many mails to one address").await);
                 }
-                Some((email, place?))
+                // As he was when his password was right, whatever is changed below.
+                Some((user.clone(), email, place?))
             }
         };
         if let Some(full_name) = full_name.filter(|name| *name != user.full_name) {
@@ -65,10 +67,10 @@ impl Accounts {
             let detail = Some("full name".to_owned());
             self.audit.note(AuditKind::UserChanged, origin, Some(user.id.to_string()), detail).await;
         }
-        if let Some((email, place)) = letter {
+        if let Some((proven, email, place)) = letter {
             let detail = Some("asked for another e-mail address".to_owned());
             self.audit.note(AuditKind::UserChanged, origin, Some(user.id.to_string()), detail).await;
-            self.ask_to_confirm(user.id, email, place);
+            self.ask_to_confirm(proven, email, place);
         }
         Ok(user)
     }
@@ -77,7 +79,14 @@ impl Accounts {
     pub(super) async fn changed(&self, user: &User, change: UserChange) -> Result<User, Refusal> {
         let now = self.parts.clock.now();
         let done = self.parts.store.change_user(user.id, change, now, self.revoke_user_until(now)).await;
-        let (user, entries) = done.map_err(|error| store_is_down(&error))?;
+        let (user, entries) = done.map_err(|error| match error {
+            StoreError::Changed => try_again("The account was changed by others meanwhile. Try again."),
+            error @ (StoreError::Taken(_)
+            | StoreError::NotFound(_)
+            | StoreError::Last
+            | StoreError::Unavailable(_)
+            | StoreError::Corrupt(_)) => store_is_down(&error),
+        })?;
         self.parts.revocations.publish(entries).await;
         Ok(user)
     }
@@ -89,7 +98,7 @@ impl Accounts {
     }
 
     async fn confirm(&self, token: &SecretString, origin: &Origin) -> Result<(), Refusal> {
-        let secret = MailSecret::parse(crate::domain::secret::ExposeSecret::expose_secret(token)).ok_or_else(dead_link)?;
+        let secret = MailSecret::parse(token.expose_secret()).ok_or_else(dead_link)?;
         let (store, hash, now) = (&self.parts.store, secret.hash(), self.parts.clock.now());
         let mailed = store.mailed(&hash, MailPurpose::Email, now).await.map_err(|error| store_is_down(&error))?;
         let mailed = mailed.ok_or_else(dead_link)?;

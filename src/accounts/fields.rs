@@ -37,7 +37,12 @@ pub(super) fn full_name(name: &str) -> Result<Option<String>, Refusal> {
     Ok((!name.is_empty()).then_some(name))
 }
 
-/// A new password for `username`: says the first rule that it breaks.
-pub(super) fn password(rules: &Passwords, field: &'static str, username: &str, new: &SecretString) -> Result<(), Refusal> {
-    strength::check(rules, username, new.expose_secret()).map_err(|weakness| wrong(field, weakness.to_string()))
+/// A new password of who logs in by one of `names`: says the first rule that it breaks.
+pub(super) fn password<'a>(
+    rules: &Passwords,
+    field: &'static str,
+    names: impl IntoIterator<Item = &'a str>,
+    new: &SecretString,
+) -> Result<(), Refusal> {
+    strength::check(rules, names, new.expose_secret()).map_err(|weakness| wrong(field, weakness.to_string()))
 }

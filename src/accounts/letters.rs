@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::{Accounts, try_again};
-use crate::domain::mail_secret::MailSecret;
-use crate::domain::{MailPurpose, MailedToken, User, UserId, folded};
+use crate::domain::{MailPurpose, MailSecret, MailedToken, User, folded};
 use crate::mail::{Letter, Place};
 use crate::problem::Refusal;
 use crate::store::StoreResult;
@@ -44,21 +43,21 @@ impl Accounts {
 
     /// Asks the reader of `email` to confirm that `user` may have it; or tells him that it is taken, where it is. In the
     /// background: how long the caller waits says nothing about which of the two it was.
-    pub(super) fn ask_to_confirm(&self, user: UserId, email: String, place: Place) {
+    pub(super) fn ask_to_confirm(&self, user: User, email: String, place: Place) {
         let this = self.clone();
         tokio::spawn(async move {
-            match this.letter_to_confirm(user, &email).await {
+            match this.letter_to_confirm(&user, &email).await {
                 Ok(Some(letter)) => place.send(letter),
                 Ok(None) => {}
-                Err(error) => tracing::warn!(%error, %user, "an address could not be asked to be confirmed"),
+                Err(error) => tracing::warn!(%error, user = %user.id, "an address could not be asked to be confirmed"),
             }
         });
     }
 
-    async fn letter_to_confirm(&self, user: UserId, email: &str) -> StoreResult<Option<Letter>> {
+    async fn letter_to_confirm(&self, user: &User, email: &str) -> StoreResult<Option<Letter>> {
         match self.parts.store.user_by_login(email).await? {
             // As the owner spells it: what folds to the same may be another mailbox.
-            Some(owner) if owner.id != user => {
+            Some(owner) if owner.id != user.id => {
                 Ok(owner.email.filter(|known| folded(known) == folded(email)).map(|known| Letter::taken(&known, self.site())))
             }
             _ => {
@@ -68,19 +67,25 @@ impl Accounts {
         }
     }
 
-    /// A link that works once, in place of all that were sent for the same purpose.
-    pub(super) async fn link(&self, user: UserId, purpose: MailPurpose, email: &str, path: &str) -> StoreResult<String> {
+    /// A link that works once, in place of all that were sent for the same purpose; none where `user` is not what he was when he
+    /// asked for another address: who reset the password meanwhile shut him out.
+    pub(super) async fn link(&self, user: &User, purpose: MailPurpose, email: &str, path: &str) -> StoreResult<String> {
         let secret = MailSecret::generate(&*self.parts.entropy);
         let now = self.parts.clock.now();
         let token = MailedToken {
             hash: secret.hash(),
-            user,
+            user: user.id,
             purpose,
             email: email.to_owned(),
             created_at: now,
             expires_at: now.plus(WORKS_FOR),
         };
-        self.parts.store.mail(&token).await?;
+        let generation = match purpose {
+            // By his password; a reset is anybody's to ask for.
+            MailPurpose::Email => Some(user.generation),
+            MailPurpose::Reset => None,
+        };
+        self.parts.store.mail(&token, generation).await?;
         Ok(format!("{}{}{path}?token={}", self.site(), self.parts.config.auth.prefix, secret.expose()))
     }
 

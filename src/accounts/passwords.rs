@@ -3,12 +3,11 @@
 use super::change::dead_link;
 use super::letters::RESET_CONFIRM;
 use super::{Accounts, Origin, busy, fields, store_is_down, to_the_end};
-use crate::domain::mail_secret::MailSecret;
 use crate::domain::secret::ExposeSecret as _;
-use crate::domain::{AuditKind, MailPurpose, Principal, SecretString, SessionId, User, folded};
+use crate::domain::{AuditKind, MailPurpose, MailSecret, Principal, SecretString, SessionId, User, folded};
 use crate::mail::{Letter, Place};
 use crate::problem::Refusal;
-use crate::store::{NewPassword, StoreError, StoreResult, UserChange};
+use crate::store::{Guard, NewPassword, StoreError, StoreResult, UserChange};
 
 /// A new password for whoever knows the old one.
 #[derive(Debug)]
@@ -31,14 +30,16 @@ impl Accounts {
         to_the_end(async move {
             let PasswordChange { session, current, new, origin } = change;
             let user = this.own(&principal).await?;
-            fields::password(&this.parts.config.passwords, "new_password", &user.username, &new)?;
+            fields::password(&this.parts.config.passwords, "new_password", user.login_names(), &new)?;
             if new.expose_secret() == current.expose_secret() {
                 return Err(fields::wrong("new_password", "The new password is the current one."));
             }
             this.prove(&user, &current, &origin).await?;
             let hash = this.parts.passwords.hash(new).await.map_err(busy)?;
             let password = Some(NewPassword { hash, keep: session });
-            let user = this.changed(&user, UserChange { password, ..UserChange::default() }).await?;
+            // Who reset the password meanwhile shut out whoever knew the old one.
+            let guard = Some(Guard { generation: user.generation, roles: Vec::new() });
+            let user = this.changed(&user, UserChange { password, guard, ..UserChange::default() }).await?;
             let detail = Some("with the current one".to_owned());
             this.audit.note(AuditKind::PasswordChanged, &origin, Some(user.id.to_string()), detail).await;
             this.tell_of_password(&user);
@@ -79,7 +80,7 @@ impl Accounts {
         self.audit.note(AuditKind::ResetAsked, origin, subject, Some(detail.to_owned())).await;
         if let Some((user, email)) = to {
             // To the address as the account has it, not as it was typed: what folds to the same may be another mailbox.
-            let link = self.link(user.id, MailPurpose::Reset, email, RESET_CONFIRM).await?;
+            let link = self.link(user, MailPurpose::Reset, email, RESET_CONFIRM).await?;
             place.send(Letter::reset(email, self.site(), &user.username, &link));
         }
         Ok(())
@@ -102,7 +103,7 @@ impl Accounts {
             return Err(dead_link());
         }
         // Before the link is used up: whoever has to choose again still can.
-        fields::password(&parts.config.passwords, "new_password", &user.username, &new)?;
+        fields::password(&parts.config.passwords, "new_password", user.login_names(), &new)?;
         let password = parts.passwords.hash(new).await.map_err(busy)?;
         let change = UserChange { password: Some(NewPassword { hash: password, keep: None }), ..UserChange::default() };
         let now = parts.clock.now();

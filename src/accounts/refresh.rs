@@ -3,7 +3,7 @@
 use super::{Accounts, Origin, Tokens, store_is_down, to_the_end};
 use crate::domain::refresh::RefreshToken;
 use crate::domain::secret::ExposeSecret;
-use crate::domain::{AuditKind, LOGIN_CLIENT, ScopeSet, SecretString, SessionRecord};
+use crate::domain::{AuditKind, LOGIN_CLIENT, ScopeSet, SecretString, SessionRecord, User};
 use crate::problem::Refusal;
 use crate::store::{Rotated, Rotation};
 
@@ -12,8 +12,8 @@ pub(super) const NO_REFRESH_TOKEN: Refusal =
     Refusal::InvalidToken("The refresh token is unknown, expired or used, or its session has ended. Log in again.");
 
 impl Accounts {
-    /// Trades `presented`, of a login at the gateway itself, for new tokens. A replay within the grace gets the very same refresh token again; any other
-    /// replay ends the session, on every replica, before it is answered.
+    /// Trades `presented`, of a login at the gateway itself, for new tokens. A replay within the grace gets the very same refresh
+    /// token again; any other replay ends the session, on every replica, before it is answered.
     ///
     /// When the store fails, nothing was changed: the presented token still works.
     pub async fn refresh(&self, presented: SecretString, origin: Origin) -> Result<Tokens, Refusal> {
@@ -52,15 +52,17 @@ impl Accounts {
     ) -> Result<Tokens, Refusal> {
         let parts = &self.parts;
         let presented = RefreshToken::parse(presented.expose_secret()).ok_or(NO_REFRESH_TOKEN)?;
-        if let Some(asked) = asked {
-            self.may_narrow(client, &presented, asked).await?;
-        }
+        // An old token that comes back ends its session whatever is asked with it: that is judged first.
+        let leaves_something = |session: &SessionRecord, user: &User| {
+            asked.is_none_or(|asked| !parts.config.roles.held_by(user).narrowed_to(&narrowed(session, asked)).is_empty())
+        };
         let successor = RefreshToken::generate(&*parts.entropy);
         let now = parts.clock.now();
         let rotation = Rotation {
             presented: &presented,
             client,
             successor: &successor,
+            may_go_on: &leaves_something,
             now,
             grace: parts.config.tokens.refresh_grace,
             ttl: parts.config.tokens.refresh_ttl,
@@ -81,18 +83,8 @@ impl Accounts {
                 Err(NO_REFRESH_TOKEN)
             }
             Rotated::Refused => Err(NO_REFRESH_TOKEN),
+            Rotated::NotLikeThis => Err(Refusal::InvalidScope),
         }
-    }
-
-    /// Whether `asked` leaves something of the session that `presented` belongs to. What there is to say of the token itself is
-    /// said by the rotation.
-    async fn may_narrow(&self, client: &str, presented: &RefreshToken, asked: &ScopeSet) -> Result<(), Refusal> {
-        let store = &self.parts.store;
-        let session = store.session_of_refresh(presented.hash()).await.map_err(|error| store_is_down(&error))?;
-        let Some(session) = session.filter(|session| session.client_id == client) else { return Ok(()) };
-        let user = store.user(session.user).await.map_err(|error| store_is_down(&error))?;
-        let held = user.map(|user| self.parts.config.roles.held_by(&user)).unwrap_or_default();
-        if held.narrowed_to(&narrowed(&session, asked)).is_empty() { Err(Refusal::InvalidScope) } else { Ok(()) }
     }
 }
 

@@ -39,7 +39,7 @@ impl Accounts {
         let username = fields::username(&new.username)?;
         let email = fields::email(&new.email)?;
         let full_name = new.full_name.as_deref().map(fields::full_name).transpose()?.flatten();
-        fields::password(&parts.config.passwords, "password", &username, &new.password)?;
+        fields::password(&parts.config.passwords, "password", [username.as_str(), &email], &new.password)?;
         if let Err(quota) = parts.strangers.register(origin.address).await {
             return Err(self.limited(quota, origin, None, "too many registrations from this address").await);
         }
@@ -81,7 +81,7 @@ impl Accounts {
         let detail = format!("{} registered", user.username);
         self.audit.note(AuditKind::UserCreated, origin, Some(user.id.to_string()), Some(detail)).await;
         if let Some(place) = place {
-            self.ask_to_confirm(user.id, email.clone(), place);
+            self.ask_to_confirm(user.clone(), email.clone(), place);
             user.email = Some(email);
         }
         let scopes = parts.config.roles.held_by(&user);

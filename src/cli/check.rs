@@ -5,7 +5,11 @@ use std::path::Path;
 
 use crate::config::load::shown;
 use crate::config::{Environment, Report};
+use crate::credential::{Issuers, KeySetError};
 use crate::policy::file::{Everything, load};
+
+/// What to write into a `jwks_file`.
+const NO_KEYS: &str = "take the public keys that the issuer's jwks_uri gives";
 
 /// How `check` and `routes` print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +35,14 @@ pub struct Outcome {
 #[must_use]
 pub fn check(path: &Path, format: Format, strict: bool, colors: bool, env: &Environment) -> Outcome {
     let (report, good) = match load(path, env) {
-        Ok(everything) => {
-            let good = summary(&everything);
-            (everything.report, Some(good))
+        Ok(mut everything) => {
+            let faults = Issuers::faults(&everything.config.issuers);
+            for fault in &faults {
+                let KeySetError::File { place: (file, line, column), .. } = fault;
+                everything.report.error_at((file, *line, *column), fault.to_string(), Some(NO_KEYS.to_owned()), None);
+            }
+            let good = faults.is_empty().then(|| summary(&everything));
+            (everything.report, good)
         }
         Err(report) => (report, None),
     };
@@ -112,6 +121,23 @@ mod tests {
         let outcome = checked("", Format::Text, true);
         assert_eq!((outcome.code, outcome.out.as_str()), (0, "gateway.toml is good: 1 route, 1 backend\n"));
         assert_eq!(outcome.err, "");
+    }
+
+    #[test]
+    fn a_file_that_holds_no_key_of_an_issuer_is_an_error_with_its_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let set = folder.path().join("jwks.json");
+        std::fs::write(&set, r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA","kid":"k"}]}"#).expect("a file");
+        let gateway = format!(
+            "[[issuers]]\nname = \"idp\"\nissuer = \"https://idp.example\"\naudience = [\"api\"]\nalgorithms = [\"EdDSA\"]\n\
+             jwks_file = \"{}\"",
+            set.display()
+        );
+        let outcome = checked(&gateway, Format::Text, false);
+        assert_eq!(outcome.code, 1, "{outcome:?}");
+        for told in ["gateway.toml:6:13", "\"k\": it is a private key", "gateway.toml: 1 error"] {
+            assert!(outcome.err.contains(told), "{told}\n{}", outcome.err);
+        }
     }
 
     #[test]

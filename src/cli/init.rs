@@ -108,10 +108,10 @@ fn fill(args: &Init, file: &Path, dir: &Path) -> Result<String, Failure> {
 /// The password, and whether it was made up and has to be shown.
 fn admin_password(rules: &Passwords, stdin: bool) -> Result<(SecretString, bool), Failure> {
     if stdin || password::can_prompt() {
-        return Ok((password::new(rules, ADMIN, stdin)?, false));
+        return Ok((password::new(rules, ADMIN, None, stdin)?, false));
     }
     let password = password::generated(&SystemEntropy);
-    password::judge(rules, ADMIN, &password)?;
+    password::judge(rules, [ADMIN], &password)?;
     Ok((password, true))
 }
 

@@ -13,10 +13,10 @@ const MAX_LINE: u64 = 64 * 1024;
 /// 24 of these are 137 bits; none looks like another.
 const ALPHABET: &[u8] = b"23456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ";
 
-/// A new password for `username` that keeps `rules`.
-pub(super) fn new(rules: &Passwords, username: &str, stdin: bool) -> Result<SecretString, Failure> {
+/// A new password for `username`, who may log in by `email` too, that keeps `rules`.
+pub(super) fn new(rules: &Passwords, username: &str, email: Option<&str>, stdin: bool) -> Result<SecretString, Failure> {
     let password = if stdin { first_line(io::stdin().lock())? } else { prompted(username)? };
-    judge(rules, username, &password)?;
+    judge(rules, std::iter::once(username).chain(email), &password)?;
     Ok(password)
 }
 
@@ -36,8 +36,12 @@ pub(super) fn generated(entropy: &dyn Entropy) -> SecretString {
 }
 
 /// Whether `password` is good enough.
-pub(super) fn judge(rules: &Passwords, username: &str, password: &SecretString) -> Result<(), Failure> {
-    strength::check(rules, username, password.expose_secret())
+pub(super) fn judge<'a>(
+    rules: &Passwords,
+    names: impl IntoIterator<Item = &'a str>,
+    password: &SecretString,
+) -> Result<(), Failure> {
+    strength::check(rules, names, password.expose_secret())
         .map_err(|weakness| Failure::wrong(format!("{weakness} ([passwords] in gateway.toml says what is asked)")))
 }
 

@@ -9,7 +9,7 @@ use super::wrapped::Named;
 use super::{Auth, raw};
 
 /// What an alias may lead to below `auth.prefix`, and whether there are endpoints below it.
-const ENDPOINTS: [(&str, bool); 17] = [
+const ENDPOINTS: [(&str, bool); 23] = [
     ("/login", false),
     ("/refresh", false),
     ("/logout", false),
@@ -18,28 +18,28 @@ const ENDPOINTS: [(&str, bool); 17] = [
     ("/introspect", false),
     ("/me", false),
     ("/password", true),
+    ("/password/reset", true),
+    ("/password/reset/confirm", false),
     ("/register", false),
     ("/keys", true),
     ("/sessions", true),
     ("/email", true),
+    ("/email/confirm", false),
     ("/admin", true),
-    ("/verify", false),
+    ("/admin/users", true),
+    ("/admin/sessions", true),
+    ("/admin/keys", true),
+    ("/admin/clients", true),
+    ("/admin/audit", false),
     ("/openapi.json", false),
     ("/docs", true),
-    ("/password/reset", true),
 ];
 /// What it may lead to of the admin listener: health, which clients are told in a word.
 const HEALTH: [&str; 2] = ["/livez", "/readyz"];
 
 /// Whether `endpoint`, a path below the prefix, has endpoints below it; nothing where an alias can't lead there.
 fn has_more_below(endpoint: &str) -> Option<bool> {
-    let exact = ENDPOINTS.iter().find(|(name, _)| *name == endpoint).map(|(_, below)| *below);
-    // Of a group's endpoints each may have an alias of its own.
-    exact.or_else(|| {
-        let group =
-            |(name, below): &&(&str, bool)| *below && endpoint.strip_prefix(*name).is_some_and(|rest| rest.starts_with('/'));
-        ENDPOINTS.iter().find(group).map(|(_, below)| *below)
-    })
+    ENDPOINTS.iter().find(|(name, _)| *name == endpoint).map(|(_, below)| *below)
 }
 
 impl Auth {

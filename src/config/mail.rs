@@ -67,10 +67,10 @@ fn parsed(url: &str) -> Result<MailServer, &'static str> {
         (Some("smtp"), None) => MailSecurity::Plain,
         (Some("smtp"), Some("tls=required")) => MailSecurity::StartTls,
         (Some("smtp" | "smtps"), Some(_)) => return Err("takes `?tls=required` behind smtp:// and nothing else"),
-        _ => return Err("begins with smtp:// or smtps://"),
+        _ => return Err("has to begin with smtp:// or smtps://"),
     };
     if !matches!(uri.path(), "" | "/") || url.contains('#') {
-        return Err("has no path and no fragment");
+        return Err("takes no path and no fragment");
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() || authority.as_str().ends_with(':') {

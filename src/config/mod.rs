@@ -57,6 +57,7 @@ pub use report::{Diagnostic, Report, Severity};
 pub use roles::{Role, Roles};
 pub use tls::{Certificate, Tls, TlsVersion};
 
+pub use crate::domain::Rate;
 use crate::domain::{IdentityTable, Scope, SecretString};
 
 /// The whole configuration.
@@ -253,21 +254,6 @@ pub struct ApiKeys {
     pub query_parameter: Option<String>,
     /// How long a known key goes on without the store.
     pub cache_ttl: Duration,
-}
-
-/// `N/period`: a burst of N, refilled over the period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// N, at least 1.
-    pub count: u32,
-    /// The period, more than zero.
-    pub period: Duration,
-}
-
-impl std::fmt::Display for Rate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.count, humantime::format_duration(self.period).to_string().replace(' ', ""))
-    }
 }
 
 /// `[login]`

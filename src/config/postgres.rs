@@ -39,6 +39,10 @@ fn shortcoming(url: &Url) -> Option<Finding> {
     if url.fragment().is_some() {
         return Some(Finding::new("`store.url` has a `#`, behind which nothing is read").help(EXAMPLE));
     }
+    if url.host_str().is_some_and(|host| host.contains(',')) {
+        let finding = Finding::new("`store.url` names several servers, and one is asked");
+        return Some(finding.help("write the name or address that leads to whichever takes writes"));
+    }
     let database = url.path().trim_start_matches('/');
     if database.is_empty() || database.contains('/') {
         return Some(Finding::new("`store.url` names no database").help(EXAMPLE));

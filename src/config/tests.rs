@@ -282,6 +282,9 @@ fn aliases_lead_to_endpoints_and_apart_from_each_other() {
         ("\"/.well-known/x\" = \"/auth/login\"", "/.well-known"),
         ("\"/token\" = \"/auth/logn\"", "`/auth/logn` is no endpoint"),
         ("\"/token\" = \"/metrics\"", "`/metrics` is no endpoint"),
+        ("\"/users\" = \"/auth/admin/userz\"", "`/auth/admin/userz` is no endpoint"),
+        ("\"/token\" = \"/auth/login/\"", "`/auth/login/` is no endpoint"),
+        ("\"/key\" = \"/auth/keys/7\"", "`/auth/keys/7` is no endpoint"),
         ("\"/a\" = \"/auth/admin\", \"/a/b\" = \"/auth/login\"", "both answer"),
         ("\"/a/b\" = \"/auth/login\", \"/a\" = \"/auth/admin\"", "both answer"),
     ] {
@@ -697,6 +700,7 @@ fn a_postgres_url_is_checked_without_a_server() {
         ("postgres://u@h", "names no database"),
         ("postgres://u@h/a/b", "names no database"),
         ("postgres://u:a/b@h/d", "no URL"),
+        ("postgres://a,b/d", "several servers"),
         ("postgres://h/d#x", "`#`"),
         ("postgres://h/d?sslmod=require", "parameter"),
         ("postgres://h/d?sslmode=full", "sslmode"),

@@ -95,6 +95,11 @@ pub(crate) fn warn_of_literal(name: &str, secret: &Secret, span: super::report::
 
 /// Why a secret is none for `algorithm`, which takes so many bytes at least.
 pub(super) fn weakness(secret: &str, algorithm: &str, least: usize) -> Option<String> {
+    short(secret, algorithm, least).or_else(|| is_placeholder(secret).then(|| "looks like a placeholder".to_owned()))
+}
+
+/// Why trying would find it.
+pub(super) fn short(secret: &str, algorithm: &str, least: usize) -> Option<String> {
     if secret.len() < least {
         return Some(format!("has {} bytes, and {algorithm} takes {least} at least", secret.len()));
     }
@@ -103,11 +108,13 @@ pub(super) fn weakness(secret: &str, algorithm: &str, least: usize) -> Option<St
     let repeated = (1..=length / 2).any(|period| bytes.chunks(period).all(|chunk| bytes.starts_with(chunk)));
     bytes.sort_unstable();
     bytes.dedup();
-    if repeated || bytes.len() < 8 {
-        return Some("repeats itself: it can be guessed".to_owned());
-    }
+    (repeated || bytes.len() < 8).then(|| "repeats itself: it can be guessed".to_owned())
+}
+
+/// Whether it holds what examples write.
+pub(super) fn is_placeholder(secret: &str) -> bool {
     let plain: String = secret.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
-    PLACEHOLDERS.iter().any(|word| plain.contains(word)).then(|| "looks like a placeholder".to_owned())
+    PLACEHOLDERS.iter().any(|word| plain.contains(word))
 }
 
 /// What examples write where a secret should stand, letters and digits only.

@@ -252,12 +252,7 @@ impl FromNode for Rate {
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, Self::TAKES, report, |text| {
-            let rate = text.split_once('/').and_then(|(count, period)| {
-                let count = count.trim().parse().ok().filter(|count| *count > 0)?;
-                let period = humantime::parse_duration(period.trim()).ok()?;
-                (!period.is_zero() && period <= Duration::from_hours(366 * 24)).then_some(Self { count, period })
-            });
-            rate.ok_or_else(|| {
+            text.parse().map_err(|_| {
                 Finding::new(format!("`{text}` is not a rate")).help("write how many a period: \"5/1m\" is five a minute")
             })
         })

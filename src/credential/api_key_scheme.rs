@@ -124,6 +124,7 @@ impl ApiKeyScheme {
                 key: Some(record.id.clone()),
             },
             expires_at: record.expires_at,
+            rate_limit: record.rate_limit,
         }
     }
 }

@@ -14,6 +14,9 @@ use super::{Accepted, Outcome, Presented, Scheme, compact};
 use crate::domain::{Clock, Concern, CredentialKind, Principal, ScopeSet, SessionId, TokenId, UserId};
 use crate::problem::Refusal;
 
+/// What is told where nobody says that he vouches for a token's `iss`.
+const OTHER_ISSUER: &str = "The token is from another issuer.";
+
 /// Accepts access tokens: ours, and those of other issuers where there are some.
 pub struct BearerScheme {
     keys: Arc<KeyRing>,
@@ -78,9 +81,11 @@ impl BearerScheme {
         let token = compact::Token::read(token).map_err(Refusal::InvalidToken)?;
         let Some(others) = &self.others else { return self.open(&token, None).map_err(Refusal::InvalidToken) };
         let claims = token.claims().map_err(Refusal::InvalidToken)?;
-        match text(&claims, "iss").and_then(|iss| others.find(iss)) {
+        let iss = text(&claims, "iss");
+        match iss.and_then(|iss| others.find(iss, token.alg())) {
             Some(issuer) => issuer.verify(&token, claims).await,
-            None => self.open(&token, Some(claims)).map_err(Refusal::InvalidToken),
+            None if iss == Some(&self.issuer) => self.open(&token, Some(claims)).map_err(Refusal::InvalidToken),
+            None => Err(Refusal::InvalidToken(OTHER_ISSUER)),
         }
     }
 
@@ -92,7 +97,7 @@ impl BearerScheme {
 
     fn judge(&self, claims: Map<String, Value>) -> Result<Verified, &'static str> {
         if text(&claims, "iss") != Some(&self.issuer) {
-            return Err("The token is from another issuer.");
+            return Err(OTHER_ISSUER);
         }
         judging::audience(&claims, &[&self.audience])?;
         let lifespan = self.times.judge(&claims, self.clock.now())?;
@@ -107,6 +112,7 @@ impl BearerScheme {
         let accepted = Accepted {
             concern: Concern { token: Some(token), session, account: Some((subject, generation)), key: None },
             expires_at: Some(lifespan.expires_at),
+            rate_limit: None,
             principal: Arc::new(principal(subject, session, claims)?),
         };
         Ok(Verified { accepted, lifespan, signed: None })

@@ -104,7 +104,7 @@ mod tests {
     fn accepted(method: CredentialKind) -> Outcome {
         let principal = Arc::new(Principal::own("ann", method));
         let concern = Concern { token: None, session: None, account: None, key: None };
-        Outcome::Accepted(Accepted { principal, concern, expires_at: None })
+        Outcome::Accepted(Accepted { principal, concern, expires_at: None, rate_limit: None })
     }
 
     fn schemes() -> Vec<Arc<dyn Scheme>> {

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{Concern, CredentialKind, Principal, Timestamp};
+use crate::domain::{Concern, CredentialKind, Principal, Rate, Timestamp};
 use crate::problem::Refusal;
 
 pub use api_key::ApiKey;
@@ -72,6 +72,8 @@ pub struct Accepted {
     pub concern: Concern,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
+    /// How often it may be used on routes: a limit of an API key's own.
+    pub rate_limit: Option<Rate>,
 }
 
 /// One kind of credential.

@@ -125,7 +125,7 @@ mod tests {
         let concern = Concern { token: None, session: None, account: None, key: None };
         let principal = Arc::new(Principal::own(subject, CredentialKind::Bearer));
         let lifespan = Lifespan::of(NOW.plus(Duration::from_secs(60)), Some(NOW), Duration::from_secs(30));
-        Verified { accepted: Accepted { principal, concern, expires_at: None }, lifespan, signed: None }
+        Verified { accepted: Accepted { principal, concern, expires_at: None, rate_limit: None }, lifespan, signed: None }
     }
 
     fn subject(known: &VerifiedTokens, token: &str, now: Timestamp) -> Option<String> {

@@ -4,11 +4,12 @@ pub mod clock;
 pub mod entropy;
 pub mod identity;
 pub mod ids;
-pub mod mail_secret;
 pub mod name;
 pub mod oddity;
+pub mod opaque;
 pub mod path;
 pub mod principal;
+pub mod rate;
 pub mod records;
 pub mod refresh;
 pub mod revoked;
@@ -22,8 +23,10 @@ pub use identity::IdentityTable;
 pub use ids::{ClientId, KeyId, SessionId, TokenId, UserId};
 pub use name::folded;
 pub use oddity::AllowInPath;
+pub use opaque::MailSecret;
 pub use path::{CanonicalPath, PathFault};
 pub use principal::{CredentialKind, CredentialKinds, Headers, Issuer, Principal, Rendered};
+pub use rate::{Rate, RateError};
 pub use records::{
     ApiKeyRecord, AuditEvent, AuditKind, ClientRecord, Grant, LOGIN_CLIENT, MailPurpose, MailedToken, SessionRecord, User,
 };

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::clock::Timestamp;
 use super::ids::{ClientId, KeyId, SessionId, UserId};
+use super::rate::Rate;
 use super::scope::ScopeSet;
 use super::secret::{Hash256, SecretString};
 
@@ -37,6 +38,13 @@ pub struct User {
     pub password: Option<SecretString>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl User {
+    /// What it logs in by: its username, and its e-mail address if it has one.
+    pub fn login_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.username.as_str()).chain(self.email.as_deref())
+    }
 }
 
 /// The client that logins at the gateway itself go through: `client_id` of their sessions and tokens. No registered client has
@@ -83,6 +91,8 @@ pub struct ApiKeyRecord {
     pub scopes: ScopeSet,
     /// The networks it may be used from; empty is any.
     pub allowed_cidrs: Vec<String>,
+    /// How often it may be used, beside what routes allow its owner; `None` is as often as those.
+    pub rate_limit: Option<Rate>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends by itself.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::{FromRequest, Request, State};
-use serde::{Deserialize, Deserializer};
-use utoipa::ToSchema;
+use serde::Deserialize;
+use utoipa::{IntoResponses, ToSchema};
 
 use super::answer::Refused;
 use super::body::Json;
 use super::caller::caller_with;
+use super::fields::present;
 use super::{EndpointState, caller};
 use crate::accounts::{MeChange, Origin, Profile};
 use crate::domain::{Scope, SecretString};
@@ -20,7 +21,7 @@ use crate::domain::{Scope, SecretString};
 #[derive(Deserialize, ToSchema)]
 pub(super) struct MeBody {
     /// The name for people to read; `null` takes it away.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     full_name: Option<Option<String>>,
     /// The e-mail address: in force once the link that is mailed to it is confirmed.
@@ -30,9 +31,25 @@ pub(super) struct MeBody {
     current_password: Option<SecretString>,
 }
 
-/// Tells a `null` from what is not there.
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// How a change of one's own account is answered.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+enum Changed {
+    /// The account as it is now; another e-mail address shows once it is confirmed.
+    #[response(status = 200)]
+    Done(Profile),
+    /// No credential that counts, or a wrong current password.
+    #[response(status = 401)]
+    Stranger,
+    /// The scope portcullis:account is missing, or e-mail addresses can't be changed here.
+    #[response(status = 403)]
+    Forbidden,
+    /// A field is wrong: it is named.
+    #[response(status = 422)]
+    Wrong,
+    /// Too many wrong passwords, or too many mails to this address.
+    #[response(status = 429)]
+    TooMany,
 }
 
 /// The account behind the credential; its scopes are the credential's.
@@ -50,13 +67,7 @@ pub(super) async fn me(State(state): State<Arc<EndpointState>>, request: Request
 #[utoipa::path(
     patch, path = "/me", tag = "account", operation_id = "change_me",
     request_body(content((MeBody = "application/json"))),
-    responses(
-        (status = 200, description = "The account as it is now; another e-mail address shows once it is confirmed.", body = Profile),
-        (status = 401, description = "No credential that counts, or a wrong current password."),
-        (status = 403, description = "The scope portcullis:account is missing, or e-mail addresses can't be changed here."),
-        (status = 422, description = "A field is wrong: it is named."),
-        (status = 429, description = "Too many wrong passwords, or too many mails to this address.")
-    )
+    responses(Changed)
 )]
 pub(super) async fn change(
     State(state): State<Arc<EndpointState>>,
@@ -75,13 +86,7 @@ pub(super) async fn change(
 #[utoipa::path(
     put, path = "/me", tag = "account", operation_id = "put_me",
     request_body(content((MeBody = "application/json"))),
-    responses(
-        (status = 200, description = "The account as it is now; another e-mail address shows once it is confirmed.", body = Profile),
-        (status = 401, description = "No credential that counts, or a wrong current password."),
-        (status = 403, description = "The scope portcullis:account is missing, or e-mail addresses can't be changed here."),
-        (status = 422, description = "A field is wrong: it is named."),
-        (status = 429, description = "Too many wrong passwords, or too many mails to this address.")
-    )
+    responses(Changed)
 )]
 pub(super) async fn replace(
     state: State<Arc<EndpointState>>,

@@ -238,7 +238,8 @@ fn malformed(detail: &'static str) -> Refusal {
 }
 
 fn twice(field: String) -> Refusal {
-    Refusal::InvalidBody { field: Cow::Owned(field), detail: Cow::Borrowed("This field comes twice.") }
+    let detail = Cow::Owned(format!("`{field}` comes twice."));
+    Refusal::InvalidBody { field: Cow::Owned(field), detail }
 }
 
 fn json(body: &[u8]) -> Result<BTreeMap<String, Value>, Refusal> {
@@ -251,8 +252,8 @@ fn form(body: &[u8]) -> Result<BTreeMap<String, Value>, Refusal> {
     let mut fields = BTreeMap::new();
     for pair in body.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
         let mut halves = pair.splitn(2, |&byte| byte == b'=');
-        let name = decoded(halves.next().unwrap_or_default())?;
-        let value = decoded(halves.next().unwrap_or_default())?;
+        let mut half = || decoded(halves.next().unwrap_or_default()).ok_or(malformed("The form must be UTF-8."));
+        let (name, value) = (half()?, half()?);
         if fields.insert(name.clone(), Value::String(value)).is_some() {
             return Err(twice(name));
         }
@@ -260,10 +261,10 @@ fn form(body: &[u8]) -> Result<BTreeMap<String, Value>, Refusal> {
     Ok(fields)
 }
 
-/// `application/x-www-form-urlencoded` as browsers write it; bytes that are no UTF-8 are refused.
-fn decoded(text: &[u8]) -> Result<String, Refusal> {
+/// One name or value of `application/x-www-form-urlencoded` as browsers write it; nothing where its bytes are no UTF-8.
+pub(super) fn decoded(text: &[u8]) -> Option<String> {
     let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-    String::from_utf8(percent_decode(&spaced).collect()).map_err(|_| malformed("The form must be UTF-8."))
+    String::from_utf8(percent_decode(&spaced).collect()).ok()
 }
 
 /// A JSON object's members, where a name that comes twice is noticed: parsers disagree on which one counts.

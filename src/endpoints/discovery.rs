@@ -9,9 +9,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::EndpointState;
-use crate::config::PasswordGrant;
 use crate::domain::{Grant, Scope};
-use crate::policy::own::JWKS;
+use crate::policy::own::{INTROSPECT, JWKS, REVOKE, TOKEN};
 
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", tag = "discovery", operation_id = "jwks", security(()),
@@ -83,12 +82,12 @@ fn offered(state: &EndpointState) -> Metadata {
     let (issuer, prefix) = (&config.server.public_url, &config.auth.prefix);
     let own = [Scope::ACCOUNT, Scope::ADMIN].map(str::to_owned);
     let grants = [Grant::Password, Grant::RefreshToken, Grant::ClientCredentials];
-    let offered = |grant: &Grant| *grant != Grant::Password || config.auth.password_grant != PasswordGrant::Off;
+    let offered = |grant: &Grant| *grant != Grant::Password || state.accounts.takes_passwords().is_ok();
     Metadata {
         issuer: issuer.clone(),
-        token_endpoint: format!("{issuer}{prefix}/token"),
-        revocation_endpoint: format!("{issuer}{prefix}/revoke"),
-        introspection_endpoint: format!("{issuer}{prefix}/introspect"),
+        token_endpoint: format!("{issuer}{prefix}{TOKEN}"),
+        revocation_endpoint: format!("{issuer}{prefix}{REVOKE}"),
+        introspection_endpoint: format!("{issuer}{prefix}{INTROSPECT}"),
         jwks_uri: format!("{issuer}{JWKS}"),
         scopes_supported: config.scopes.keys().map(ToString::to_string).chain(own).collect(),
         response_types_supported: [],

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::Extension;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -13,10 +14,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
-use super::EndpointState;
+use super::{CalledAs, EndpointState};
 
 /// Where the page is, below the prefix.
 pub(super) const PAGE: &str = "/docs";
+
+/// The OpenAPI document once more, where the page finds it under each of its names.
+pub(super) const DOCUMENT: &str = "/docs/openapi.json";
 
 /// Nothing inline, nothing from elsewhere, in no frame; `data:` is for the pictures in Swagger UI's style sheet. Styles that it
 /// sets on elements go through the DOM, which `style-src` does not concern.
@@ -50,12 +54,15 @@ const FILES: [File; 4] = [
     get, path = "/docs", tag = "discovery", operation_id = "docs", security(()),
     responses((status = 200, description = "A page of HTML.", body = String, content_type = "text/html"))
 )]
-pub(super) async fn page() -> Response {
+pub(super) async fn page(called: Option<Extension<CalledAs>>) -> Response {
+    // An alias may have another name, and stands for what is below it too. Its segments need no escaping.
+    let path = called.as_ref().map_or(PAGE, |Extension(CalledAs(path))| path);
+    let name = path.rsplit('/').next().unwrap_or_default();
     let kind = (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    (guarded(kind), include_str!("docs/page.html")).into_response()
+    (guarded(kind), include_str!("docs/page.html").replace("{name}", name)).into_response()
 }
 
-/// What the page loads. Browsers keep it and ask whether it is still the same: neither an upgrade nor replicas of two releases
+/// What the page loads beside [`DOCUMENT`]. Browsers keep it and ask whether it is still the same: neither an upgrade nor replicas of two releases
 /// mix old with new for longer than a reload.
 pub(super) fn files() -> impl Iterator<Item = (&'static str, MethodRouter<Arc<EndpointState>>)> {
     FILES.into_iter().map(|File { path, kind, content }| {

@@ -60,6 +60,8 @@ use crate::config::Config;
         document,
         docs::page
     ),
+    // What shared refusals refer to: they do not bring it along.
+    components(schemas(oauth::OAuthErrorBody)),
     security(("bearer" = []), ("api_key" = []))
 )]
 struct Endpoints;

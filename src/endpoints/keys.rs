@@ -8,45 +8,44 @@ use utoipa::ToSchema;
 
 use super::acting::AsAccount;
 use super::answer::Refused;
-use super::body::Json;
+use super::body::{Json, wrong};
 use super::fields::{Scopes, Span};
 use super::refusals::{ToAccounts, ToBodies, ToIds};
 use crate::accounts::admin::{CreatedKey, KeyWish};
-use crate::domain::{ApiKeyRecord, ScopeSet};
+use crate::domain::{ApiKeyRecord, Rate, ScopeSet};
 use crate::problem::Refusal;
 
 /// A key to be made.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct NewKeyBody {
     /// What people call it, 1 to 64 bytes on one line.
-    name: String,
+    pub(super) name: String,
     /// What it may do: of each the narrower of asked and held. Without them all that may be given, but the gateway's own scopes.
-    scopes: Option<Scopes>,
+    pub(super) scopes: Option<Scopes>,
     /// When it ends by itself; without it never.
-    expires_in: Option<Span>,
+    pub(super) expires_in: Option<Span>,
     /// The networks that it may be used from, such as `10.0.0.0/8`; without them any.
-    allowed_cidrs: Option<Vec<String>>,
+    pub(super) allowed_cidrs: Option<Vec<String>>,
+    /// How often it may be used on routes, such as `100/1m`, beside what those allow its owner; without it as often as they do.
+    #[schema(example = "100/1m")]
+    pub(super) rate_limit: Option<String>,
 }
 
 impl NewKeyBody {
-    fn read(self) -> Result<KeyWish, Refusal> {
-        wish(self.name, self.scopes, self.expires_in, self.allowed_cidrs)
+    /// The key as it is asked for.
+    pub(super) fn read(self) -> Result<KeyWish, Refusal> {
+        Ok(KeyWish {
+            name: self.name,
+            scopes: self.scopes.map(|scopes| scopes.read("scopes")).transpose()?,
+            expires_in: self.expires_in.map(|span| span.read("expires_in")).transpose()?,
+            allowed_cidrs: self.allowed_cidrs.unwrap_or_default(),
+            rate_limit: self.rate_limit.map(|text| rate(&text)).transpose()?,
+        })
     }
 }
 
-/// A key as it is asked for.
-pub(super) fn wish(
-    name: String,
-    scopes: Option<Scopes>,
-    expires_in: Option<Span>,
-    allowed_cidrs: Option<Vec<String>>,
-) -> Result<KeyWish, Refusal> {
-    Ok(KeyWish {
-        name,
-        scopes: scopes.map(|scopes| scopes.read("scopes")).transpose()?,
-        expires_in: expires_in.map(|span| span.read("expires_in")).transpose()?,
-        allowed_cidrs: allowed_cidrs.unwrap_or_default(),
-    })
+fn rate(text: &str) -> Result<Rate, Refusal> {
+    text.parse().map_err(|_| wrong("rate_limit", "`rate_limit` must be how many a period, such as 100/1m."))
 }
 
 /// An API key: never the key itself, nor its hash.
@@ -63,6 +62,8 @@ pub(super) struct KeyView {
     scopes: ScopeSet,
     /// The networks that it may be used from; empty is any.
     allowed_cidrs: Vec<String>,
+    /// How often it may be used on routes; `null` is as often as those allow.
+    rate_limit: Option<String>,
     /// RFC 3339.
     #[schema(format = DateTime)]
     created_at: String,
@@ -85,6 +86,7 @@ impl From<ApiKeyRecord> for KeyView {
             owner_id: key.owner.to_string(),
             scopes: key.scopes,
             allowed_cidrs: key.allowed_cidrs,
+            rate_limit: key.rate_limit.map(|rate| rate.to_string()),
             created_at: key.created_at.to_string(),
             expires_at: key.expires_at.map(|at| at.to_string()),
             last_used_at: key.used_at.map(|at| at.to_string()),

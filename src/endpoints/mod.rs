@@ -1,7 +1,7 @@
 //! Floor 4: the gateway's own endpoints, as an axum router that the proxy calls in process.
 //!
-//! The proxy puts [`ClientAddress`], [`QueryKeys`], [`RequestId`] and [`Noted`] into each request's extensions, and
-//! `X-Request-Id` onto each answer; it finds why a request was refused as a [`Refusal`](crate::problem::Refusal) in the answer's.
+//! The proxy puts [`ClientAddress`], [`CalledAs`], [`QueryKeys`], [`RequestId`] and [`Noted`] into each request's extensions,
+//! and `X-Request-Id` onto each answer; it finds why a request was refused as a [`Refusal`](crate::problem::Refusal) in the answer's.
 
 mod account;
 mod acting;
@@ -38,7 +38,7 @@ use crate::accounts::{Accounts, EMAIL_CONFIRM, RESET_CONFIRM};
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::CredentialKind;
-use crate::policy::own::{JWKS, METADATA, OPENID};
+use crate::policy::own::{INTROSPECT, JWKS, METADATA, OPENID, REVOKE, TOKEN};
 use crate::revocation::Revocations;
 
 /// What the endpoints work with; made anew by a reload.
@@ -69,6 +69,10 @@ impl Default for ClientAddress {
 /// The request's id.
 #[derive(Clone, Debug, Default)]
 pub struct RequestId(pub String);
+
+/// The path that the client asked for, which may be an alias of the endpoint's.
+#[derive(Clone, Debug)]
+pub struct CalledAs(pub String);
 
 /// API keys that came in the query, from which the proxy has taken them: nothing behind it sees them there.
 #[derive(Clone, Debug, Default)]
@@ -105,9 +109,9 @@ fn endpoints() -> Vec<(&'static str, MethodRouter<Arc<EndpointState>>)> {
         ("/login", post(login::login)),
         ("/refresh", post(login::refresh)),
         ("/logout", post(logout::logout)),
-        ("/token", post(oauth::token)),
-        ("/revoke", post(oauth::revoke)),
-        ("/introspect", post(oauth::introspect)),
+        (TOKEN, post(oauth::token)),
+        (REVOKE, post(oauth::revoke)),
+        (INTROSPECT, post(oauth::introspect)),
         ("/me", get(account::me).patch(account::change).put(account::replace)),
         ("/password", post(password::change)),
         (password::RESET, post(password::ask_reset)),
@@ -132,13 +136,18 @@ fn endpoints() -> Vec<(&'static str, MethodRouter<Arc<EndpointState>>)> {
     ]
 }
 
+/// What browsers load for the page of endpoints.
+fn beside_the_page() -> impl Iterator<Item = (&'static str, MethodRouter<Arc<EndpointState>>)> {
+    docs::files().chain([(docs::DOCUMENT, get(document::document))])
+}
+
 /// All endpoints, as one service that answers every refusal as a problem document.
 pub fn router(state: Arc<EndpointState>) -> Router {
     let mut all = Router::new()
         .route(JWKS, get(discovery::jwks))
         .route(METADATA, get(discovery::metadata))
         .route(OPENID, get(discovery::openid));
-    for (path, methods) in endpoints().into_iter().chain(docs::files()).filter(|(path, _)| is_on(path, &state.config)) {
+    for (path, methods) in endpoints().into_iter().chain(beside_the_page()).filter(|(path, _)| is_on(path, &state.config)) {
         all = all.route(&format!("{}{path}", literal(&state.config.auth.prefix)), methods);
     }
     let all = all.layer(Extension(document::written(&state.config)));

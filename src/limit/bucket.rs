@@ -11,7 +11,7 @@ use governor::{Quota as Pace, RateLimiter};
 use super::cells::{Cells, Key, View};
 use crate::config::Rate;
 use crate::domain::Clock;
-use crate::problem::Quota;
+use crate::problem::{Allowance, Quota};
 
 /// The house's clock as governor reads it.
 #[derive(Clone)]
@@ -83,6 +83,18 @@ impl Bucket {
             self.cells.charge(key, self.weight(), self.clock.monotonic(), self.rate.period.saturating_mul(2));
         }
         left
+    }
+
+    /// What is answered to somebody to whom `remaining` are left.
+    pub(super) fn allowance(&self, remaining: u32) -> Allowance {
+        let used = self.rate.count.saturating_sub(remaining);
+        Allowance {
+            policy: self.policy,
+            limit: self.rate.count,
+            window: self.rate.period,
+            remaining,
+            full_in: self.weight().saturating_mul(used),
+        }
     }
 
     /// What is answered to somebody who has to wait.

@@ -1,8 +1,10 @@
 //! Floor 2: how often somebody may try, and call.
 
 mod bucket;
+mod calls;
 mod cells;
 mod clients;
+mod keys;
 mod logins;
 mod routes;
 mod shared;
@@ -15,6 +17,7 @@ use async_trait::async_trait;
 use crate::problem::Quota;
 
 pub(crate) use bucket::Ticks;
+pub use keys::KeyLimits;
 pub use logins::Logins;
 pub use routes::{Caller, RouteLimit, RouteLimits};
 pub use shared::AddressError;

@@ -4,26 +4,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use tokio::runtime::Handle;
 
 use super::bucket::Bucket;
+use super::calls::{self, CAPACITY, PARTS};
 use super::cells::{Cells, Key};
+use super::keys::KeyLimits;
 use super::limited_prefix;
-use super::shared::{AddressError, Ask, Counts};
+use super::shared::{AddressError, Counts};
 use crate::config::{Rate, Redis};
 use crate::domain::{Clock, Issuer};
 use crate::problem::{Allowance, Quota};
 
-/// A route's cells stand in this many parts, each behind a lock of its own, so that threads seldom meet.
-const PARTS: usize = 16;
-/// Callers that a part remembers at most: 65,536 a route, some 3 MB when a flood has filled them all.
-const CAPACITY: usize = 4096;
-/// How long a call waits for the count of all replicas, before it is counted here alone. While Redis hangs only the calls
-/// that were under way wait: without contact nobody asks.
-const ANSWER: Duration = Duration::from_millis(100);
 /// The policy's name in `RateLimit`. A route's own would tell clients about the inside.
 const POLICY: &str = "route";
 
@@ -36,10 +30,11 @@ pub enum Caller<'a> {
     Address(IpAddr),
 }
 
-/// The limits of all routes. They outlive reloads: a route that keeps its name and its rate keeps its counts.
+/// The limits of all routes, and of API keys. They outlive reloads: a route that keeps its name and its rate keeps its counts.
 pub struct RouteLimits {
     clock: Arc<dyn Clock>,
     counts: Option<Arc<Counts>>,
+    keys: Arc<KeyLimits>,
     known: Mutex<HashMap<Arc<str>, Arc<RouteLimit>>>,
 }
 
@@ -53,7 +48,8 @@ impl RouteLimits {
     /// Counts in this process.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, counts: None, known: Mutex::default() }
+        let keys = Arc::new(KeyLimits::new(Arc::clone(&clock), None));
+        Self { clock, counts: None, keys, known: Mutex::default() }
     }
 
     /// Shares the counts with all replicas on `redis`; connects on `runtime`, in the background.
@@ -61,7 +57,15 @@ impl RouteLimits {
     /// # Errors
     /// Where Redis' URL is none that can be used. That it can't be reached is no error.
     pub fn shared(self, redis: &Redis, runtime: &Handle) -> Result<Self, AddressError> {
-        Ok(Self { counts: Some(Counts::new(redis, runtime)?), ..self })
+        let counts = Counts::new(redis, runtime)?;
+        let keys = Arc::new(KeyLimits::new(Arc::clone(&self.clock), Some(Arc::clone(&counts))));
+        Ok(Self { counts: Some(counts), keys, ..self })
+    }
+
+    /// The limits that API keys have of their own.
+    #[must_use]
+    pub fn keys(&self) -> Arc<KeyLimits> {
+        Arc::clone(&self.keys)
     }
 
     /// The limits of these routes, in their order; those of routes that are not among them are forgotten.
@@ -91,7 +95,7 @@ pub struct RouteLimit {
     rate: Rate,
     /// Begins every digest: routes, and a route's old and new rate, count apart.
     salt: Context,
-    parts: Vec<Bucket>,
+    parts: [Bucket; PARTS],
     counts: Option<Arc<Counts>>,
 }
 
@@ -108,7 +112,7 @@ impl RouteLimit {
         salt.update(&rate.period.as_nanos().to_be_bytes());
         update(&mut salt, name);
         let part = |_| Bucket::new(POLICY, rate, &Arc::new(Cells::new(CAPACITY)), &all.clock);
-        Self { rate, salt, parts: (0..PARTS).map(part).collect(), counts: all.counts.clone() }
+        Self { rate, salt, parts: std::array::from_fn(part), counts: all.counts.clone() }
     }
 
     /// Counts a call, if one is left; gives what is left then.
@@ -117,35 +121,16 @@ impl RouteLimit {
     /// The quota, when none was.
     pub async fn take(&self, caller: Caller<'_>) -> Result<Allowance, Quota> {
         let key = self.key(caller);
-        let part = usize::from(key.last().copied().unwrap_or_default()) % PARTS;
-        // There are as many parts as PARTS says.
-        let Some(bucket) = self.parts.get(part) else { return Ok(self.allowance(0)) };
-        if let Some(counts) = self.counts.as_ref().filter(|counts| counts.has_contact()) {
-            bucket.look(key)?;
-            if let Some(count) = counts.ask(POLICY, &key, self.rate, Ask::Take, ANSWER).await {
-                bucket.learn(key, count.full_in);
-                return if count.wait.is_zero() {
-                    Ok(self.allowance(bucket.left(count.full_in)))
-                } else {
-                    Err(bucket.quota(count.wait))
-                };
-            }
-        } else if let Some(counts) = &self.counts {
-            counts.connect();
-        }
-        bucket.take(key).map(|left| self.allowance(left))
+        calls::take(calls::part(&self.parts, key), self.counts.as_ref(), key).await
     }
 
-    fn allowance(&self, remaining: u32) -> Allowance {
-        let weight = self.rate.period / self.rate.count.max(1);
-        let used = self.rate.count.saturating_sub(remaining);
-        Allowance {
-            policy: POLICY,
-            limit: self.rate.count,
-            window: self.rate.period,
-            remaining,
-            full_in: weight.saturating_mul(used),
-        }
+    /// Asks, without counting, whether this process knows the caller to have none left.
+    ///
+    /// # Errors
+    /// The quota, when none is.
+    pub fn look(&self, caller: Caller<'_>) -> Result<(), Quota> {
+        let key = self.key(caller);
+        calls::part(&self.parts, key).look(key)
     }
 
     fn key(&self, caller: Caller<'_>) -> Key {
@@ -183,6 +168,7 @@ fn update(digest: &mut Context, text: &str) {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv6Addr;
+    use std::time::Duration;
 
     use super::*;
     use crate::domain::Timestamp;

@@ -78,6 +78,8 @@ impl Counts {
             return None;
         };
         let weight = (rate.period / rate.count.max(1)).max(Duration::from_micros(1)).as_micros();
+        // No less than one call: Redis takes no expiry of nothing, and whoever makes keys chooses their rates.
+        let most = rate.period.as_micros().saturating_mul(2).max(weight);
         let rest = weight.saturating_mul(u128::from(rate.count.saturating_sub(1)));
         let mode = match ask {
             Ask::Take => "take",
@@ -86,7 +88,7 @@ impl Counts {
         };
         let mut connection = (*connection).clone();
         let mut call = self.script.key(self.name(what, key));
-        call.arg(micros(weight)).arg(micros(rest)).arg(micros(rate.period.as_micros().saturating_mul(2))).arg(mode);
+        call.arg(micros(weight)).arg(micros(rest)).arg(micros(most)).arg(mode);
         match tokio::time::timeout(deadline, call.invoke_async::<(u64, u64)>(&mut connection)).await {
             Ok(Ok((wait, full_in))) => Some(Count { wait: Duration::from_micros(wait), full_in: Duration::from_micros(full_in) }),
             Ok(Err(error)) => self.lost(&error.to_string()),

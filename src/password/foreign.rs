@@ -3,7 +3,6 @@
 //!
 //! [`import`] says what of them is taken; what they may cost is bounded there and again before each check.
 
-mod argon;
 mod bcrypt;
 mod django;
 mod htpasswd;
@@ -18,8 +17,10 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
-use super::argon::{Memory, OutOfMemory};
+use super::argon::{self, Argon, Memory, OutOfMemory};
+use super::burden::Price;
 use crate::config::Argon2Cost;
 use crate::domain::SecretString;
 
@@ -73,7 +74,7 @@ pub fn import(text: &str, configured: Argon2Cost) -> Result<Imported, Unusable> 
 
 /// A hash of another application, taken apart.
 pub(super) enum Foreign {
-    Argon(argon::Argon),
+    Argon(Argon),
     Bcrypt(bcrypt::Bcrypt),
     Scrypt(scrypt::Scrypt),
     Pbkdf2(pbkdf2::Pbkdf2),
@@ -95,7 +96,7 @@ impl Foreign {
     /// Whether `password` is the one that was hashed.
     pub(super) fn matches(&self, password: &[u8], memory: &mut Memory) -> Result<bool, OutOfMemory> {
         match self {
-            Self::Argon(hash) => hash.matches(password, memory),
+            Self::Argon(hash) => argon_matches(hash, password, memory),
             Self::Scrypt(hash) => {
                 // Never the memory of two hashes at once.
                 *memory = Memory::new();
@@ -111,7 +112,7 @@ impl Foreign {
 
     /// Whether it asks for twice of what is configured at most, or of what is usual.
     pub(super) fn is_affordable(&self, configured: Argon2Cost) -> bool {
-        let times = (work(configured) / work(USUAL)).max(1);
+        let times = (configured.work() / USUAL.work()).max(1);
         match self {
             // The very thing that is configured, so compared with it alone.
             Self::Argon(hash) => hash.cost.is_affordable(configured),
@@ -149,7 +150,7 @@ impl Foreign {
     /// What costs alike has the same.
     pub(super) fn price(&self) -> Price {
         let (kind, rounds) = match self {
-            Self::Argon(hash) => ("argon2", work(hash.cost)),
+            Self::Argon(hash) => ("argon2", hash.cost.work()),
             Self::Bcrypt(hash) => ("bcrypt", hash.rounds()),
             Self::Scrypt(hash) => ("scrypt", hash.work()),
             Self::Pbkdf2(hash) => (hash.name(), hash.iterations()),
@@ -159,13 +160,6 @@ impl Foreign {
         };
         Price { kind, rounds }
     }
-}
-
-/// What a hash asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Price {
-    kind: &'static str,
-    rounds: u64,
 }
 
 /// What else is recognised, to say so.
@@ -185,16 +179,10 @@ fn unknown(text: &str) -> Unusable {
     }
 }
 
-/// KiB times passes.
-pub(super) fn work(cost: Argon2Cost) -> u64 {
-    u64::from(cost.memory_kib) * u64::from(cost.iterations)
-}
-
-impl Argon2Cost {
-    /// Whether it asks for twice the memory and work of `configured` at most.
-    pub(super) fn is_affordable(self, configured: Self) -> bool {
-        work(self) <= work(configured).saturating_mul(2) && u64::from(self.memory_kib) <= u64::from(configured.memory_kib) * 2
-    }
+fn argon_matches(hash: &Argon, password: &[u8], memory: &mut Memory) -> Result<bool, OutOfMemory> {
+    let mut made = Zeroizing::new(vec![0; hash.output.len()]);
+    argon::fill(hash.kind, hash.cost, password, &hash.salt, &mut made, memory)?;
+    Ok(hash.is(&made))
 }
 
 /// Base64 with or without padding; `.` stands for `+` as in passlib's own alphabet.

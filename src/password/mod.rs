@@ -3,6 +3,7 @@
 mod argon;
 mod burden;
 pub mod foreign;
+mod hasher;
 pub mod pool;
 pub mod strength;
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use super::argon::{Argon, Hasher, Memory, OutOfMemory};
+use super::argon::{Memory, OutOfMemory};
+use super::hasher::{Hasher, RealEngine};
 use super::{Busy, Passwords, Verdict};
 use crate::config::{self, Argon2Cost};
 use crate::domain::{Entropy, SecretString};
@@ -54,7 +55,7 @@ enum Job {
 impl Pool {
     /// Starts `login.concurrency` threads, in front of which `login.queue` jobs may wait.
     pub fn start(login: &config::Login, cost: Argon2Cost, entropy: Arc<dyn Entropy>) -> io::Result<Self> {
-        Self::with(Hasher::new(Box::new(Argon), entropy), login.concurrency, login.queue, cost)
+        Self::with(Hasher::new(Box::new(RealEngine), entropy), login.concurrency, login.queue, cost)
     }
 
     fn with(hasher: Hasher, threads: usize, queue: usize, cost: Argon2Cost) -> io::Result<Self> {
@@ -207,7 +208,7 @@ impl Job {
 mod tests {
     use std::sync::mpsc;
 
-    use super::super::argon::Engine;
+    use super::super::hasher::Engine;
     use super::*;
     use crate::domain::SystemEntropy;
 

@@ -23,9 +23,9 @@ pub enum Weakness {
     /// More bytes than `passwords.max_length`.
     #[error("The password may have {0} bytes at most.")]
     TooLong(usize),
-    /// It is the username.
-    #[error("The password must not be the username.")]
-    IsUsername,
+    /// It is the username or the e-mail address.
+    #[error("The password must not be the username or the e-mail address.")]
+    IsLoginName,
     /// No character of a kind in `passwords.require`.
     #[error("The password needs {} too.", called(*.0))]
     Missing(Kind),
@@ -43,9 +43,9 @@ const fn called(kind: Kind) -> &'static str {
     }
 }
 
-/// Judges a new password of `username`: says the first rule that it breaks. Every rule but the greatest length looks at what NFKC
-/// makes of it, as that is what is hashed.
-pub fn check(rules: &Passwords, username: &str, password: &str) -> Result<(), Weakness> {
+/// Judges a new password of who logs in by one of `names`: says the first rule that it breaks. Every rule but the greatest length
+/// looks at what NFKC makes of it, as that is what is hashed.
+pub fn check<'a>(rules: &Passwords, names: impl IntoIterator<Item = &'a str>, password: &str) -> Result<(), Weakness> {
     // First, so that nothing long is normalised.
     if password.len() > rules.max_length {
         return Err(Weakness::TooLong(rules.max_length));
@@ -58,8 +58,8 @@ pub fn check(rules: &Passwords, username: &str, password: &str) -> Result<(), We
         return Err(Weakness::Missing(*missing));
     }
     let normal = folded(password);
-    if normal == folded(username) {
-        return Err(Weakness::IsUsername);
+    if names.into_iter().any(|name| normal == folded(name)) {
+        return Err(Weakness::IsLoginName);
     }
     let is_common = match &rules.blocklist {
         Blocklist::Builtin => BLOCKLIST.contains(normal.as_str()) || is_repetition(&normal),
@@ -103,24 +103,28 @@ mod tests {
 
     #[test]
     fn length_is_counted_in_characters_below_and_in_bytes_above() {
-        assert_eq!(check(&rules(15), "ann", "fourteen-chars"), Err(Weakness::TooShort(15)));
-        assert_eq!(check(&rules(15), "ann", "fifteen-charact"), Ok(()));
-        assert_eq!(check(&rules(4), "ann", "äöüß"), Ok(()));
-        assert_eq!(check(&rules(4), "ann", "a\u{308}o\u{308}u\u{308}"), Err(Weakness::TooShort(4)));
-        assert_eq!(check(&rules(4), "ann", &"äb".repeat(22)), Err(Weakness::TooLong(64)));
+        assert_eq!(check(&rules(15), ["ann"], "fourteen-chars"), Err(Weakness::TooShort(15)));
+        assert_eq!(check(&rules(15), ["ann"], "fifteen-charact"), Ok(()));
+        assert_eq!(check(&rules(4), ["ann"], "äöüß"), Ok(()));
+        assert_eq!(check(&rules(4), ["ann"], "a\u{308}o\u{308}u\u{308}"), Err(Weakness::TooShort(4)));
+        assert_eq!(check(&rules(4), ["ann"], &"äb".repeat(22)), Err(Weakness::TooLong(64)));
     }
 
     #[test]
-    fn the_username_is_no_password_in_any_case_or_form() {
-        assert_eq!(check(&rules(3), "Jörg.Example", "jo\u{308}rg.EXAMPLE"), Err(Weakness::IsUsername));
+    fn what_one_logs_in_by_is_no_password_in_any_case_or_form() {
+        let names = ["Jörg.Example", "joerg@Example.com"];
+        for password in ["jo\u{308}rg.EXAMPLE", "JOERG@example.com", "\u{ff4a}oerg@example.com"] {
+            assert_eq!(check(&rules(3), names, password), Err(Weakness::IsLoginName), "{password}");
+        }
+        assert_eq!(check(&rules(3), names, "joerg@example.org"), Ok(()));
     }
 
     #[test]
     fn common_and_repeated_ones_are_refused() {
         for password in ["Password123", "correcthorsebatterystaple", "qwertyuiop123456", "aaaaaaaaaaaaaaaa", "abababababababab"] {
-            assert_eq!(check(&rules(8), "ann", password), Err(Weakness::Common), "{password}");
+            assert_eq!(check(&rules(8), ["ann"], password), Err(Weakness::Common), "{password}");
         }
-        assert_eq!(check(&rules(8), "ann", "plenty of unrelated words"), Ok(()));
+        assert_eq!(check(&rules(8), ["ann"], "plenty of unrelated words"), Ok(()));
     }
 
     #[test]
@@ -134,10 +138,10 @@ mod tests {
             ("ABc11", Kind::Symbol),
             ("ABc1e\u{308}\u{320}", Kind::Symbol),
         ] {
-            assert_eq!(check(&rules, "ann", password), Err(Weakness::Missing(missing)), "{password}");
+            assert_eq!(check(&rules, ["ann"], password), Err(Weakness::Missing(missing)), "{password}");
         }
         for password in ["AbCdEf 1", "\u{c4}\u{f6}3 x", "\u{ff21}b\u{2460}-", "\u{416}\u{436} 7"] {
-            assert_eq!(check(&rules, "ann", password), Ok(()), "{password}");
+            assert_eq!(check(&rules, ["ann"], password), Ok(()), "{password}");
         }
         assert_eq!(Weakness::Missing(Kind::Digit).to_string(), "The password needs a digit too.");
     }
@@ -147,12 +151,12 @@ mod tests {
         let list = ["our company 2026", "stra\u{df}e und \u{e4}pfel"].map(|line| folded(line).into());
         let own = Passwords { blocklist: Blocklist::File(std::sync::Arc::new(list.into())), ..rules(8) };
         for password in ["Our Company 2026", "STRA\u{df}E und A\u{308}pfel", "\u{ff4f}ur company 2026", "aaaaaaaaaaaaaaaa"] {
-            assert_eq!(check(&own, "ann", password), Err(Weakness::Common), "{password}");
+            assert_eq!(check(&own, ["ann"], password), Err(Weakness::Common), "{password}");
         }
-        assert_eq!(check(&own, "ann", "Password123"), Ok(()));
+        assert_eq!(check(&own, ["ann"], "Password123"), Ok(()));
         let off = Passwords { blocklist: Blocklist::Off, ..rules(8) };
-        assert_eq!(check(&off, "ann", "aaaaaaaaaaaaaaaa"), Ok(()));
-        assert_eq!(check(&off, "ann", "our company 2026"), Ok(()));
+        assert_eq!(check(&off, ["ann"], "aaaaaaaaaaaaaaaa"), Ok(()));
+        assert_eq!(check(&off, ["ann"], "our company 2026"), Ok(()));
     }
 
     #[test]

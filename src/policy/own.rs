@@ -1,5 +1,7 @@
 //! Which paths are the gateway's own, so that no route is asked.
 
+use std::borrow::Cow;
+
 use http::Method;
 
 use crate::config::Config;
@@ -14,6 +16,20 @@ pub const JWKS: &str = "/.well-known/jwks.json";
 pub const METADATA: &str = "/.well-known/oauth-authorization-server";
 /// The same where `OpenID` Connect looks for it (`OpenID` Connect Discovery 1.0 §4).
 pub const OPENID: &str = "/.well-known/openid-configuration";
+
+/// Where clients get tokens, below the prefix (RFC 6749 §3.2).
+pub const TOKEN: &str = "/token";
+/// Where they end them (RFC 7009 §2).
+pub const REVOKE: &str = "/revoke";
+/// Where they ask about them (RFC 7662 §2).
+pub const INTROSPECT: &str = "/introspect";
+
+/// Whether the canonical `path` is, or leads by an alias to, an endpoint that refuses in the words of OAuth 2.
+#[must_use]
+pub fn speaks_oauth(config: &Config, path: &str) -> bool {
+    let endpoint = config.auth.alias(path).unwrap_or(Cow::Borrowed(path));
+    endpoint.strip_prefix(config.auth.prefix.as_str()).is_some_and(|below| [TOKEN, REVOKE, INTROSPECT].contains(&below))
+}
 
 /// Whether the canonical `path` belongs to the gateway itself.
 #[must_use]

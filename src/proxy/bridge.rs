@@ -20,8 +20,8 @@ use super::cors;
 use super::decide::unavailable;
 use super::facts::Facts;
 use super::live::Shared;
-use super::refuse::{REQUEST_ID, invite_body};
-use crate::endpoints::{ClientAddress, Noted, QueryKeys, RequestId};
+use super::refuse::{REQUEST_ID, answer_to, invite_body};
+use crate::endpoints::{CalledAs, ClientAddress, Noted, QueryKeys, RequestId};
 use crate::problem::Refusal;
 
 /// The largest body that an endpoint takes.
@@ -45,7 +45,7 @@ pub(crate) async fn ask(
     let live = std::sync::Arc::clone(&ctx.live);
     let path = live.config.auth.alias(facts.target.path.as_str());
     if let Some(well) = path.as_deref().and_then(|path| admin::is_well(path, shared)) {
-        return health(&facts.method, well);
+        return health(&facts.method, well, ctx);
     }
     let mut request = request(session.req_header(), path.as_deref(), facts, ctx, body)?;
     let noted = Noted::default();
@@ -83,13 +83,23 @@ async fn read_body(session: &mut Session) -> Result<Bytes, Refusal> {
 }
 
 /// Health in a word: store, backends and versions are for the admin listener.
-fn health(method: &Method, well: bool) -> Result<Response<Bytes>, Refusal> {
+fn health(method: &Method, well: bool, ctx: &Ctx) -> Result<Response<Bytes>, Refusal> {
     if ![Method::GET, Method::HEAD].contains(method) {
-        return Err(Refusal::MethodNotAllowed("GET, HEAD".to_owned()));
+        return Ok(refused(Refusal::MethodNotAllowed("GET, HEAD".to_owned()), ctx));
     }
     let (status, body) = if well { (200, r#"{"status":"ok"}"#) } else { (503, r#"{"status":"unavailable"}"#) };
     let response = Response::builder().status(status).header(CONTENT_TYPE, "application/json").header(CACHE_CONTROL, "no-store");
     response.body(Bytes::from_static(body.as_bytes())).map_err(|_| unavailable("Health can't be told."))
+}
+
+/// A refusal as the router would have answered it: a preflight reads its `Allow`.
+fn refused(refusal: Refusal, ctx: &Ctx) -> Response<Bytes> {
+    let answer = answer_to(&refusal, ctx);
+    let mut response = Response::new(Bytes::from(answer.body));
+    *response.status_mut() = answer.status;
+    response.headers_mut().extend(answer.headers);
+    response.extensions_mut().insert(refusal);
+    response
 }
 
 /// The request for the endpoint at `path`, or at the request's own where that is no alias.
@@ -124,6 +134,7 @@ fn request(
     if let Some(client) = ctx.client() {
         request.extensions_mut().insert(ClientAddress(client));
     }
+    request.extensions_mut().insert(CalledAs(facts.target.path.as_str().to_owned()));
     request.extensions_mut().insert(QueryKeys(facts.query_keys.clone()));
     request.extensions_mut().insert(RequestId(ctx.request_id.clone()));
     Ok(request)

@@ -72,6 +72,8 @@ pub(crate) struct Ctx {
     pub(crate) missing: Option<String>,
     /// What the route's limit leaves the caller.
     pub(crate) allowance: Option<Allowance>,
+    /// What the API key's own limit leaves.
+    pub(crate) key_allowance: Option<Allowance>,
     /// Why an observing route would have refused.
     pub(crate) detail: Option<String>,
     /// A refusal found while the body streamed.
@@ -114,6 +116,7 @@ impl Ctx {
             missing: None,
             detail: None,
             allowance: None,
+            key_allowance: None,
             late: None,
             body_seen: 0,
             trip: Trip::default(),

@@ -1,5 +1,6 @@
 //! From facts to a permit, or a refusal: route, credential, revocation, policy.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use http::{HeaderMap, Version};
 use super::context::Ctx;
 use super::facts::{self, Facts};
 use super::framing::Fault;
-use super::live::Shared;
+use super::live::{Live, Shared};
 use super::refuse::REQUEST_ID;
 use super::request_id;
 use super::stream::Credential;
 use super::websocket;
 use crate::credential::{Accepted, Identity, Presented, identify};
 use crate::domain::{CredentialKind, Principal};
-use crate::limit::Caller;
+use crate::limit::{Caller, RouteLimit};
 use crate::policy::{AuthMode, Matched, Permit};
 use crate::problem::Refusal;
 use crate::revocation::Standing;
@@ -116,25 +117,47 @@ fn is_upgrade(headers: &HeaderMap, ctx: &Ctx) -> Result<bool, Refusal> {
     ctx.line.as_ref().map_or(Ok(false), |line| websocket::is_asked(&line.request, headers))
 }
 
-/// Counts the call, by its principal, else by its address.
+/// Counts the call: by its key, where that has a limit of its own, and for the route by its principal, else by its address.
 async fn limit(permit: &Permit, ctx: &mut Ctx) -> Result<(), Refusal> {
-    let route = permit.route();
-    if route.spec().rate_limit.is_none() {
+    let of_key = ctx.held.as_ref().and_then(Credential::limited_key);
+    if permit.route().spec().rate_limit.is_none() && of_key.is_none() {
         return Ok(());
     }
     let live = Arc::clone(&ctx.live);
-    let caller = match (permit.principal(), ctx.client()) {
+    let of_route = of_route(permit, ctx.client(), &live)?;
+    if let Some((key, rate)) = of_key {
+        // What the route's limit is known to refuse uses nothing of the key's up.
+        if let Some((limit, caller)) = of_route {
+            limit.look(caller).map_err(Refusal::RateLimited)?;
+        }
+        let limits = live.key_limits.as_ref().ok_or(UNCOUNTED)?;
+        ctx.key_allowance = Some(limits.take(key, rate).await.map_err(Refusal::RateLimited)?);
+    }
+    if let Some((limit, caller)) = of_route {
+        ctx.allowance = Some(limit.take(caller).await.map_err(Refusal::RateLimited)?);
+    }
+    Ok(())
+}
+
+/// The route's limit and who is counted, where it has one.
+fn of_route<'a>(
+    permit: &'a Permit,
+    client: Option<IpAddr>,
+    live: &'a Live,
+) -> Result<Option<(&'a RouteLimit, Caller<'a>)>, Refusal> {
+    let route = permit.route();
+    if route.spec().rate_limit.is_none() {
+        return Ok(None);
+    }
+    let caller = match (permit.principal(), client) {
         (Some(principal), _) => Some(Caller::Principal(&principal.issuer, &principal.subject)),
         (None, address) => address.map(Caller::Address),
     };
-    match (live.limits.get(route.index()).and_then(Option::as_ref), caller) {
-        (Some(limit), Some(caller)) => {
-            ctx.allowance = Some(limit.take(caller).await.map_err(Refusal::RateLimited)?);
-            Ok(())
-        }
-        _ => Err(unavailable("The call can't be counted right now.")),
-    }
+    let limit = live.limits.get(route.index()).and_then(Option::as_deref);
+    limit.zip(caller).map(Some).ok_or(UNCOUNTED)
 }
+
+const UNCOUNTED: Refusal = unavailable("The call can't be counted right now.");
 
 /// Who calls: verified, and not revoked.
 async fn caller(
@@ -174,7 +197,7 @@ async fn standing(accepted: Accepted, ctx: &mut Ctx, shared: &Shared) -> Result<
         Standing::Revoked => ("revoked", Err(revoked(method))),
         Standing::Unknown => ("unavailable", Err(unavailable("Whether the credential was revoked can't be told right now."))),
     };
-    ctx.held = Some(Credential { concern: accepted.concern, expires_at: accepted.expires_at });
+    ctx.held = Some(Credential { concern: accepted.concern, expires_at: accepted.expires_at, rate_limit: accepted.rate_limit });
     shared.metrics.auth(method.as_str(), outcome);
     if outcome == "revoked" && method == CredentialKind::Session {
         ctx.stale_cookie = true;

@@ -82,6 +82,8 @@ pub struct Explanation {
     pub checks: Vec<Check>,
     /// The limit that it counts for, where it comes to that.
     pub limit: Option<Limit>,
+    /// The limit of the API key's own, where it comes to that.
+    pub key_limit: Option<Rate>,
     /// What a route which only observes does not make of it.
     pub observed: Option<Observed>,
     /// What becomes of it.
@@ -176,6 +178,7 @@ pub async fn explain(shared: &Arc<Shared>, question: &Question) -> Explanation {
         standing: None,
         checks: Vec::new(),
         limit: None,
+        key_limit: None,
         observed: None,
         conclusion: Conclusion::Own,
     };
@@ -270,6 +273,9 @@ impl Explanation {
             && let (Some(rate), Some(_)) = (permit.route().spec().rate_limit, &ctx.allowance)
         {
             self.limit = Some(Limit { rate, principal: permit.principal().map(Principal::id) });
+        }
+        if decided.is_ok() && ctx.key_allowance.is_some() {
+            self.key_limit = self.accepted.as_ref().and_then(|accepted| accepted.rate_limit);
         }
         if let (Ok(_), "would_deny", Some(code)) = (&decided, ctx.decision, ctx.reason) {
             self.observed = Some(Observed { code, detail: ctx.detail.clone().unwrap_or_default() });

@@ -18,7 +18,7 @@ use super::tls;
 use crate::config::Config;
 use crate::credential::{KeyRing, Scheme};
 use crate::domain::{Clock, Entropy};
-use crate::limit::{RouteLimit, RouteLimits};
+use crate::limit::{KeyLimits, RouteLimit, RouteLimits};
 use crate::policy::{Permit, RouteTable, own};
 use crate::problem::Refusal;
 use crate::revocation::Revocations;
@@ -42,6 +42,8 @@ pub struct Live {
     assertions: Option<Assertions>,
     /// By the route's index.
     pub(crate) limits: Vec<Option<Arc<RouteLimit>>>,
+    /// Those of API keys.
+    pub(crate) key_limits: Option<Arc<KeyLimits>>,
     public_host: Option<String>,
 }
 
@@ -60,14 +62,27 @@ impl Live {
         let identity = Identity::build(&table, &config.identity, &[config.api_keys.header.as_str()])?;
         let public_host = own::public_host(&config);
         let tls = tls::server_config(&config.server.tls);
-        Ok(Self { config, table, schemes, router, backends, identity, tls, assertions: None, limits: Vec::new(), public_host })
+        Ok(Self {
+            config,
+            table,
+            schemes,
+            router,
+            backends,
+            identity,
+            tls,
+            assertions: None,
+            limits: Vec::new(),
+            key_limits: None,
+            public_host,
+        })
     }
 
-    /// The same, with what `limits` has counted for its routes: without, a route with a `rate_limit` lets nobody pass.
+    /// The same, with what `limits` has counted for its routes and keys: without, one with a `rate_limit` lets nobody pass.
     #[must_use]
     pub fn limited(mut self, limits: &RouteLimits) -> Self {
         let routes = self.table.routes().iter().map(|route| (&route.spec().name, route.spec().rate_limit));
         self.limits = limits.of(routes);
+        self.key_limits = Some(limits.keys());
         self
     }
 

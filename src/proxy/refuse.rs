@@ -16,6 +16,7 @@ use super::grpc;
 use super::line::LastWord;
 use crate::config::Config;
 use crate::credential::cookie;
+use crate::policy::own;
 use crate::problem::{Answer, Context, Refusal};
 
 /// `X-Request-Id`
@@ -56,9 +57,13 @@ pub(crate) fn last_word(request: &RequestHeader, ctx: &Ctx, refusal: &Refusal) -
     Ok(LastWord { head, body })
 }
 
-/// What a client is told, which is to forget a cookie that is of no use any more.
+/// What a client is told, which is to forget a cookie that is of no use any more. A client of OAuth 2 is told in its RFC's
+/// words, wherever it is refused.
 pub(crate) fn answer_to(refusal: &Refusal, ctx: &Ctx) -> Answer {
-    let mut answer = refusal.answer(&context(&ctx.live.config, &ctx.request_id));
+    let (config, facts) = (&ctx.live.config, ctx.facts.as_ref());
+    let context = context(config, &ctx.request_id);
+    let is_of_oauth = facts.is_some_and(|facts| own::speaks_oauth(config, facts.target.path.as_str()));
+    let mut answer = if is_of_oauth { refusal.oauth_answer(&context) } else { refusal.answer(&context) };
     answer.headers.extend(ctx.stale_cookie.then(|| (SET_COOKIE, cookie::clearing(&ctx.live.config))));
     answer
 }

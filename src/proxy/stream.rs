@@ -17,7 +17,7 @@ use super::context::Ctx;
 use super::line::{Cut, LastWord, Line};
 use super::live::Shared;
 use super::refuse;
-use crate::domain::{Concern, SessionId, Timestamp};
+use crate::domain::{Concern, KeyId, Rate, SessionId, Timestamp};
 use crate::policy::StreamExpiry;
 use crate::problem::Refusal;
 use crate::revocation::{OnRevoked, Watch};
@@ -38,6 +38,14 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub(crate) struct Credential {
     pub(crate) concern: Concern,
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) rate_limit: Option<Rate>,
+}
+
+impl Credential {
+    /// The API key that it is and how often that may be used, where that is limited.
+    pub(crate) fn limited_key(&self) -> Option<(&KeyId, Rate)> {
+        self.concern.key.as_ref().zip(self.rate_limit)
+    }
 }
 
 /// What ends an open answer; nothing does once this is dropped.

@@ -183,7 +183,7 @@ pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
         response.append_header(SET_COOKIE, cookie::clearing(&ctx.live.config))?;
     }
     // Beside the backend's own: each policy has its name.
-    for (name, value) in ctx.allowance.iter().flat_map(Allowance::fields) {
+    for (name, value) in ctx.allowance.iter().chain(&ctx.key_allowance).flat_map(Allowance::fields) {
         response.append_header(name, value)?;
     }
     response.insert_header(REQUEST_ID, ctx.request_id.as_str())

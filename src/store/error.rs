@@ -23,6 +23,8 @@ pub(super) enum Remedy {
     Again,
     /// To run the same on a new connection: this one is lost.
     Reconnect,
+    /// To make all connections anew, if nobody else was answered meanwhile either.
+    Unanswered,
 }
 
 /// What work inside a transaction gives.
@@ -41,6 +43,7 @@ impl From<sqlx::Error> for Fault {
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed | sqlx::Error::BeginFailed => {
                 Remedy::Reconnect
             }
+            sqlx::Error::PoolTimedOut => Remedy::Unanswered,
             sqlx::Error::Database(fault) => postgres_code(&**fault).map_or(Remedy::None, remedy),
             _ => Remedy::None,
         };
@@ -81,7 +84,9 @@ impl From<sqlx::Error> for StoreError {
                 _ if is_unreadable(&**fault) => Self::Corrupt(error.to_string()),
                 _ => Self::Unavailable(error.to_string()),
             },
-            sqlx::Error::PoolTimedOut => Self::Unavailable("too many wait for it".to_owned()),
+            sqlx::Error::PoolTimedOut => {
+                Self::Unavailable("no connection was to be had: too many wait for one, or the server takes no more".to_owned())
+            }
             _ => Self::Unavailable(error.to_string()),
         }
     }

@@ -6,7 +6,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use super::{Fault, StoreError};
 
 /// The schema that this release writes: the number of its last migration.
-pub(super) const SCHEMA: i64 = 3;
+pub(super) const SCHEMA: i64 = 4;
 
 /// The text of each step, of the folder of one database.
 macro_rules! steps {
@@ -15,11 +15,12 @@ macro_rules! steps {
             include_str!(concat!("migrations/", $folder, "/0001_start.sql")),
             include_str!(concat!("migrations/", $folder, "/0002_key_hashes.sql")),
             include_str!(concat!("migrations/", $folder, "/0003_clients.sql")),
+            include_str!(concat!("migrations/", $folder, "/0004_key_limits.sql")),
         ]
     };
 }
 
-const NAMES: [&str; 3] = ["start", "key hashes", "clients"];
+const NAMES: [&str; 4] = ["start", "key hashes", "clients", "key limits"];
 
 pub(super) fn sqlite() -> Migrator {
     migrator(steps!("sqlite"))

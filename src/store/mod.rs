@@ -142,8 +142,12 @@ pub struct NewPassword {
     pub keep: Option<SessionId>,
 }
 
+/// Whether a session of a user may go on as its client asks.
+pub type MayGoOn<'a> = &'a (dyn Fn(&SessionRecord, &User) -> bool + Sync);
+
 /// What a refresh needs of the store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "a question has nothing to print")]
 pub struct Rotation<'a> {
     /// The token that was presented.
     pub presented: &'a RefreshToken,
@@ -151,6 +155,8 @@ pub struct Rotation<'a> {
     pub client: &'a str,
     /// What replaces it, if it is to be replaced.
     pub successor: &'a RefreshToken,
+    /// Asked in the transaction, when the token turned out to be good, and before anything changes.
+    pub may_go_on: MayGoOn<'a>,
     /// The time of the refresh.
     pub now: Timestamp,
     /// How long a used token still gives its successor (`tokens.refresh_grace`).
@@ -182,6 +188,8 @@ pub enum Rotated {
     },
     /// Unknown, expired, or of a session that ended or whose account is disabled or gone.
     Refused,
+    /// The token is good, but the session may not go on as is asked: nothing was changed.
+    NotLikeThis,
 }
 
 /// Accounts.
@@ -276,8 +284,9 @@ pub trait Clients: Send + Sync {
 /// What was mailed to users.
 #[async_trait]
 pub trait MailedTokens: Send + Sync {
-    /// Keeps a token in place of all that the same user was sent for the same purpose.
-    async fn mail(&self, token: &MailedToken) -> StoreResult<()>;
+    /// Keeps a token in place of all that the same user was sent for the same purpose. With a `generation` only while the user is
+    /// of it: [`StoreError::Changed`] else.
+    async fn mail(&self, token: &MailedToken, generation: Option<i64>) -> StoreResult<()>;
     /// The token of that hash, if it was sent for `purpose` and has not expired.
     async fn mailed(&self, hash: &Hash256, purpose: MailPurpose, now: Timestamp) -> StoreResult<Option<MailedToken>>;
     /// Changes the account of a token as [`Users::change_user`] does, and forgets all that its user was sent for that purpose,

@@ -19,8 +19,8 @@ macro_rules! session_columns {
 macro_rules! key_columns {
     () => {
         "k.id AS key_id, k.hash AS key_hash, k.owner AS key_owner, k.name AS key_name, k.scopes AS key_scopes, \
-         k.allowed_cidrs AS key_allowed_cidrs, k.created_at AS key_created_at, k.expires_at AS key_expires_at, \
-         k.used_at AS key_used_at, k.revoked_at AS key_revoked_at"
+         k.allowed_cidrs AS key_allowed_cidrs, k.rate_limit AS key_rate_limit, k.created_at AS key_created_at, \
+         k.expires_at AS key_expires_at, k.used_at AS key_used_at, k.revoked_at AS key_revoked_at"
     };
 }
 
@@ -117,7 +117,7 @@ pub(super) const ERASE_SEALED_OF_SESSION: &str =
 
 // API keys.
 pub(super) const INSERT_KEY: &str = "INSERT INTO api_keys (id, hash, owner, name, scopes, allowed_cidrs, created_at, \
-     expires_at, used_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+     expires_at, used_at, revoked_at, rate_limit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 pub(super) const KEY: &str =
     concat!("SELECT ", key_columns!(), ", ", user_columns!(), " FROM api_keys k JOIN users u ON u.id = k.owner WHERE k.id = $1");
 pub(super) const KEY_BY_HASH: &str = concat!(

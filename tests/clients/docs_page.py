@@ -1,6 +1,6 @@
 """Opens the page of endpoints in Chromium as a person would: logs in there and calls an endpoint, then with an API key.
 
-Arguments: the gateway's port, the user's name, the password, an API key, the prefix, the path of Chromium.
+Arguments: the gateway's port, the user's name, the password, an API key, the prefix, the page, the path of Chromium.
 """
 
 import sys
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import expect, sync_playwright
 
-port, user, password, key, prefix, chromium = sys.argv[1:]
+port, user, password, key, prefix, path, chromium = sys.argv[1:]
 origin = f"http://127.0.0.1:{port}"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
@@ -28,7 +28,7 @@ with sync_playwright() as playwright:
         "document.addEventListener('securitypolicyviolation', (event) =>"
         " window.told(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`))"
     )
-    page.goto(f"{origin}{prefix}/docs")
+    page.goto(f"{origin}{path}")
 
     def me(status):
         """Calls the caller's own account and gives what the page shows of it."""

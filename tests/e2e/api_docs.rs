@@ -11,7 +11,8 @@ const WIDE: &str = "[login]\nrate_limit = \"100000/1s\"\naccount_rate_limit = \"
     [accounts]\nregistration = true\n";
 
 async fn gateway(prefix: &str) -> Gateway {
-    let setup = Setup::routes("").with(WIDE).with(&format!("[auth]\nprefix = \"{prefix}\""));
+    let aliases = format!("{{ \"/api/swagger\" = \"{prefix}/docs\" }}");
+    let setup = Setup::routes("").with(WIDE).with(&format!("[auth]\nprefix = \"{prefix}\"\naliases = {aliases}"));
     let gateway = Gateway::start(setup).await;
     gateway.user("root", &["--roles", "admin"]);
     gateway
@@ -28,10 +29,10 @@ fn chromium() -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_logs_in_on_the_page_and_calls_an_endpoint() {
-    for prefix in ["/auth", "/deep/er"] {
+    for (prefix, page) in [("/auth", "/auth/docs"), ("/deep/er", "/api/swagger")] {
         let gateway = gateway(prefix).await;
         let key = gateway.cli(&["key", "create", "--owner", "root", "--name", "page"], "").trim().to_owned();
-        let arguments = ["root", PASSWORD, &key, prefix, &chromium()].map(str::to_owned);
+        let arguments = ["root", PASSWORD, &key, prefix, page, &chromium()].map(str::to_owned);
         let last = script("docs_page.py", gateway.address, &arguments).await;
         assert!(last.ends_with("the page holds"), "{last}");
     }

@@ -224,8 +224,8 @@ async fn floods_of_unknown_keys_ask_the_issuer_hardly_ever_and_hold_up_nobody() 
     }
     // What is refused for another reason asks nobody.
     let asked = issuer.asked();
-    // The first keys, a burst, and one in ten seconds.
-    let bound = 4 + usize::try_from(began.elapsed().as_secs() / 10).expect("a number");
+    // The first keys, a burst, and one in five seconds.
+    let bound = 4 + usize::try_from(began.elapsed().as_secs() / 5).expect("a number");
     assert!(asked <= bound, "{asked} questions, {bound} are enough");
     for change in [json!({ "exp": 1 }), json!({ "aud": "x" }), json!({ "sub": null })] {
         status(&gateway, &good.also("y", Algorithm::ES256).token(&with(&issuer.claims(), change))).await;
@@ -367,6 +367,23 @@ async fn a_reload_keeps_what_was_fetched_and_reads_files_anew() {
     gateway.signal("HUP");
     gateway.until("it is refused", || async { gateway.log().contains("the reload is refused") }).await;
     assert_eq!(status(&gateway, &other(&second)).await, 200);
+}
+
+#[tokio::test]
+async fn a_reload_that_says_what_is_at_a_url_reads_it_as_that() {
+    let key = key("k");
+    let issuer = Issuer::start(Says::Keys(jwks(&[&key]))).await;
+    // The metadata's URL where that of the keys belongs: an easy mistake.
+    let wrong = format!("jwks_url = \"{}/.well-known/openid-configuration\"", issuer.iss());
+    let gateway = Gateway::start(setup(&entry("idp", &issuer.iss(), &wrong)).await).await;
+    let token = key.token(&issuer.claims());
+    gateway.until("it holds no keys", || async { gateway.log().contains("it has no `keys`") }).await;
+    assert_eq!(status(&gateway, &token).await, 503);
+    let file = gateway.own_folder().join("gateway.toml");
+    let text = std::fs::read_to_string(&file).expect("gateway.toml");
+    std::fs::write(&file, text.replace(&wrong, "discovery = true")).expect("written");
+    gateway.signal("HUP");
+    gateway.until("it is read as metadata", || async { status(&gateway, &token).await == 200 }).await;
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ mod identity;
 mod imported_keys;
 mod issuer;
 mod issuers;
+mod key_limits;
 mod lifecycle;
 mod listeners;
 mod logins;

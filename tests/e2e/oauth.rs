@@ -103,3 +103,35 @@ async fn clients_of_the_guides_find_their_paths() {
     assert!(gateway.cli(&["routes"], "").contains("/auth/login"));
     assert!(gateway.log().contains("/token"), "the log has the path that was asked for");
 }
+
+#[tokio::test]
+async fn what_the_proxy_refuses_of_oauth_2_is_in_the_words_of_its_rfc_too() {
+    let gateway = gateway("[auth]\naliases = { \"/oauth/token\" = \"/auth/token\" }").await;
+    let body = "x".repeat(17 * 1024);
+    let large = async |path: &str| {
+        let request = gateway.request("POST", path).header("content-type", "application/x-www-form-urlencoded");
+        gateway.send(request.body(body.clone())).await
+    };
+    for path in ["/auth/token", "/auth/revoke", "/auth/introspect", "/oauth/token"] {
+        let answer = large(path).await;
+        assert_eq!((answer.status, answer.header("content-type").as_str()), (413, "application/json"), "{path} {answer:?}");
+        assert_eq!([answer.header("cache-control"), answer.header("pragma")], ["no-store", "no-cache"], "{path}");
+        assert_eq!(answer.json()["error"], "invalid_request", "{path}");
+    }
+    let answer = large("/auth/login").await;
+    assert_eq!((answer.status, answer.header("content-type").as_str()), (413, "application/problem+json"));
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_may_ask_what_an_alias_leads_to() {
+    let more = "[auth]\naliases = { \"/token\" = \"/auth/login\", \"/health\" = \"/livez\" }\n\
+                [cors]\nallow_origins = [\"https://app.example\"]";
+    let gateway = gateway(more).await;
+    for (path, method, methods) in [("/token", "POST", "POST"), ("/health", "GET", "GET, HEAD")] {
+        let preflight = gateway.request("OPTIONS", path).header("origin", "https://app.example");
+        let answer = gateway.send(preflight.header("access-control-request-method", method)).await;
+        let allowed = answer.header("access-control-allow-methods");
+        assert_eq!((answer.status, allowed.as_str()), (204, methods), "{path} {answer:?}");
+        assert_eq!(gateway.send(gateway.request("OPTIONS", path)).await.status, 405, "{path}: no page asks");
+    }
+}

@@ -29,6 +29,10 @@ fn a_new_password_keeps_the_rules_of_the_file_and_is_told_which_it_breaks() {
         let (code, said) = add("ann", password);
         assert!(code == Some(1) && said.contains(why) && !said.contains(password), "{password}: {said}");
     }
+    let mine = ["user", "add", "ann", "--email", "Ann-1@long.example.com", "--password-stdin"];
+    let mine = portcullis_in(folder.path(), &mine, "ANN-1@long.example.com");
+    let said = String::from_utf8_lossy(&mine.stderr);
+    assert!(mine.status.code() == Some(1) && said.contains("must not be the username or the e-mail address"), "{said}");
     assert_eq!(add("ann", "Unser Kennwort 2"), (Some(0), String::new()));
     // The file is read again each time.
     refused("unser kennwort 3\n");

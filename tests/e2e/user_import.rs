@@ -178,6 +178,25 @@ async fn a_file_is_imported_whole_or_not_at_all_and_says_by_line_what_is_wrong()
 }
 
 #[tokio::test]
+async fn a_hash_is_found_under_the_name_that_its_application_has_for_it() {
+    let gateway = gateway().await;
+    let folder = gateway.own_folder();
+    for (number, column) in ["password_hash", "password", "hashed_password", "encrypted_password"].into_iter().enumerate() {
+        let (csv, jsonl) = (format!("csv{number}"), format!("jsonl{number}"));
+        let (code, _, wrong) = import(folder, &format!("username,{column}\n{csv},{BCRYPT}\n"), "csv", &[]);
+        assert_eq!(code, Some(0), "{column}: {wrong}");
+        let (code, _, wrong) = import(folder, &json!({"username": jsonl, column: APR1}).to_string(), "jsonl", &[]);
+        assert_eq!(code, Some(0), "{column}: {wrong}");
+        for name in [csv, jsonl] {
+            assert_eq!(login(&gateway, &name, PASSWORD).await.status, 200, "{name} {column}");
+        }
+    }
+    let two = format!("username,password,password_hash\nann,{BCRYPT},{BCRYPT}\n");
+    let (code, _, wrong) = import(folder, &two, "csv", &[]);
+    assert!(code == Some(1) && wrong.contains("users.csv:2: the password's hash is there under two names"), "{wrong}");
+}
+
+#[tokio::test]
 async fn importing_again_changes_nothing_and_says_so() {
     let gateway = gateway().await;
     let folder = gateway.own_folder();
@@ -213,9 +232,11 @@ fn what_cannot_be_read_ends_with_1_and_a_wrong_call_with_2() {
     assert!(empty == Some(1) && why.contains("no accounts in stdin"), "{why}");
     let (plain, why) = code(&["-", "--format", "csv"], "username,password\nann,hunter2\n");
     assert!(
-        plain == Some(1) && why.contains("stdin:1: column 2: passwords in plain text are not taken") && !why.contains("hunter2"),
+        plain == Some(1) && why.contains("stdin:2: ann: this is no password hash that is known") && !why.contains("hunter2"),
         "{why}"
     );
+    let (named, why) = code(&["-", "--format", "csv"], "username,plaintext\nann,hunter2\n");
+    assert!(named == Some(1) && why.contains("stdin:1: column 2: passwords in plain text are not taken"), "{why}");
     assert_eq!(code(&["-", "--format", "htpasswd"], &format!("ann:{SHA}\n")), (Some(0), String::new()));
 
     std::fs::remove_dir_all(folder.path().join("data")).expect("removed");

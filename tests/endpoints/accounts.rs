@@ -4,10 +4,12 @@ use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use portcullis::accounts::admin::NewUser;
 use portcullis::config::Rate;
-use portcullis::domain::AuditKind;
 use portcullis::domain::secret::ExposeSecret;
+use portcullis::domain::{AuditKind, Clock as _};
 use portcullis::mail::Kind;
+use portcullis::store::UserChange;
 use serde_json::{Value, json};
 
 use crate::gate::{Answer, Gate, PASSWORD, bearer, open};
@@ -217,6 +219,93 @@ async fn without_mail_an_address_stays() {
 }
 
 #[tokio::test]
+async fn an_account_that_is_put_back_as_it_was_got_changes_nothing_confirmed_or_not() {
+    for with_mail in [false, true] {
+        let gate = Gate::with(|config| if with_mail { open(config) } else { config.accounts.registration = true }).await;
+        let id = gate.user("ann", &[], "").await.id;
+        let unconfirmed = UserChange { email: Some(Some(("ann@example.com".to_owned(), false))), ..UserChange::default() };
+        let now = gate.clock.now();
+        gate.store.real.change_user(id, unconfirmed, now, now).await.expect("changed");
+        let access = gate.login("ann").await.access;
+        let me = gate.me(&access).await.json;
+        assert_eq!((&me["email"], &me["email_verified"]), (&json!("ann@example.com"), &json!(false)));
+        let put = send(&gate, Method::PUT, "/auth/me", &access, &me).await;
+        assert_eq!((put.status.as_u16(), &put.json), (200, &me), "{with_mail}");
+        // With the password it asks for another mail, where there is any.
+        let again = patch(&gate, &access, json!({"email": "ann@example.com", "current_password": PASSWORD})).await;
+        assert_eq!((again.status.as_u16(), &again.json), (200, &me), "{with_mail}");
+        if with_mail {
+            let token = gate.letters.token(0).await;
+            assert_eq!(gate.post("/auth/email/confirm", json!({"token": token})).await.status, 204);
+            assert_eq!(gate.me(&access).await.json["email_verified"], true);
+        }
+        assert_eq!(gate.letters.all().len(), usize::from(with_mail));
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_ones_own_is_no_password() {
+    let gate = Gate::open().await;
+    let body = json!({"username": "ann", "email": "ann.person@example.com", "password": "ANN.person@example.com"});
+    assert_eq!(field(&gate.post("/auth/register", body).await), "password");
+    let long = NewUser {
+        username: "bob".to_owned(),
+        email: Some("bob.person@example.com".to_owned()),
+        password: Some(PASSWORD.to_owned().into()),
+        ..NewUser::default()
+    };
+    gate.admin.create_user(long).await.expect("a user");
+    let access = gate.login("bob").await.access;
+    assert_eq!(field(&change_password(&gate, &access, PASSWORD, "Bob.person@example.com").await), "new_password");
+    gate.post("/auth/password/reset", json!({"email": "bob.person@example.com"})).await;
+    let token = gate.letters.token(0).await;
+    assert_eq!(field(&reset(&gate, &token, "bob.person@EXAMPLE.com").await), "new_password");
+}
+
+/// Runs `asked` with a check of the current password that ends when the password has been reset by mail.
+async fn while_the_password_is_reset(gate: &Gate, asked: impl Future<Output = Answer>) -> Answer {
+    gate.post("/auth/password/reset", json!({"email": "ann@example.com"})).await;
+    let token = gate.letters.token(0).await;
+    let (door, before) = (gate.passwords.door.write().await, gate.passwords.checks.load(Ordering::SeqCst));
+    let reset = async {
+        while gate.passwords.checks.load(Ordering::SeqCst) == before {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(reset(gate, &token, NEW).await.status, 204);
+        drop(door);
+    };
+    tokio::join!(asked, reset).0
+}
+
+#[tokio::test]
+async fn who_knew_the_old_password_sets_none_over_one_that_was_set_by_mail_meanwhile() {
+    let gate = Gate::open().await;
+    gate.user("ann", &[], "").await;
+    let access = gate.login("ann").await.access;
+    let thief = change_password(&gate, &access, PASSWORD, "what a thief would like");
+    assert_eq!(while_the_password_is_reset(&gate, thief).await.problem(), (503, "unavailable"));
+    assert_eq!(login(&gate, "ann", "what a thief would like").await.status, 401);
+    assert_eq!(login(&gate, "ann", NEW).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_knew_the_old_password_gets_no_link_for_another_address_once_it_was_reset() {
+    let gate = Gate::open().await;
+    gate.user("ann", &[], "").await;
+    let access = gate.login("ann").await.access;
+    let asked = json!({"full_name": "A Thief", "email": "thief@example.com", "current_password": PASSWORD});
+    let thief = patch(&gate, &access, asked);
+    while_the_password_is_reset(&gate, thief).await;
+    let access = login(&gate, "ann", NEW).await.tokens().access;
+    assert_eq!(patch(&gate, &access, json!({"email": "ann2@example.com", "current_password": NEW})).await.status, 200);
+    let expected = [Kind::Reset, Kind::PasswordChanged, Kind::Confirm];
+    gate.letters.letter(expected.len() - 1).await;
+    let letters = gate.letters.all();
+    assert_eq!(letters.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), expected);
+    assert_eq!(letters.last().map(|(_, to)| to.as_str()), Some("ann2@example.com"));
+}
+
+#[tokio::test]
 async fn changes_need_the_scope_for_ones_account() {
     let gate = Gate::open().await;
     gate.user("ann", &["user"], "").await;
@@ -289,7 +378,7 @@ async fn a_reset_is_answered_alike_whoever_there_is() {
         gate.user(name, &[], "").await;
     }
     gate.admin.set_disabled("gone", true).await.expect("disabled");
-    let service = portcullis::accounts::admin::NewUser {
+    let service = NewUser {
         username: "robot".to_owned(),
         email: Some("robot@example.com".to_owned()),
         service: true,

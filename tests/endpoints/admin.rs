@@ -111,6 +111,7 @@ async fn a_key_never_holds_more_than_its_owner() {
         scopes: scopes.map(|scopes| scopes.parse().expect("scopes")),
         expires_in: Some(Duration::from_hours(24)),
         allow: vec!["192.0.2.7/24".to_owned()],
+        rate_limit: None,
     };
     for (owner, scopes) in [("alice", "items"), ("alice", "*"), ("alice", "portcullis:admin"), ("alice", "orders reports")] {
         let error = gate.admin.create_key(key(owner, Some(scopes))).await.expect_err(scopes);

@@ -23,6 +23,14 @@ async fn a_key_is_made_for_an_owner_by_his_rights() {
         let me = gate.call(made.json["key"].as_str().expect("a key"), "GET", "/auth/me", Value::Null).await;
         assert_eq!(me.json["username"], made.json["owner"], "{owner}");
     }
+    for (asked, given) in [(json!("5/1m"), json!("5/1m")), (Value::Null, Value::Null)] {
+        let made = gate.call(&root, "POST", KEYS, json!({"owner": "alice", "name": "slow", "rate_limit": asked})).await;
+        let listed = gate.call(&root, "GET", &format!("{KEYS}?owner=alice&limit=1"), Value::Null).await;
+        assert_eq!((&made.json["rate_limit"], &listed.json[0]["rate_limit"]), (&given, &given));
+        gate.clock.advance(std::time::Duration::from_secs(1));
+    }
+    let wrong = gate.call(&root, "POST", KEYS, json!({"owner": "alice", "name": "slow", "rate_limit": "5"})).await;
+    assert_eq!((wrong.problem(), &wrong.json["field"]), ((422, "invalid_body"), &json!("rate_limit")));
     let refused = gate.call(&root, "POST", KEYS, json!({"owner": "alice", "name": "job", "scopes": ["reports"]})).await;
     assert_eq!(refused.problem(), (400, "invalid_scope"));
     gate.admin.set_disabled("alice", true).await.expect("disabled");
@@ -84,7 +92,18 @@ async fn a_client_is_made_with_its_secret_once_listed_and_deleted() {
     assert_eq!(gate.call(&root, "POST", CLIENTS, json!({"name": "BATCH"})).await.problem(), (409, "conflict"));
     let wrong = gate.call(&root, "POST", CLIENTS, json!({"name": "x", "grants": ["implicit"]})).await;
     assert_eq!((wrong.problem(), &wrong.json["field"]), ((422, "invalid_body"), &json!("grants")));
-    assert_eq!(gate.call(&root, "POST", CLIENTS, json!({"name": ""})).await.problem(), (422, "invalid_body"));
+    for (body, field) in [
+        (json!({"name": ""}), "name"),
+        (json!({"name": "x", "grants": []}), "grants"),
+        (json!({"name": "x", "grants": ["client_credentials"], "public": true}), "grants"),
+        (json!({"name": "x", "grants": ["authorization_code"]}), "redirect_uris"),
+        (json!({"name": "x", "grants": ["password"], "redirect_uris": ["https://a.example/cb"]}), "redirect_uris"),
+        (json!({"name": "x", "redirect_uris": ["/cb"]}), "redirect_uris"),
+    ] {
+        let wrong = gate.call(&root, "POST", CLIENTS, body.clone()).await;
+        assert_eq!((wrong.problem(), &wrong.json["field"]), ((422, "invalid_body"), &json!(field)), "{body}");
+        assert!(!wrong.body.contains("--"), "it speaks of a command line: {}", wrong.body);
+    }
     let narrow = gate.key("root", "portcullis:admin").await;
     let wide = gate.call(&narrow, "POST", CLIENTS, json!({"name": "x", "scopes": ["orders"]})).await;
     assert_eq!(wide.problem(), (403, "insufficient_scope"));

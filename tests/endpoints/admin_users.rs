@@ -352,3 +352,30 @@ async fn what_is_no_user_is_not_found_and_a_store_that_is_gone_is_503() {
     gate.store.down.store(true, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(gate.call(&root, "GET", USERS, Value::Null).await.problem(), (503, "unavailable"));
 }
+
+#[tokio::test]
+async fn the_audit_log_says_what_was_given_whose_it_was_and_by_which_key() {
+    let gate = Gate::new().await;
+    gate.user("root", &["admin"], "").await;
+    let key = gate.key("root", "portcullis:admin items").await;
+    let id = gate.admin.keys(None).await.expect("keys")[0].id.to_string();
+    let body = json!({"username": "alice", "password": PASSWORD, "roles": ["viewer"], "scopes": ["items:read"]});
+    assert_eq!(gate.call(&key, "POST", "/auth/admin/users", body).await.status, 201);
+    gate.login("alice").await;
+    let session = gate.call(&key, "GET", "/auth/admin/sessions?user=alice", Value::Null).await.json[0]["id"].clone();
+    let at = format!("/auth/admin/sessions/{}", session.as_str().expect("an id"));
+    assert_eq!(gate.call(&key, "DELETE", &at, Value::Null).await.status, 204);
+    let body = json!({"name": "batch", "scopes": ["items:read"]});
+    assert_eq!(gate.call(&key, "POST", "/auth/admin/clients", body).await.status, 201);
+    let body = json!({"owner": "alice", "name": "job", "scopes": ["items:read"]});
+    assert_eq!(gate.call(&key, "POST", "/auth/admin/keys", body).await.status, 201);
+    let told: Vec<_> = gate.audit().await.into_iter().filter_map(|event| event.detail).collect();
+    for expected in [
+        format!("alice: roles: viewer, scopes: items:read, by key {id}"),
+        format!("one session of alice, by key {id}"),
+        format!("client batch: scopes: items:read, by key {id}"),
+        format!("key, by key {id}, `job` of alice: scopes: items:read"),
+    ] {
+        assert!(told.contains(&expected), "{expected} is not in {told:#?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
+use portcullis::config::PasswordGrant;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -38,6 +39,14 @@ async fn the_document_is_this() {
 }
 
 #[tokio::test]
+async fn what_registration_and_mail_add_is_this() {
+    let (plain, open) = (document(&Gate::new().await).await, document(&Gate::open().await).await);
+    let paths = open["paths"].as_object().expect("paths").iter().filter(|(path, _)| plain["paths"][path.as_str()].is_null());
+    let added = paths.map(|(path, item)| (path.clone(), item.clone())).collect::<serde_json::Map<_, _>>();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&added).expect("JSON"));
+}
+
+#[tokio::test]
 async fn it_is_written_once_and_always_alike() {
     let (gate, other) = (Gate::new().await, Gate::new().await);
     let first = gate.send(get("/auth/openapi.json")).await;
@@ -45,6 +54,22 @@ async fn it_is_written_once_and_always_alike() {
     assert!(first.json["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")), "{}", first.json["openapi"]);
     assert_eq!(first.body, gate.send(get("/auth/openapi.json")).await.body);
     assert_eq!(first.body, other.send(get("/auth/openapi.json")).await.body);
+}
+
+#[tokio::test]
+async fn every_reference_leads_somewhere() {
+    let document = document(&Gate::open().await).await;
+    let (mut open, mut seen) = (vec![&document], 0);
+    while let Some(value) = open.pop() {
+        if let Some(reference) = value["$ref"].as_str() {
+            assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            seen += 1;
+        }
+        open.extend(
+            value.as_array().into_iter().flatten().chain(value.as_object().into_iter().flat_map(|object| object.values())),
+        );
+    }
+    assert!(seen > 100, "{seen}");
 }
 
 #[tokio::test]
@@ -183,17 +208,70 @@ async fn the_page_may_load_its_own_files_only() {
     assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
     assert!(!page.body.contains("://") && !page.body.contains("style="), "{}", page.body);
     let files: Vec<_> = page.body.split('"').filter(|text| text.starts_with("docs/")).collect();
-    assert_eq!(files.len(), 4);
-    for address in files {
+    assert_eq!(files.len(), 5, "{files:?}");
+    for address in files.into_iter().filter(|address| *address != "docs/openapi.json") {
         let path = format!("/auth/{address}");
         let (status, headers) = head(&gate, get(&path)).await;
         assert_eq!((status, headers["cache-control"].as_bytes()), (200, &b"no-cache"[..]), "{address}");
         assert_eq!(headers["x-content-type-options"], "nosniff");
         let tag = headers["etag"].to_str().expect("a tag").to_owned();
-        for (known, status) in [(tag.clone(), 304), (format!("\"other\", W/{tag}"), 304), ("\"other\"".to_owned(), 200)] {
+        for (known, status) in
+            [(tag.clone(), 304), (format!("\"other\", W/{tag}"), 304), ("*".to_owned(), 304), ("\"other\"".to_owned(), 200)]
+        {
             let again = Request::get(&path).header("if-none-match", known).body(Body::empty()).expect("a request");
             assert_eq!(head(&gate, again).await.0, status, "{address}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_scopes_that_an_operation_tells_are_those_it_asks() {
+    let gate = Gate::open().await;
+    gate.user("root", &["admin"], "items:read").await;
+    let narrowed = gate.token("root", "items:read").await;
+    let document = document(&gate).await;
+    let mut told = 0;
+    for (name, operation) in operations(&document) {
+        let (method, path) = name.split_once(' ').expect("both");
+        let requirements = operation["security"].as_array().or_else(|| document["security"].as_array()).expect("requirements");
+        if path == "/auth/logout" || !requirements.iter().any(|one| one["bearer"].is_array()) {
+            continue;
+        }
+        let scopes = requirements.iter().find_map(|one| one["oauth2"].as_array()).expect("the password flow");
+        let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str().expect("a scope")).collect();
+        let answer = gate.call(&narrowed, &method.to_uppercase(), path, Value::Null).await;
+        let refused = if answer.status == 403 { answer.header("www-authenticate") } else { "" };
+        match scopes.as_slice() {
+            [] => assert_ne!(answer.status, 403, "{name}: {}", answer.body),
+            [scope] => assert!(refused.contains(&format!("scope=\"{scope}\"")), "{name}: {refused:?} {}", answer.body),
+            more => panic!("{name} asks {more:?}"),
+        }
+        told += scopes.len();
+    }
+    assert!(told > 20, "{told}");
+}
+
+#[tokio::test]
+async fn the_document_lies_beside_what_the_page_loads() {
+    let gate = Gate::new().await;
+    let (document, beside) = (gate.send(get("/auth/openapi.json")).await, gate.send(get("/auth/docs/openapi.json")).await);
+    assert_eq!((document.status.as_u16(), &document.body), (200, &beside.body));
+    assert_eq!((beside.header("content-type"), beside.header("cache-control")), ("application/json", "no-store"));
+}
+
+#[tokio::test]
+async fn the_password_flow_leads_to_where_a_password_is_taken() {
+    for (grant, path) in [(PasswordGrant::Open, "token"), (PasswordGrant::Clients, "login"), (PasswordGrant::Off, "login")] {
+        let gate = Gate::with(|config| config.auth.password_grant = grant).await;
+        gate.user("alice", &["user"], "").await;
+        let address = document(&gate).await["components"]["securitySchemes"]["oauth2"]["flows"]["password"]["tokenUrl"].clone();
+        assert_eq!(address, format!("/auth/{path}"));
+        let form = format!("grant_type=password&username=alice&password={}", PASSWORD.replace(' ', "+"));
+        let request =
+            Request::post(address.as_str().expect("a path")).header("content-type", "application/x-www-form-urlencoded");
+        let answer = gate.send(request.body(Body::from(form)).expect("a request")).await;
+        assert_eq!(answer.status, 200, "{grant:?}: {}", answer.body);
+        assert!(answer.json["access_token"].is_string());
     }
 }
 

@@ -9,7 +9,7 @@ use axum::http::Request;
 use portcullis::accounts::admin::NewUser;
 use portcullis::config::Rate;
 use portcullis::domain::secret::ExposeSecret;
-use portcullis::domain::{AuditKind, SecretString, Timestamp};
+use portcullis::domain::{AuditKind, Clock as _, SecretString, Timestamp};
 use portcullis::endpoints::ClientAddress;
 use portcullis::store::{NewPassword, UserChange, Users};
 use serde_json::{Value, json};
@@ -92,6 +92,23 @@ async fn unknown_wrong_disabled_and_service_get_one_answer_at_one_cost() {
         assert_eq!(first.get_or_insert_with(|| answer.json.clone()), &answer.json, "{username}");
         assert_eq!(checks(&gate), 1, "{username} costs one check");
     }
+}
+
+#[tokio::test]
+async fn a_password_that_was_set_under_another_rule_still_lets_in() {
+    let gate = Gate::with(|config| config.passwords.max_length = 20).await;
+    let long = "a long one, as an application had them before ".repeat(8);
+    let user = gate.admin.create_user(NewUser {
+        username: "alice".to_owned(),
+        password: Some("not yet replaced".to_owned().into()),
+        ..NewUser::default()
+    });
+    let (id, now) = (user.await.expect("a user").id, gate.clock.now());
+    let password = Some(NewPassword { hash: format!("plain:{long}").into(), keep: None });
+    let change = UserChange { password, ..UserChange::default() };
+    gate.store.real.change_user(id, change, now, now).await.expect("changed");
+    assert_eq!(login(&gate, "alice", &long).await.status, 200);
+    assert_eq!(login(&gate, "alice", long.trim_end()).await.problem(), (401, "invalid_credentials"));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! OAuth 2 at the endpoints: who gets tokens, how refusals look, and what ends and is told of tokens.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,7 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis::accounts::admin::NewClient;
 use portcullis::config::{PasswordGrant, Rate};
-use portcullis::domain::{ClientId, Grant};
+use portcullis::domain::{ClientId, Clock, Grant};
+use portcullis::store::{Clients, Sessions, UserChange, Users};
 use serde_json::{Value, json};
 
 use crate::gate::{Answer, Gate, PASSWORD};
@@ -114,6 +116,20 @@ async fn a_refresh_token_works_for_its_own_client_only_and_a_strangers_try_chang
 }
 
 #[tokio::test]
+async fn an_old_refresh_token_ends_its_session_whatever_scope_is_asked_with_it() {
+    let gate = Gate::new().await;
+    gate.user("alice", &[], "orders").await;
+    let first = gate.login("alice").await;
+    let second = gate.refresh(&first.refresh).await.tokens();
+    let ask = |token: &str| format!("grant_type=refresh_token&refresh_token={token}&scope=payroll");
+    assert_eq!(refused(&form(&gate, "/auth/token", None, &ask(&second.refresh)).await), (400, "invalid_scope"));
+    gate.clock.advance(Duration::from_secs(10));
+    assert_eq!(refused(&form(&gate, "/auth/token", None, &ask(&first.refresh)).await), (400, "invalid_grant"));
+    assert_eq!(gate.me(&second.access).await.problem(), (401, "invalid_token"), "the session is dead");
+    assert_eq!(refused(&form(&gate, "/auth/token", None, &ask(&second.refresh)).await), (400, "invalid_grant"));
+}
+
+#[tokio::test]
 async fn a_client_as_itself_is_no_user() {
     let gate = Gate::new().await;
     let batch = client(&gate, "batch", &[Grant::ClientCredentials], "orders portcullis:account").await;
@@ -176,6 +192,8 @@ async fn refusals_are_in_the_words_of_the_rfc() {
         assert_eq!(refused(&answer), (status, error), "{authorization:?} {body:.200}");
     }
     assert_eq!(refused(&gate.post("/auth/token", json!({ "grant_type": "password" })).await), (415, "invalid_request"));
+    let twice = form(&gate, "/auth/token", None, "grant_type=password&x=1&x=2").await;
+    assert_eq!(twice.json["error_description"], "`x` comes twice.");
 }
 
 #[tokio::test]
@@ -191,6 +209,9 @@ async fn who_may_use_passwords_is_the_operators_choice_and_logging_in_stays() {
         let answer = form(&gate, "/auth/token", Some(&app.basic()), &password).await;
         assert_eq!(answer.status, as_client, "{who:?}");
         assert!(answer.json["refresh_token"].is_null(), "this client may not refresh");
+        let empty = form(&gate, "/auth/token", None, "grant_type=password").await;
+        let error = if who == PasswordGrant::Off { "unsupported_grant_type" } else { "invalid_request" };
+        assert_eq!(refused(&empty), (400, error), "{who:?}");
         gate.login("alice").await;
         let document: Value = gate.send(get("/.well-known/oauth-authorization-server")).await.json;
         let offered = document["grant_types_supported"].as_array().expect("grants").contains(&json!("password"));
@@ -220,6 +241,35 @@ async fn failures_to_be_a_client_are_limited_by_address_and_success_is_not() {
             "{path}: from there not even the right one"
         );
     }
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_said_with_when_to_come_back_and_nothing_was_done() {
+    let gate = Gate::new().await;
+    gate.user("alice", &[], "orders").await;
+    let app = client(&gate, "app", &[Grant::Password, Grant::RefreshToken, Grant::ClientCredentials], "orders").await;
+    let password = format!("grant_type=password&username=alice&password={}", PASSWORD.replace(' ', "+"));
+    let tokens = form(&gate, "/auth/token", Some(&app.basic()), &password).await.tokens();
+    let (refresh, token) =
+        (format!("grant_type=refresh_token&refresh_token={}", tokens.refresh), format!("token={}", tokens.access));
+    gate.store.down.store(true, Ordering::SeqCst);
+    for (path, client, body) in [
+        ("/auth/token", Some(app.basic()), password.as_str()),
+        ("/auth/token", None, &password),
+        ("/auth/token", None, &refresh),
+        ("/auth/token", Some(app.basic()), &refresh),
+        ("/auth/token", Some(app.basic()), "grant_type=client_credentials"),
+        ("/auth/revoke", Some(app.basic()), &token),
+        ("/auth/introspect", Some(app.basic()), &token),
+    ] {
+        let answer = form(&gate, path, client.as_deref(), body).await;
+        assert_eq!(refused(&answer), (503, "temporarily_unavailable"), "{path} {body:.30}");
+        assert_eq!(answer.header("retry-after"), "1", "{path}");
+        assert!(!answer.body.contains("plug"), "the store's words stay inside: {answer:?}");
+    }
+    gate.store.down.store(false, Ordering::SeqCst);
+    assert_eq!(gate.me(&tokens.access).await.status, 200);
+    assert_eq!(form(&gate, "/auth/token", Some(&app.basic()), &refresh).await.status, 200);
 }
 
 #[tokio::test]
@@ -275,12 +325,43 @@ async fn introspection_tells_clients_with_a_secret_and_nothing_of_what_is_not_go
         assert_eq!(ask(token).await, inactive, "{token}");
     }
     assert_eq!(ask(&later.access).await["active"], true);
+    gate.revocations.unknown.store(true, Ordering::SeqCst);
+    let answer = form(&gate, "/auth/introspect", Some(&app.basic()), &format!("token={}", later.access)).await;
+    assert_eq!(refused(&answer), (503, "temporarily_unavailable"), "nobody can say, and nobody does");
+    gate.revocations.unknown.store(false, Ordering::SeqCst);
     gate.admin.set_disabled("alice", true).await.expect("disabled");
     assert_eq!(ask(&later.access).await, inactive);
 
     let open = public(&gate, "spa").await;
     for body in [format!("token=x&client_id={open}"), "token=x".to_owned(), "token=x&client_id=portcullis".to_owned()] {
         assert_eq!(refused(&form(&gate, "/auth/introspect", None, &body).await), (401, "invalid_client"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn introspection_knows_what_the_list_has_not_heard_of_yet() {
+    let gate = Gate::new().await;
+    let (alice, bob) = (gate.user("alice", &[], "orders").await, gate.user("bob", &[], "orders").await);
+    let (api, batch) = (
+        client(&gate, "api", &[Grant::ClientCredentials], "").await,
+        client(&gate, "batch", &[Grant::ClientCredentials], "orders").await,
+    );
+    let active = async |token: &str| {
+        let answer = form(&gate, "/auth/introspect", Some(&api.basic()), &format!("token={token}")).await;
+        answer.json["active"].as_bool().expect("active or not")
+    };
+    let (ended, changed) = (gate.login("alice").await, gate.login("bob").await);
+    let own = form(&gate, "/auth/token", Some(&batch.basic()), "grant_type=client_credentials").await;
+    let own = own.json["access_token"].as_str().expect("a token").to_owned();
+    assert!(active(&ended.access).await && active(&changed.access).await && active(&own).await);
+    // Each in the store only, as another replica would have done it a moment ago.
+    let (now, until) = (gate.clock.now(), gate.clock.now().plus(Duration::from_hours(1)));
+    gate.store.end_sessions(alice.id, None, now, until).await.expect("ended");
+    let roles = UserChange { roles: Some(vec!["user".to_owned()]), ..UserChange::default() };
+    gate.store.change_user(bob.id, roles, now, until).await.expect("changed");
+    gate.store.delete_client(batch.id, now, until).await.expect("deleted");
+    for (token, what) in [(&ended.access, "a session"), (&changed.access, "a generation"), (&own, "a client")] {
+        assert!(!active(token).await, "{what}");
     }
 }
 

@@ -36,7 +36,7 @@ async fn it_needs_an_account_scope_which_only_whole_logins_hold_unasked() {
 #[tokio::test]
 async fn a_key_is_shown_once_works_is_listed_and_dies() {
     let (gate, token) = of_alice().await;
-    let body = json!({"name": "backup", "scopes": ["orders:read"], "expires_in": "30d", "allowed_cidrs": ["192.0.2.9/24"]});
+    let body = json!({"name": "backup", "scopes": ["orders:read"], "expires_in": "30d", "allowed_cidrs": ["192.0.2.9/24"], "rate_limit": "100/60s"});
     let made = gate.call(&token, "POST", KEYS, body).await;
     assert_eq!(made.status, 201, "{made:?}");
     let key = made.json["key"].as_str().expect("a key");
@@ -47,7 +47,7 @@ async fn a_key_is_shown_once_works_is_listed_and_dies() {
     let mut listed = made.json.clone();
     listed.as_object_mut().expect("an object").remove("key");
     assert_eq!(list.json, json!([listed]));
-    assert_eq!(listed["allowed_cidrs"], json!(["192.0.2.0/24"]));
+    assert_eq!((&listed["allowed_cidrs"], &listed["rate_limit"]), (&json!(["192.0.2.0/24"]), &json!("100/1m")));
     assert_eq!((&listed["name"], &listed["expires_at"]), (&json!("backup"), &json!("2027-02-14T08:00:00.000Z")));
 
     let at = format!("{KEYS}/{}", listed["id"].as_str().expect("an id"));
@@ -115,6 +115,7 @@ async fn a_key_that_a_key_makes_lives_no_longer_and_is_good_from_nowhere_else() 
         scopes: Some("portcullis:account orders".parse().expect("scopes")),
         expires_in: Some(Duration::from_hours(24)),
         allow: vec!["192.0.2.0/24".to_owned()],
+        rate_limit: Some("10/1m".parse().expect("a rate")),
     };
     let maker = gate.admin.create_key(new).await.expect("made").key.expose().to_owned();
     let tomorrow = json!("2027-01-16T08:00:00.000Z");
@@ -132,6 +133,14 @@ async fn a_key_that_a_key_makes_lives_no_longer_and_is_good_from_nowhere_else() 
     }
     let wider = gate.call(&maker, "POST", KEYS, json!({"name": "k", "allowed_cidrs": ["192.0.2.1", "192.0.0.0/16"]})).await;
     assert_eq!((wider.problem(), &wider.json["field"]), ((422, "invalid_body"), &json!("allowed_cidrs")));
+    for (asked, given) in [(Value::Null, "10/1m"), (json!("10/1m"), "10/1m"), (json!("1/1m"), "1/1m")] {
+        let made = gate.call(&maker, "POST", KEYS, json!({"name": "k", "rate_limit": asked})).await;
+        assert_eq!(made.json["rate_limit"], json!(given), "{asked}");
+    }
+    for asked in ["11/1m", "10/59s", "11/1h"] {
+        let oftener = gate.call(&maker, "POST", KEYS, json!({"name": "k", "rate_limit": asked})).await;
+        assert_eq!((oftener.problem(), &oftener.json["field"]), ((422, "invalid_body"), &json!("rate_limit")), "{asked}");
+    }
     let told = gate.audit().await.pop().expect("an event").detail.expect("a detail");
     assert!(told.starts_with("key, by key "), "{told}");
 }
@@ -153,6 +162,10 @@ async fn what_is_wrong_with_a_key_is_named() {
         (json!({"name": "k", "expires_in": 18_446_744_073_709_551_615_u64}), "expires_in"),
         (json!({"name": "k", "allowed_cidrs": ["10.0.0.0/33"]}), "allowed_cidrs"),
         (json!({"name": "k", "allowed_cidrs": "10.0.0.0/8"}), "allowed_cidrs"),
+        (json!({"name": "k", "rate_limit": 5}), "rate_limit"),
+        (json!({"name": "k", "rate_limit": "often"}), "rate_limit"),
+        (json!({"name": "k", "rate_limit": "0/1m"}), "rate_limit"),
+        (json!({"name": "k", "rate_limit": "5/0s"}), "rate_limit"),
     ] {
         let answer = gate.call(&token, "POST", KEYS, body.clone()).await;
         assert_eq!((answer.problem(), &answer.json["field"]), ((422, "invalid_body"), &json!(field)), "{body}");

@@ -247,8 +247,8 @@ impl Clients for Flaky {
 
 #[async_trait]
 impl MailedTokens for Flaky {
-    async fn mail(&self, token: &MailedToken) -> StoreResult<()> {
-        self.real()?.mail(token).await
+    async fn mail(&self, token: &MailedToken, generation: Option<i64>) -> StoreResult<()> {
+        self.real()?.mail(token, generation).await
     }
     async fn mailed(&self, hash: &Hash256, purpose: MailPurpose, now: Timestamp) -> StoreResult<Option<MailedToken>> {
         self.real()?.mailed(hash, purpose, now).await

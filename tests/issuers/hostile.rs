@@ -117,9 +117,9 @@ async fn nobody_else_speaks_for_us_and_we_for_nobody_else() {
         json!(format!(" {ISS}")),
         json!("https://elsewhere.example"),
     ] {
-        judge.refuses("an iss of nobody", &ec.sign(&typed, &with(&claims(), json!({ "iss": iss }))), "").await;
+        judge.refuses("an iss of nobody", &ec.sign(&typed, &with(&claims(), json!({ "iss": iss }))), "another issuer").await;
     }
-    judge.refuses("no iss", &ec.token(&with(&claims(), json!({ "iss": null }))), "").await;
+    judge.refuses("no iss", &ec.token(&with(&claims(), json!({ "iss": null }))), "another issuer").await;
 }
 
 #[tokio::test]
@@ -253,12 +253,36 @@ async fn only_access_tokens_are_access_tokens() {
         (json!({ "typ": "ID" }), "not an access token"),
         (json!({ "typ": "Refresh" }), "not an access token"),
         (json!({ "typ": "Bearer", "at_hash": "x" }), "ID token"),
+        (json!({ "typ": "Offline" }), "not an access token"),
+        (json!({ "typ": ["Bearer"] }), "not an access token"),
         (json!({ "token_use": "id" }), "not an access token"),
+        (json!({ "token_use": "refresh" }), "not an access token"),
+        (json!({ "type": "refresh" }), "not an access token"),
+        (json!({ "token_type": "refresh" }), "not an access token"),
+        (json!({ "token_type": "Refresh_Token" }), "not an access token"),
+        (json!({ "token_type": "id_token" }), "not an access token"),
+        (json!({ "type": "ID" }), "not an access token"),
         (json!({ "events": { "http://schemas.openid.net/event/backchannel-logout": {} } }), "not an access token"),
         (json!({ "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }), "bound"),
     ] {
         judge.refuses(&marks.to_string(), &ec.token(&with(&claims(), marks.clone())), why).await;
     }
+    // What issuers call their access tokens, or somebody in them, is no mark of another kind.
+    for marks in [
+        json!({ "typ": "Bearer" }),
+        json!({ "typ": "access" }),
+        json!({ "typ": "at+jwt" }),
+        json!({ "typ": "JWT" }),
+        json!({ "token_use": "access" }),
+        json!({ "type": "access" }),
+        json!({ "token_type": "Bearer" }),
+        json!({ "type": "user", "token_type": 1 }),
+        json!({ "azp": "api", "sid": "s", "acr": "1", "amr": ["pwd"], "auth_time": NOW, "session_state": "s" }),
+    ] {
+        assert!(judge.judge(&ec.token(&with(&claims(), marks.clone()))).await.is_ok(), "{marks}");
+    }
+    // None of these words makes an ID token an access token.
+    judge.refuses("a nonce", &ec.token(&with(&claims(), json!({ "typ": "JWT", "nonce": "n" }))), "ID token").await;
     // A nonce in what says that it is an access token: Keycloak before version 25.
     let old_keycloak = with(&claims(), json!({ "typ": "Bearer", "nonce": "n" }));
     assert!(judge.judge(&ec.token(&old_keycloak)).await.is_ok());
@@ -275,4 +299,24 @@ async fn a_secret_verifies_whatever_name_a_token_gives_it_and_nothing_but_hmac()
     judge.refuses("another secret", &Key::secret("k", Algorithm::HS256, b"x").token(&claims()), "signature").await;
     judge.refuses("another hash", &Key::secret("k", Algorithm::HS512, SECRET.as_bytes()).token(&claims()), "algorithm").await;
     judge.refuses("a key pair", &Key::new("k", Algorithm::ES256).token(&claims()), "algorithm").await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_goes_from_a_secret_to_key_pairs_has_both_meanwhile_and_neither_stands_for_the_other() {
+    const SECRET: &str = "kQ3vXm0u9s7bYpZr1LwE5tJc8HfGdN2a";
+    let (legacy, ec) = (Key::secret("k", Algorithm::HS256, SECRET.as_bytes()), Key::new("k", Algorithm::ES256));
+    let mut entries =
+        [issuer(&[IssuerAlgorithm::Hs256], IssuerKeys::Secret(SECRET.into())), issuer(&PUBLIC, file(&jwks(&[&ec])))];
+    for _ in 0..2 {
+        let judge = Judge::of(&entries);
+        for key in [&legacy, &ec] {
+            let who = judge.judge(&key.token(&claims())).await.expect("accepted").principal;
+            assert_eq!((&who.issuer, who.subject.as_str()), (&Issuer::External("idp".into()), "f3a9"));
+        }
+        let published = Key::secret("k", Algorithm::HS256, ec.jwk().to_string().as_bytes());
+        judge.refuses("the public key as a secret", &published.token(&claims()), "signature").await;
+        judge.refuses("the secret for a key pair", &legacy.sign(&ec.header(), &claims()), "signature").await;
+        judge.refuses("neither's", &ec.sign(&json!({ "alg": "none", "kid": "k", "typ": "JWT" }), &claims()), "algorithm").await;
+        entries.reverse();
+    }
 }

@@ -1,5 +1,7 @@
 //! Which keys of a set are taken, and for what.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use jsonwebtoken::Algorithm;
 use portcullis::config::IssuerAlgorithm;
 use portcullis::credential::Issuers;
@@ -62,11 +64,26 @@ async fn a_key_is_for_what_it_says_that_it_is_for() {
         json!({ "use": "enc" }),
         json!({ "use": null, "key_ops": ["encrypt"] }),
         json!({ "d": "AQAB" }),
+        json!({ "p": "AQAB" }),
         json!({ "crv": 1, "kty": "XX" }),
     ] {
         let judge = Judge::of(&[issuer(&listed, file(&json!({ "keys": [with(&rsa.jwk(), change.clone()), good.jwk()] })))]);
         judge.refuses(&change.to_string(), &rsa.token(&claims()), "unknown key").await;
         assert!(judge.judge(&good.token(&claims())).await.is_ok(), "others go on: {change}");
+    }
+}
+
+#[tokio::test]
+async fn a_point_that_is_not_on_its_curve_is_no_key() {
+    for algorithm in [Algorithm::ES256, Algorithm::ES384] {
+        let (key, good) = (Key::new("k", algorithm), Key::new("good", algorithm));
+        let mut y = BASE64.decode(key.jwk()["y"].as_str().expect("y")).expect("base64url");
+        *y.last_mut().expect("a byte") ^= 1;
+        let off = with(&key.jwk(), json!({ "y": BASE64.encode(y) }));
+        let rules = issuer(&[IssuerAlgorithm::Es256, IssuerAlgorithm::Es384], file(&json!({ "keys": [off, good.jwk()] })));
+        let judge = Judge::of(&[rules]);
+        judge.refuses("off its curve", &key.token(&claims()), "unknown key").await;
+        assert!(judge.judge(&good.token(&claims())).await.is_ok());
     }
 }
 
@@ -98,19 +115,25 @@ fn a_set_without_a_key_that_verifies_is_an_error() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     // 1024 bits, by OpenSSL.
     let short = json!({ "kty": "RSA", "e": "AQAB", "kid": "s", "n": "u1SU1LfVLPHCozMxH2Mo4lgOEePzNm0tRgeLezV6ffAt0gunVTLw7onLRnrq0_IzW7yWR7QkrmBL7jTKEn5u-qKhbwKfBstIs-bMY2Zkp18gnTxKLxoS2tFczGkPLPgizskuemMghRniWaoLcyehkd3qqGElvW_VDL5AaWTg0nM" });
-    for text in [
-        "not JSON".to_owned(),
-        "[]".to_owned(),
-        "{}".to_owned(),
-        json!({ "keys": [] }).to_string(),
-        json!({ "keys": {} }).to_string(),
-        json!({ "keys": [{ "kty": "oct", "k": "AAAA", "kid": "s" }] }).to_string(),
-        json!({ "keys": [short] }).to_string(),
-        json!({ "keys": [{ "kty": "EC", "crv": "P-521", "x": "AA", "y": "AA" }] }).to_string(),
-        format!("{{\"keys\":[],\"keys\":[{}]}}", Key::new("k", Algorithm::ES256).jwk()),
+    for (text, why) in [
+        ("not JSON".to_owned(), "no JSON object"),
+        ("[]".to_owned(), "no JSON object"),
+        ("{}".to_owned(), "no `keys`"),
+        (json!({ "keys": [] }).to_string(), "no public key"),
+        (json!({ "keys": {} }).to_string(), "no `keys`"),
+        (json!({ "keys": [{ "kty": "oct", "k": "AAAA", "kid": "s" }] }).to_string(), "\"s\": it is a private key or a secret"),
+        (json!({ "keys": [short] }).to_string(), "\"s\": it is an RSA key of less than 2048 bits"),
+        (json!({ "keys": [{ "kty": "EC", "crv": "P-521", "x": "AA", "y": "AA" }] }).to_string(), "a kind that is not known"),
+        (json!({ "keys": vec![json!(1); 101] }).to_string(), "no public key"),
+        (format!("{{\"keys\":[],\"keys\":[{}]}}", Key::new("k", Algorithm::ES256).jwk()), "names a member twice"),
     ] {
-        let keys = portcullis::config::IssuerKeys::File { path: "jwks.json".into(), text: text.clone() };
+        let keys = portcullis::config::IssuerKeys::File {
+            path: "jwks.json".into(),
+            text: text.clone(),
+            place: ("gateway.toml".into(), 1, 1),
+        };
         let all = [Arc::new(issuer(&[IssuerAlgorithm::Es256], keys))];
-        assert!(Issuers::at_hand(&all, Duration::ZERO, &clock).is_err(), "{text}");
+        let error = Issuers::at_hand(&all, Duration::ZERO, &clock).expect_err(&text).to_string();
+        assert!(error.starts_with("`issuers.jwks_file`: jwks.json ") && error.contains(why), "{text}: {error}");
     }
 }

@@ -104,7 +104,7 @@ pub(crate) fn issuer(algorithms: &[IssuerAlgorithm], keys: IssuerKeys) -> Extern
 
 /// A JWK Set that stands in a file.
 pub(crate) fn file(set: &Value) -> IssuerKeys {
-    IssuerKeys::File { path: "jwks.json".into(), text: set.to_string() }
+    IssuerKeys::File { path: "jwks.json".into(), text: set.to_string(), place: ("gateway.toml".into(), 1, 1) }
 }
 
 /// Claims as the issuer makes them.

@@ -171,11 +171,53 @@ async fn a_trusted_issuer_names_its_users_itself_and_they_count_apart_all_the_sa
 }
 
 #[tokio::test]
+async fn who_has_no_name_is_not_called_like_all_others_without_one() {
+    let key = Key::new("k", Algorithm::ES256);
+    let mut rules = issuer(&[IssuerAlgorithm::Es256], file(&jwks(&[&key])));
+    for trusted in [false, true] {
+        rules.trust_subject = trusted;
+        for name in [json!(""), json!(null)] {
+            let somebody = who(&rules, &key, &with(&claims(), json!({ "preferred_username": name }))).await;
+            assert_eq!((&somebody.username, shown("{username}", &somebody)), (&None, None), "{name} {trusted}");
+        }
+    }
+    let judge = Judge::of(std::slice::from_ref(&rules));
+    judge.refuses("of another type", &key.token(&with(&claims(), json!({ "preferred_username": 7 }))), "username").await;
+}
+
+#[tokio::test]
+async fn what_nobody_maps_refuses_no_token_whatever_it_holds() {
+    let key = Key::new("k", Algorithm::ES256);
+    let rules = issuer(&[IssuerAlgorithm::Es256], file(&jwks(&[&key])));
+    for odd in ["null", "7", "true", "[\"Ann\"]", "{\"first\":\"Ann\"}"] {
+        let claims = with(&claims(), json!({ "name": null, "email": null })).to_string();
+        let claims = claims.replacen('{', &format!("{{\"name\":{odd},\"email\":{odd},"), 1);
+        let token = key.sign_text(&key.header().to_string(), &claims);
+        let ann = Judge::of(std::slice::from_ref(&rules)).judge(&token).await.expect(odd).principal;
+        assert_eq!((ann.full_name, ann.email), (None, None), "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn an_email_counts_where_the_issuer_verified_it() {
     let key = Key::new("k", Algorithm::ES256);
     let rules = issuer(&[IssuerAlgorithm::Es256], file(&jwks(&[&key])));
     for verified in [json!(null), json!(false), json!("true"), json!(1)] {
         let ann = who(&rules, &key, &with(&claims(), json!({ "email_verified": verified }))).await;
         assert_eq!(ann.email, None, "{verified}");
+    }
+    // What two readers take for two people's is nobody's.
+    for odd in [
+        "a@evil.example@corp.example",
+        "@corp.example",
+        "ann@",
+        "ann",
+        "",
+        "a@b.example,root@b.example",
+        "a @b.example",
+        "a@b\r\nc",
+    ] {
+        let ann = who(&rules, &key, &with(&claims(), json!({ "email": odd }))).await;
+        assert_eq!(ann.email, None, "{odd}");
     }
 }

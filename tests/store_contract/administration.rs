@@ -36,6 +36,10 @@ pub(crate) async fn lists_come_by_the_page_with_their_whole_length(place: &Place
     assert_eq!((list.items[0].username.as_str(), list.items.len(), list.total), ("bert", 1, 3));
     let list = store.list_users(Some("R"), page).await.expect("listed");
     assert_eq!((list.items[0].username.as_str(), list.total), ("carl", 2));
+    for nobodys in ["\0", "a\0", "%", "_", "\\"] {
+        let list = store.list_users(Some(nobodys), Page { skip: 0, limit: 10 }).await.expect("listed");
+        assert_eq!((list.items.len(), list.total), (0, 0), "{nobodys:?}");
+    }
 
     for _ in 0..2 {
         opened(&*store, &users[0]).await;

@@ -10,7 +10,7 @@ pub(crate) async fn a_key_comes_back_with_its_owner(place: &Place) {
     let (anna, bert) = (saved_user(&*store, "anna").await, saved_user(&*store, "bert").await);
     let (mut old, new, berts) = (key(&anna), key(&anna), key(&bert));
     old.created_at = NOW.minus(std::time::Duration::from_secs(1));
-    (old.expires_at, old.allowed_cidrs) = (None, vec![]);
+    (old.expires_at, old.allowed_cidrs, old.rate_limit) = (None, vec![], None);
     for key in [&old, &new] {
         store.create_key(key).await.unwrap();
     }
@@ -20,6 +20,9 @@ pub(crate) async fn a_key_comes_back_with_its_owner(place: &Place) {
     assert_eq!(format!("{found:?}"), format!("{old:?}"));
     assert!(found.hash.matches(&old.hash));
     assert_eq!(format!("{owner:?}"), format!("{disabled:?}"), "the owner as he is now");
+
+    let (found, _) = store.key(&new.id).await.unwrap().unwrap();
+    assert_eq!(format!("{found:?}"), format!("{new:?}"));
 
     store.create_key(&berts).await.unwrap();
     let ids = async |owner| store.keys(owner).await.unwrap().into_iter().map(|key| key.id).collect::<Vec<_>>();

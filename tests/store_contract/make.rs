@@ -10,7 +10,9 @@ use portcullis::domain::{
     Timestamp, User, UserId,
 };
 use portcullis::store::{self, Rotated, Rotation, Store};
+use secrecy::ExposeSecret;
 use serde_json::json;
+use sqlx::{Connection, PgConnection, Row, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::postgres::Database;
@@ -46,6 +48,32 @@ impl Place {
         match &self.database {
             Some(database) => database.url.clone().into(),
             None => format!("sqlite://{}", self.path().display()).into(),
+        }
+    }
+
+    /// Runs a statement as another program would.
+    pub(crate) async fn run(&self, statement: &'static str) {
+        if self.database.is_some() {
+            let mut other = PgConnection::connect(self.url().expose_secret()).await.expect("connected");
+            sqlx::raw_sql(statement).execute(&mut other).await.expect("it runs");
+            other.close().await.expect("closed");
+        } else {
+            let mut other = SqliteConnection::connect(self.url().expose_secret()).await.expect("opened");
+            sqlx::raw_sql(statement).execute(&mut other).await.expect("it runs");
+            other.close().await.expect("closed");
+        }
+    }
+
+    /// The number that a query gives another program.
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        if self.database.is_some() {
+            let mut other = PgConnection::connect(self.url().expose_secret()).await.expect("connected");
+            sqlx::query(query).fetch_one(&mut other).await.expect("a row").get(0)
+        } else {
+            let mut other = SqliteConnection::connect(self.url().expose_secret()).await.expect("opened");
+            let count = sqlx::query(query).fetch_one(&mut other).await.expect("a row").get(0);
+            other.close().await.expect("closed");
+            count
         }
     }
 
@@ -105,6 +133,7 @@ pub(crate) fn key(owner: &User) -> ApiKeyRecord {
         name: "ci".to_owned(),
         scopes: scopes("items"),
         allowed_cidrs: vec!["10.0.0.0/8".to_owned()],
+        rate_limit: Some("100/1m".parse().expect("a rate")),
         created_at: NOW,
         expires_at: Some(UNTIL),
         used_at: None,
@@ -131,8 +160,16 @@ pub(crate) async fn opened(store: &dyn Store, user: &User) -> (SessionRecord, Re
 
 pub(crate) async fn rotate(store: &dyn Store, presented: &RefreshToken, now: Timestamp) -> Rotated {
     let successor = token();
-    let rotation =
-        Rotation { presented, client: LOGIN_CLIENT, successor: &successor, now, grace: GRACE, ttl: TTL, revoke_until: UNTIL };
+    let rotation = Rotation {
+        presented,
+        client: LOGIN_CLIENT,
+        successor: &successor,
+        may_go_on: &|_, _| true,
+        now,
+        grace: GRACE,
+        ttl: TTL,
+        revoke_until: UNTIL,
+    };
     store.rotate(rotation).await.expect("rotated")
 }
 
@@ -140,7 +177,7 @@ pub(crate) async fn rotate(store: &dyn Store, presented: &RefreshToken, now: Tim
 pub(crate) async fn refreshed(store: &dyn Store, presented: &RefreshToken, now: Timestamp) -> RefreshToken {
     match rotate(store, presented, now).await {
         Rotated::Live { refresh, .. } => refresh,
-        other @ (Rotated::Reused { .. } | Rotated::Refused) => panic!("{other:?}"),
+        other @ (Rotated::Reused { .. } | Rotated::Refused | Rotated::NotLikeThis) => panic!("{other:?}"),
     }
 }
 

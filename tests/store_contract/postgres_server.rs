@@ -5,30 +5,23 @@ use std::time::Duration;
 
 use portcullis::domain::{Hash256, MailPurpose, MailedToken, Revoked, SystemEntropy, TokenId};
 use portcullis::store::{self, Rotated, StoreError, UserChange};
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 
-use crate::make::{GRACE, NOW, Place, UNTIL, after, is_ended, opened, refreshed, rotate, saved_user, user, what, whole_log};
+use crate::make::{GRACE, NOW, Place, UNTIL, is_ended, opened, rotate, saved_user, user, what, whole_log};
 
 /// Another program's connection.
-async fn other(place: &Place) -> PgConnection {
+pub(crate) async fn other(place: &Place) -> PgConnection {
     use secrecy::ExposeSecret;
     PgConnection::connect(place.url().expose_secret()).await.unwrap()
 }
 
-async fn run(place: &Place, statement: &'static str) {
-    sqlx::raw_sql(statement).execute(&mut other(place).await).await.unwrap();
-}
-
-async fn count(place: &Place, statement: &'static str) -> i64 {
-    sqlx::query(statement).fetch_one(&mut other(place).await).await.unwrap().get(0)
-}
+const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// Until so many connections to this database wait for a lock.
-async fn until_waiting(place: &Place, waiting: i64) {
-    const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+pub(crate) async fn until_waiting(place: &Place, waiting: i64) {
     for _ in 0..800 {
-        if count(place, WAITING).await >= waiting {
+        if place.count(WAITING).await >= waiting {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -85,46 +78,20 @@ async fn a_number_that_is_given_back_leaves_no_gap_to_wait_for() {
     assert_eq!(quick.await.unwrap().seq, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_start_together_make_one_schema() {
-    let place = Arc::new(Place::postgres());
-    let mut replicas = JoinSet::new();
-    for i in 0..8 {
-        let place = Arc::clone(&place);
-        replicas.spawn(async move { saved_user(&*place.open().await, &format!("user{i}")).await });
-    }
-    assert_eq!(replicas.join_all().await.len(), 8);
-    assert_eq!(place.open().await.users(None, 0, 20).await.unwrap().len(), 8);
-    assert_eq!(count(&place, "SELECT COUNT(*) FROM _sqlx_migrations WHERE success").await, 3);
-}
-
-#[tokio::test]
-async fn a_later_schema_is_refused_only_if_it_says_so() {
-    let place = Place::postgres();
-    drop(place.open().await);
-    run(&place, "UPDATE meta SET value = 99 WHERE name = 'schema_version'").await;
-    run(&place, "INSERT INTO _sqlx_migrations SELECT 99, 'later', installed_on, success, '', 0 FROM _sqlx_migrations LIMIT 1")
-        .await;
-    saved_user(&*place.open().await, "anna").await;
-    run(&place, "UPDATE meta SET value = 99 WHERE name = 'min_compatible'").await;
-    let refused = store::open(&place.url()).await.map(|_| ());
-    assert!(matches!(&refused, Err(StoreError::Corrupt(why)) if why.contains("newer release")), "{refused:?}");
-}
-
 #[tokio::test]
 async fn who_only_runs_the_gateway_need_not_be_allowed_to_make_tables() {
     use secrecy::ExposeSecret;
     let place = Place::postgres();
     drop(place.open().await);
     // Roles belong to the server, which is everybody's.
-    run(
-        &place,
-        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gateway') THEN CREATE ROLE gateway LOGIN; END IF; \
+    place
+        .run(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gateway') THEN CREATE ROLE gateway LOGIN; END IF; \
          EXCEPTION WHEN unique_violation OR duplicate_object THEN NULL; END $$; \
          REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO gateway",
-    )
-    .await;
+        )
+        .await;
     let url = place.url().expose_secret().replace("portcullis@", "gateway@");
     let store = store::open(&url.into()).await.unwrap();
     let anna = saved_user(&*store, "anna").await;
@@ -135,11 +102,27 @@ async fn who_only_runs_the_gateway_need_not_be_allowed_to_make_tables() {
 #[tokio::test]
 async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
     let place = Place::postgres();
-    run(&place, "CREATE TABLE users (id INTEGER); INSERT INTO users VALUES (7)").await;
+    place.run("CREATE TABLE users (id INTEGER); INSERT INTO users VALUES (7)").await;
     let refused = store::open(&place.url()).await.map(|_| ());
     assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
-    assert_eq!(count(&place, "SELECT COUNT(*) FROM users WHERE id = 7").await, 1);
-    assert_eq!(count(&place, "SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'").await, 1, "all or nothing");
+    assert_eq!(place.count("SELECT COUNT(*) FROM users WHERE id = 7").await, 1);
+    assert_eq!(place.count("SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'").await, 1, "all or nothing");
+}
+
+#[tokio::test]
+async fn a_database_that_can_not_hold_every_name_is_refused() {
+    use secrecy::ExposeSecret;
+    let place = Place::postgres();
+    // Its name is ours alone, as that of the place is.
+    let name = place.url().expose_secret().split(['/', '?']).nth(3).unwrap().to_owned() + "_latin";
+    let run = async |statement: String| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut other(&place).await).await.unwrap();
+    };
+    run(format!("CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")).await;
+    let url = place.url().expose_secret().replace(name.trim_end_matches("_latin"), &name);
+    let refused = store::open(&url.into()).await.map(|_| ());
+    run(format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("ENCODING 'UTF8'")), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,6 +141,7 @@ async fn who_waits_for_another_program_is_told_that_it_is_busy() {
     for refused in writers.join_all().await {
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     }
+    assert_eq!(place.count(WAITING).await, 0, "the server does not wait for longer than its caller did");
     assert!(store.user(anna.id).await.unwrap().is_some(), "readers do not wait");
     lock.rollback().await.unwrap();
     saved_user(&*store, "bert").await;
@@ -201,9 +185,9 @@ async fn connections_that_the_server_ends_are_made_anew_without_a_caller_noticin
     let place = Place::postgres();
     let store = place.open().await;
     let anna = saved_user(&*store, "anna").await;
-    assert!(count(&place, OTHERS).await > 0);
+    assert!(place.count(OTHERS).await > 0);
     assert!(store.user(anna.id).await.unwrap().is_some(), "a reader");
-    assert!(count(&place, OTHERS).await > 0);
+    assert!(place.count(OTHERS).await > 0);
     let (session, first) = opened(&*store, &anna).await;
 
     // In the middle of a transaction, before its commit.
@@ -215,7 +199,7 @@ async fn connections_that_the_server_ends_are_made_anew_without_a_caller_noticin
         async move { store.end_session(session.id, NOW, UNTIL).await.unwrap() }
     });
     until_waiting(&place, 1).await;
-    assert!(count(&place, OTHERS).await > 0);
+    assert!(place.count(OTHERS).await > 0);
     lock.rollback().await.unwrap();
     let entries = ending.await.unwrap();
     assert_eq!(whole_log(&*store).await, entries, "done once");
@@ -237,7 +221,7 @@ async fn what_was_mailed_is_redeemed_once_whoever_comes_at_the_same_time() {
             expires_at: UNTIL,
         };
         let tokens = [token(&[n, 1]), token(&[n, 2])];
-        let (one, other) = tokio::join!(stores[0].mail(&tokens[0]), stores[1].mail(&tokens[1]));
+        let (one, other) = tokio::join!(stores[0].mail(&tokens[0], None), stores[1].mail(&tokens[1], None));
         one.and(other).unwrap();
         let mut left = Vec::new();
         for token in &tokens {
@@ -266,37 +250,6 @@ async fn a_session_does_not_slip_past_a_new_password() {
         if opened.unwrap().generation < now.generation {
             assert!(what(&entries).contains(&Revoked::Session { id: session.id }));
             assert!(is_ended(&*stores[0], session.id).await);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_sealed_successor_is_erased_when_nobody_may_ask_for_it_any_more() {
-    const SEALED: &str = "SELECT COUNT(*) FROM refresh_tokens WHERE sealed_successor IS NOT NULL";
-    let place = Place::postgres();
-    let store = place.open().await;
-    let anna = saved_user(&*store, "anna").await;
-    let (session, first) = opened(&*store, &anna).await;
-    refreshed(&*store, &first, NOW).await;
-    assert_eq!(count(&place, SEALED).await, 1);
-    store.end_session(session.id, NOW, UNTIL).await.unwrap();
-    assert_eq!(count(&place, SEALED).await, 0);
-    let (_, first) = opened(&*store, &anna).await;
-    refreshed(&*store, &first, NOW).await;
-    store.prune(after(10), GRACE).await.unwrap();
-    assert_eq!(count(&place, SEALED).await, 0);
-}
-
-#[tokio::test]
-async fn a_row_that_can_not_be_read_is_an_error_that_does_not_show_it() {
-    let place = Place::postgres();
-    let store = place.open().await;
-    let anna = saved_user(&*store, "anna").await;
-    for damage in ["UPDATE users SET roles = 'hunter2'", "UPDATE users SET scopes = 'hunter2::', roles = '[]'"] {
-        run(&place, damage).await;
-        match store.user(anna.id).await {
-            Err(StoreError::Corrupt(why)) => assert!(!why.contains("hunter2"), "{why}"),
-            other => panic!("{damage}: {other:?}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::domain::{LOGIN_CLIENT, Revoked};
+use portcullis::domain::{LOGIN_CLIENT, Revoked, SessionRecord, User};
 use portcullis::store::{Rotated, Rotation, UserChange};
 use tokio::task::JoinSet;
 
@@ -23,6 +23,7 @@ pub(crate) async fn a_refresh_replaces_the_token_and_extends_the_session(place: 
         presented: &first,
         client: LOGIN_CLIENT,
         successor: &successor,
+        may_go_on: &|_, _| true,
         now,
         grace: GRACE,
         ttl: TTL,
@@ -134,7 +135,7 @@ pub(crate) async fn a_refresh_that_races_a_logout_leaves_nothing_alive(place: &P
         match refresh.await.unwrap() {
             Rotated::Live { refresh, .. } => tokens.push(refresh),
             Rotated::Refused => {}
-            reused @ Rotated::Reused { .. } => panic!("{reused:?}"),
+            other @ (Rotated::Reused { .. } | Rotated::NotLikeThis) => panic!("{other:?}"),
         }
         for token in &tokens {
             assert!(is_refused(&*stores[1], token, NOW).await);
@@ -153,10 +154,45 @@ pub(crate) async fn a_token_in_another_clients_hands_is_refused_and_stays_good(p
     for presented in [&first, &second] {
         let successor = token();
         let now = NOW.plus(GRACE);
-        let rotation =
-            Rotation { presented, client: "another", successor: &successor, now, grace: GRACE, ttl: TTL, revoke_until: UNTIL };
+        let rotation = Rotation {
+            presented,
+            client: "another",
+            successor: &successor,
+            may_go_on: &|_, _| true,
+            now,
+            grace: GRACE,
+            ttl: TTL,
+            revoke_until: UNTIL,
+        };
         assert!(matches!(store.rotate(rotation).await.unwrap(), Rotated::Refused));
     }
     assert!(!is_ended(&*store, session.id).await);
     refreshed(&*store, &second, NOW.plus(GRACE)).await;
+}
+
+pub(crate) async fn who_may_not_go_on_as_asked_loses_nothing_and_a_replay_ends_the_session_whatever_is_asked(place: &Place) {
+    let store = place.open().await;
+    let anna = saved_user(&*store, "anna").await;
+    let (session, first) = opened(&*store, &anna).await;
+    let asked = async |presented, now| {
+        let (successor, may_go_on) = (token(), |of: &SessionRecord, user: &User| (of.id, user.id) != (session.id, anna.id));
+        let rotation = Rotation {
+            presented,
+            client: LOGIN_CLIENT,
+            successor: &successor,
+            may_go_on: &may_go_on,
+            now,
+            grace: GRACE,
+            ttl: TTL,
+            revoke_until: UNTIL,
+        };
+        store.rotate(rotation).await.unwrap()
+    };
+    assert!(matches!(asked(&first, NOW).await, Rotated::NotLikeThis), "a fresh one");
+    let second = refreshed(&*store, &first, NOW.plus(GRACE)).await;
+    assert!(matches!(asked(&first, NOW.plus(GRACE)).await, Rotated::NotLikeThis), "a used one within its grace");
+    assert_eq!(refreshed(&*store, &first, NOW.plus(GRACE)).await.expose(), second.expose());
+    assert!(matches!(asked(&first, NOW.plus(GRACE * 2)).await, Rotated::Reused { .. }));
+    assert!(is_ended(&*store, session.id).await);
+    assert!(matches!(asked(&second, NOW.plus(GRACE * 2)).await, Rotated::Refused), "there is no session to ask about");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis::domain::{AuditEvent, AuditKind, Revoked, UserId};
-use portcullis::store::{NewPassword, StoreError, UserChange};
+use portcullis::store::{NewPassword, Page, StoreError, UserChange};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -292,6 +292,10 @@ pub(crate) async fn text_that_not_every_database_keeps_is_kept_alike(place: &Pla
     assert_eq!(found.attributes, anna.attributes);
     assert!(store.user_by_login("an\0na").await.unwrap().is_none());
     assert!(store.users(Some("an\0"), 0, 10).await.unwrap().is_empty());
+    for query in ["an\0", "\0"] {
+        let list = store.list_users(Some(query), Page { skip: 0, limit: 10 }).await.unwrap();
+        assert_eq!((list.items.len(), list.total), (0, 0), "{query:?}");
+    }
 }
 
 pub(crate) async fn accounts_are_in_the_order_of_their_bytes(place: &Place) {

@@ -3,7 +3,7 @@
 use http::Uri;
 
 use super::check::in_token;
-use super::{Admin, AdminError, AdminResult};
+use super::{Admin, AdminError, AdminResult, Fault, of};
 use crate::credential::ClientSecret;
 use crate::domain::{AuditKind, ClientId, ClientRecord, Grant, ScopeSet};
 
@@ -32,16 +32,21 @@ pub struct CreatedClient {
     pub record: ClientRecord,
 }
 
-fn invalid<T>(text: impl Into<String>) -> AdminResult<T> {
-    Err(AdminError::Invalid(text.into()))
+fn invalid<T>(field: &'static str, text: impl Into<String>) -> Result<T, Fault> {
+    Err((field, AdminError::Invalid(text.into())))
 }
 
 impl Admin {
     /// Makes a client.
     pub async fn create_client(&self, new: NewClient) -> AdminResult<CreatedClient> {
+        self.add_client(new, "").await.map_err(|(_, error)| error)
+    }
+
+    /// The same; `by` is what the audit log says of the credential beside who acts.
+    pub(super) async fn add_client(&self, new: NewClient, by: &str) -> Result<CreatedClient, Fault> {
         let name = new.name;
         if name.is_empty() || name.len() > 64 || name.trim() != name || name.chars().any(char::is_control) {
-            return invalid("a client needs a name of 1 to 64 bytes on one line: batch-job");
+            return invalid("name", "a client needs a name of 1 to 64 bytes on one line, such as batch-job");
         }
         let grants = grants(new.grants, new.public, &new.redirect_uris)?;
         new.redirect_uris.iter().try_for_each(|uri| redirect_uri(uri))?;
@@ -49,7 +54,7 @@ impl Admin {
             let as_itself = grants.contains(&Grant::ClientCredentials);
             if as_itself { ScopeSet::default() } else { "*".parse().unwrap_or_default() }
         });
-        in_token("scopes", scopes.to_string().len())?;
+        in_token("scopes", scopes.to_string().len()).map_err(of("scopes"))?;
         let secret = (!new.public).then(|| ClientSecret::generate(&*self.entropy));
         let now = self.clock.now();
         let record = ClientRecord {
@@ -64,11 +69,13 @@ impl Admin {
         };
         self.store.create_client(&record).await.map_err(|error| match error.into() {
             AdminError::Taken(_) => {
-                AdminError::Taken(format!("there is a client named `{}` already: choose another name", record.name))
+                let text = format!("there is a client named `{}` already: choose another name", record.name);
+                ("name", AdminError::Taken(text))
             }
-            other @ (AdminError::Invalid(_) | AdminError::NotFound(_) | AdminError::Unavailable(_)) => other,
+            other @ (AdminError::Invalid(_) | AdminError::NotFound(_) | AdminError::Unavailable(_)) => ("name", other),
         })?;
-        self.done(AuditKind::ClientCreated, record.id.to_string(), format!("client {}", record.name), Vec::new()).await;
+        let detail = format!("client {}: scopes: {}{by}", record.name, record.scopes);
+        self.done(AuditKind::ClientCreated, record.id.to_string(), detail, Vec::new()).await;
         Ok(CreatedClient { secret, record })
     }
 
@@ -87,7 +94,7 @@ impl Admin {
 }
 
 /// The grants of a client, each once.
-fn grants(wanted: Option<Vec<Grant>>, public: bool, redirect_uris: &[String]) -> AdminResult<Vec<Grant>> {
+fn grants(wanted: Option<Vec<Grant>>, public: bool, redirect_uris: &[String]) -> Result<Vec<Grant>, Fault> {
     let grants: Vec<Grant> = match wanted {
         Some(wanted) => Grant::ALL.into_iter().filter(|grant| wanted.contains(grant)).collect(),
         None if !redirect_uris.is_empty() => vec![Grant::RefreshToken, Grant::AuthorizationCode],
@@ -95,29 +102,29 @@ fn grants(wanted: Option<Vec<Grant>>, public: bool, redirect_uris: &[String]) ->
         None => vec![Grant::ClientCredentials],
     };
     if grants.is_empty() {
-        return invalid("a client without a grant gets no token: --grants client_credentials");
+        return invalid("grants", "a client without a grant gets no token: name one, such as client_credentials");
     }
     if public && grants.contains(&Grant::ClientCredentials) {
-        return invalid(
-            "a public client has no secret to act as itself with: leave out --public, or the grant client_credentials",
-        );
+        return invalid("grants", "a public client has no secret to act as itself with: leave the grant client_credentials out");
     }
     let codes = grants.contains(&Grant::AuthorizationCode);
     if codes && redirect_uris.is_empty() {
-        return invalid(
-            "the grant authorization_code needs a place to send codes to: --redirect-uri https://app.example.com/callback",
-        );
+        let text = "the grant authorization_code needs a redirect URI to send codes to, such as https://app.example.com/callback";
+        return invalid("redirect_uris", text);
     }
     if !codes && !redirect_uris.is_empty() {
-        return invalid("a redirect URI is for the grant authorization_code: name it in --grants, or leave out --redirect-uri");
+        return invalid(
+            "redirect_uris",
+            "a redirect URI is for the grant authorization_code: name that among the grants, or no URI",
+        );
     }
     Ok(grants)
 }
 
 /// An absolute URI without fragment (RFC 6749 §3.1.2), that nobody on the way can read: HTTPS, this machine itself, or a
 /// scheme of the program's own (RFC 8252 §7).
-fn redirect_uri(text: &str) -> AdminResult<()> {
-    let wrong = |why: &str| invalid(format!("`{}` is no redirect URI: {why}", text.escape_debug()));
+fn redirect_uri(text: &str) -> Result<(), Fault> {
+    let wrong = |why: &str| invalid("redirect_uris", format!("`{}` is no redirect URI: {why}", text.escape_debug()));
     if text.len() > 2048 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return wrong("write at most 2048 characters of ASCII without spaces");
     }

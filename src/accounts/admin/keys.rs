@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::check;
 use super::{Admin, AdminError, AdminResult, Fault, of};
 use crate::credential::{ApiKey, ImportedKey};
-use crate::domain::{ApiKeyRecord, AuditKind, Hash256, KeyId, Scope, ScopeSet, User};
+use crate::domain::{ApiKeyRecord, AuditKind, Hash256, KeyId, Rate, Scope, ScopeSet, User};
 
 /// A key to be made.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct NewKey {
     pub expires_in: Option<Duration>,
     /// The networks it may be used from; empty is any.
     pub allow: Vec<String>,
+    /// How often it may be used on routes; `None` is as often as those allow.
+    pub rate_limit: Option<Rate>,
 }
 
 /// A key that was made. The key itself is shown once, and known to nobody afterwards.
@@ -69,6 +71,7 @@ impl Admin {
             hash,
             owner: owner.id,
             allowed_cidrs: check::cidrs(&new.allow)?,
+            rate_limit: new.rate_limit,
             scopes: self.scopes_for(&owner, new.scopes)?,
             name: new.name,
             created_at: now,
@@ -91,7 +94,7 @@ impl Admin {
             return Err(("expires_in", AdminError::Invalid("a key that expires at once is no use: write it as 30d".to_owned())));
         }
         self.store.create_key(record).await.map_err(of("id"))?;
-        let detail = format!("{what} `{name}` of {}", owner.username);
+        let detail = format!("{what} `{name}` of {}: scopes: {}", owner.username, record.scopes);
         self.done(AuditKind::KeyCreated, record.id.to_string(), detail, Vec::new()).await;
         Ok(())
     }

@@ -34,7 +34,7 @@ impl Admin {
     /// Makes an account.
     pub async fn create_user(&self, new: NewUser) -> AdminResult<User> {
         let user = self.made(new).await.map_err(|(_, error)| error)?;
-        self.add_user(&user).await?;
+        self.add_user(&user, "").await?;
         Ok(user)
     }
 
@@ -52,7 +52,10 @@ impl Admin {
             (true, None) => None,
             (true, Some(_)) => return Err(wrong("a service account has no password: leave one of the two away")),
             (false, None) => return Err(wrong("a password is needed, or --service for an account without one")),
-            (false, Some(password)) => Some(self.hashed(&username, password).await.map_err(of("password"))?),
+            (false, Some(password)) => {
+                let names = std::iter::once(username.as_str()).chain(email.as_deref());
+                Some(self.hashed(names, password).await.map_err(of("password"))?)
+            }
         };
         let now = self.clock.now();
         Ok(User {
@@ -72,9 +75,12 @@ impl Admin {
         })
     }
 
-    pub(super) async fn add_user(&self, user: &User) -> StoreResult<()> {
+    /// Keeps an account; `by` is what the audit log says of the credential beside who acts.
+    pub(super) async fn add_user(&self, user: &User, by: &str) -> StoreResult<()> {
         self.store.create_user(user).await?;
-        self.done(AuditKind::UserCreated, user.id.to_string(), user.username.clone(), Vec::new()).await;
+        let User { username, roles, scopes, .. } = user;
+        let detail = format!("{username}: roles: {}, scopes: {scopes}{by}", roles.join(", "));
+        self.done(AuditKind::UserCreated, user.id.to_string(), detail, Vec::new()).await;
         Ok(())
     }
 
@@ -129,14 +135,21 @@ impl Admin {
     /// Replaces the password, and ends all sessions.
     pub async fn set_password(&self, name: &str, password: SecretString) -> AdminResult<User> {
         let user = self.user(name).await?;
+        Self::may_have_password(&user)?;
+        let hash = self.hashed(user.login_names(), password).await?;
+        let change = UserChange { password: Some(NewPassword { hash, keep: None }), ..UserChange::default() };
+        self.change(name, change, AuditKind::PasswordChanged, "password set".to_owned()).await
+    }
+
+    /// Whether it is a person's account.
+    pub fn may_have_password(user: &User) -> AdminResult<()> {
         if user.service {
+            let name = &user.username;
             return Err(AdminError::Invalid(format!(
                 "`{name}` is a service account, which has no password: make it a key with `portcullis key create --owner {name}`"
             )));
         }
-        let hash = self.hashed(&user.username, password).await?;
-        let change = UserChange { password: Some(NewPassword { hash, keep: None }), ..UserChange::default() };
-        self.change(name, change, AuditKind::PasswordChanged, "password set".to_owned()).await
+        Ok(())
     }
 
     /// Deletes an account with its sessions and keys.
@@ -159,8 +172,12 @@ impl Admin {
     }
 
     /// Judged first: by rules that cost nothing, then hashed.
-    pub(super) async fn hashed(&self, username: &str, password: SecretString) -> AdminResult<SecretString> {
-        let judged = strength::check(&self.config.passwords, username, password.expose_secret());
+    pub(super) async fn hashed<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+        password: SecretString,
+    ) -> AdminResult<SecretString> {
+        let judged = strength::check(&self.config.passwords, names, password.expose_secret());
         judged.map_err(|weakness| {
             AdminError::Invalid(format!("{weakness} Choose another ([passwords] in gateway.toml has the rules)."))
         })?;

@@ -86,18 +86,22 @@ impl Accounts {
         }
     }
 
+    /// Whether the token endpoint takes passwords at all.
+    pub fn takes_passwords(&self) -> Result<(), Refusal> {
+        if self.parts.config.auth.password_grant == PasswordGrant::Off {
+            return Err(Refusal::OAuth(OAuthError::UnsupportedGrantType, "Passwords are not taken at this endpoint."));
+        }
+        Ok(())
+    }
+
     fn may_use_passwords(&self, client: Option<&ClientRecord>) -> Result<(), Refusal> {
-        match (self.parts.config.auth.password_grant, client) {
-            (PasswordGrant::Off, _) => {
-                Err(Refusal::OAuth(OAuthError::UnsupportedGrantType, "Passwords are not taken at this endpoint."))
-            }
-            (PasswordGrant::Clients, None) => {
+        self.takes_passwords()?;
+        match client {
+            None if self.parts.config.auth.password_grant == PasswordGrant::Clients => {
                 Err(Refusal::OAuth(OAuthError::InvalidClient, "This grant type needs a registered client."))
             }
-            (PasswordGrant::Open | PasswordGrant::Clients, Some(client)) if !client.grants.contains(&Grant::Password) => {
-                Err(NOT_THIS_GRANT)
-            }
-            (PasswordGrant::Open | PasswordGrant::Clients, _) => Ok(()),
+            Some(client) if !client.grants.contains(&Grant::Password) => Err(NOT_THIS_GRANT),
+            _ => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{ConfigArg, FormatArg};
+use crate::domain::Rate;
 
 /// `user …`
 #[derive(Debug, Subcommand)]
@@ -217,6 +218,9 @@ pub struct KeyCreate {
     /// A network it may be used from; may be given several times [default: any].
     #[arg(long = "allow", value_name = "CIDR", value_parser = network)]
     pub allow: Vec<String>,
+    /// How often it may be used, such as 100/1m, beside what routes allow its owner [default: as often as they do].
+    #[arg(long, value_name = "N/PERIOD")]
+    pub rate_limit: Option<Rate>,
 }
 
 /// `key revoke`

@@ -52,6 +52,7 @@ pub(super) fn render(told: &Told) -> Value {
             "rate": limit.rate.to_string(),
             "by": if limit.principal.is_some() { "principal" } else { "address" },
         })),
+        "key_limit": explanation.key_limit.map(|rate| rate.to_string()),
         "backend": backend,
         "answer": answer,
     })

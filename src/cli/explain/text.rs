@@ -70,7 +70,7 @@ pub(super) fn render(told: &Told, colors: bool) -> String {
             credential(told, &mut steps);
             asks(explanation, &mut steps);
         }
-        limit(explanation, &mut steps);
+        limits(explanation, &mut steps);
     }
     result(explanation, &mut steps);
     steps.text
@@ -149,7 +149,10 @@ fn preflight(explanation: &Explanation, steps: &mut Steps) {
     steps.step(&Went::Told, "preflight", &format!("for {}: {says}", printable(asked.method.as_str())));
 }
 
-fn limit(explanation: &Explanation, steps: &mut Steps) {
+fn limits(explanation: &Explanation, steps: &mut Steps) {
+    if let Some(rate) = explanation.key_limit {
+        steps.step(&Went::Told, "limit", &format!("{rate} for this API key; what was counted so far only the gateway knows"));
+    }
     let Some(Limit { rate, principal }) = &explanation.limit else { return };
     let by = match (principal.as_deref(), explanation.client) {
         (Some(""), _) => "for this caller".to_owned(),

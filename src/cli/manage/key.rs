@@ -31,6 +31,7 @@ pub(super) fn run(command: Key) -> Result<(), Failure> {
                     ("NAME", "name"),
                     ("OWNER", "owner"),
                     ("SCOPES", "scopes"),
+                    ("LIMIT", "rate_limit"),
                     ("EXPIRES", "expires_at"),
                     ("LAST USED", "last_used_at"),
                     ("REVOKED", "revoked_at"),
@@ -59,6 +60,7 @@ fn wanted(args: &KeyCreate) -> Result<NewKey, Failure> {
         scopes: args.scopes.as_deref().map(scopes).transpose()?,
         expires_in: args.expires_in,
         allow: args.allow.clone(),
+        rate_limit: args.rate_limit,
     })
 }
 
@@ -109,6 +111,7 @@ fn shown(key: &ApiKeyRecord, owner: Option<&str>) -> Value {
         "owner_id": key.owner,
         "scopes": key.scopes,
         "allowed_cidrs": key.allowed_cidrs,
+        "rate_limit": key.rate_limit.map(|rate| rate.to_string()),
         "created_at": key.created_at.to_string(),
         "expires_at": key.expires_at.map(|at| at.to_string()),
         "last_used_at": key.used_at.map(|at| at.to_string()),

@@ -42,7 +42,9 @@ pub(super) fn run(command: User) -> Result<(), Failure> {
         User::SetPassword(args) => with_admin(&args.config, async |admin| {
             // Known before anything is typed.
             let user = admin.user(&args.name).await?;
-            let password = password::new(&admin.config.passwords, &user.username, args.password_stdin)?;
+            Admin::may_have_password(&user)?;
+            let rules = &admin.config.passwords;
+            let password = password::new(rules, &user.username, user.email.as_deref(), args.password_stdin)?;
             let user = admin.set_password(&args.name, password).await?;
             say(&user, "has a new password; its sessions have ended")
         }),
@@ -79,7 +81,8 @@ fn add(args: UserAdd) -> Result<(), Failure> {
     new.attributes.retain(|_, value| !value.is_null());
     with_admin(&args.config, async |admin| {
         if !new.service {
-            new.password = Some(password::new(&admin.config.passwords, &new.username, args.password_stdin)?);
+            let rules = &admin.config.passwords;
+            new.password = Some(password::new(rules, &new.username, new.email.as_deref(), args.password_stdin)?);
         }
         let user = admin.create_user(new).await?;
         match args.format.format {

@@ -37,7 +37,7 @@ section! {
     pub(crate) struct Passwords {
         /// In code points.
         min_length: Count<1, 1024> = "15",
-        /// In bytes.
+        /// In bytes, of new passwords.
         max_length: Size<64, { 16 * KIB }> = r#""256B""#,
         /// Kinds of characters that must be there.
         require: Vec<At<PasswordKind>> = "[]",

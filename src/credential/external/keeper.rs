@@ -11,8 +11,8 @@ use crate::config::{ExternalIssuer, FetchUrl, IssuerKeys};
 use crate::domain::Clock;
 use crate::telemetry::metrics::Metrics;
 
-/// What a name, an `iss` and a place stand for: the same three, the same keys.
-type Place = (Arc<str>, String, FetchUrl);
+/// What a name, an `iss`, a URL and what is there (metadata, or the keys) stand for: the same four, the same keys.
+type Place = (Arc<str>, String, FetchUrl, bool);
 
 /// Keeps fetched keys for as long as somebody verifies with them.
 pub struct Keeper {
@@ -62,8 +62,10 @@ impl Keeper {
 }
 
 fn place(issuer: &ExternalIssuer) -> Option<Place> {
-    match &issuer.keys {
-        IssuerKeys::Url(url) | IssuerKeys::Discovery(url) => Some((Arc::clone(&issuer.name), issuer.issuer.clone(), url.clone())),
-        IssuerKeys::File { .. } | IssuerKeys::Secret(_) => None,
-    }
+    let (url, is_metadata) = match &issuer.keys {
+        IssuerKeys::Url(url) => (url, false),
+        IssuerKeys::Discovery(url) => (url, true),
+        IssuerKeys::File { .. } | IssuerKeys::Secret(_) => return None,
+    };
+    Some((Arc::clone(&issuer.name), issuer.issuer.clone(), url.clone(), is_metadata))
 }

@@ -3,11 +3,16 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RsaPublicKeyComponents, VerificationAlgorithm,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
@@ -19,17 +24,21 @@ use crate::domain::SecretString;
 const MAX_KEYS: usize = 100;
 /// RSA keys with fewer bits can be broken (RFC 7518 §3.3).
 const MIN_RSA_BITS: usize = 2048;
+/// What only private keys and secrets have (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// Why there are no keys of an issuer.
 #[derive(Debug, thiserror::Error)]
 pub enum KeySetError {
     /// `jwks_file` is no good.
-    #[error("issuers.jwks_file: {} {error}", .path.display())]
+    #[error("`issuers.jwks_file`: {} {error}", .path.display())]
     File {
         /// Which.
         path: PathBuf,
         /// What is wrong with it.
         error: String,
+        /// Where it is named: file, line and column.
+        place: (Arc<str>, u32, u32),
     },
 }
 
@@ -85,7 +94,7 @@ impl KeySet {
     }
 
     /// Reads a JWK Set; else what is wrong with it.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, &'static str> {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let set = strict_json::object(bytes.trim_ascii_start()).ok_or("is no JSON object, or names a member twice")?;
         let entries = set.get("keys").and_then(Value::as_array).ok_or("is no JWK Set: it has no `keys`")?;
         let (mut keys, mut left_out) = (Vec::new(), Vec::new());
@@ -98,7 +107,14 @@ impl KeySet {
                 }
             }
         }
-        if keys.is_empty() { Err("holds no public key that could verify a signature") } else { Ok(Self { keys, left_out }) }
+        if entries.len() > MAX_KEYS {
+            left_out.push(format!("all after the first {MAX_KEYS}"));
+        }
+        if keys.is_empty() {
+            let why = left_out.first().map(|why| format!(": {why}")).unwrap_or_default();
+            return Err(format!("holds no public key that could verify a signature{why}"));
+        }
+        Ok(Self { keys, left_out })
     }
 
     /// The key that a token with this `kid` and `alg` has to be signed with.
@@ -127,7 +143,7 @@ impl KeySet {
 
 impl IssuerKey {
     fn read(entry: &Value) -> Result<Self, &'static str> {
-        if entry.get("d").is_some() || entry.get("k").is_some() {
+        if PRIVATE.iter().any(|name| entry.get(name).is_some()) {
             return Err("it is a private key or a secret, and whoever can read it can sign");
         }
         let jwk: Jwk = serde_json::from_value(entry.clone()).map_err(|_| "it is of a kind that is not known here")?;
@@ -149,7 +165,7 @@ impl IssuerKey {
             AlgorithmParameters::RSA(_) => Kind::Rsa,
             _ => return Err("it is of a kind that is not known here"),
         };
-        let verifying = DecodingKey::from_jwk(&jwk).map_err(|_| "it is broken")?;
+        let verifying = DecodingKey::from_jwk(&jwk).ok().filter(|key| is_sound(kind, key)).ok_or("it is broken")?;
         Ok(Self { kid: common.key_id.clone(), kind, algorithm: common.key_algorithm, verifying })
     }
 
@@ -162,6 +178,20 @@ impl IssuerKey {
     pub(super) fn signed(&self, message: &[u8], signature: &str, algorithm: IssuerAlgorithm) -> bool {
         matches!(jsonwebtoken::crypto::verify(signature, message, &self.verifying, jose(algorithm)), Ok(true))
     }
+}
+
+/// Whether a key is one: a point on its curve, an exponent that can be.
+fn is_sound(kind: Kind, key: &DecodingKey) -> bool {
+    let algorithm: &'static dyn VerificationAlgorithm = match (kind, key.kind()) {
+        (Kind::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+            return RsaPublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).is_ok();
+        }
+        (Kind::P256, _) => &ECDSA_P256_SHA256_FIXED,
+        (Kind::P384, _) => &ECDSA_P384_SHA384_FIXED,
+        (Kind::Ed25519, _) => &ED25519,
+        (Kind::Rsa | Kind::Secret, _) => return false,
+    };
+    key.try_get_as_bytes().is_ok_and(|bytes| ParsedPublicKey::new(algorithm, bytes).is_ok())
 }
 
 fn rsa_bits(modulus: &str) -> usize {

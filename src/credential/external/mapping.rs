@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::super::judging::{optional, text};
+use super::super::judging::text;
 use crate::config::{ClaimPath, ExternalIssuer};
 use crate::domain::{CredentialKind, Issuer, Principal, Scope, ScopeSet};
 
@@ -15,21 +15,36 @@ const MAX_SUBJECT: usize = 512;
 pub(super) fn principal(rules: &ExternalIssuer, claims: Map<String, Value>) -> Result<Principal, &'static str> {
     let plain = |subject: &&str| !subject.is_empty() && subject.len() <= MAX_SUBJECT && !subject.chars().any(char::is_control);
     let subject = text(&claims, "sub").filter(plain).ok_or("The token's sub is missing, or no plain text.")?.to_owned();
-    let owned = |value: &Value| value.as_str().map(str::to_owned);
     let verified = claims.get("email_verified") == Some(&Value::Bool(true));
+    // Nobody maps these two, so nobody could mend a token whose issuer writes something else there: they are absent then.
+    let (full_name, email) = (text(&claims, "name"), text(&claims, "email").filter(|email| verified && is_address(email)));
+    let (full_name, email) = (full_name.map(str::to_owned), email.map(str::to_owned));
     let name = Arc::clone(&rules.name);
     Ok(Principal {
         issuer: if rules.trust_subject { Issuer::Trusted(name) } else { Issuer::External(name) },
-        username: found(rules.claims.username.as_ref(), &claims)
-            .map(|value| owned(value).ok_or("The claim that is the username is no text."))
-            .transpose()?,
-        full_name: optional(&claims, "name", owned)?,
-        email: optional(&claims, "email", owned)?.filter(|_| verified),
+        username: username(rules, &claims)?,
+        full_name,
+        email,
         roles: roles(rules, &claims)?,
         scopes: scopes(rules, &claims)?,
         claims,
         ..Principal::own(subject, CredentialKind::Bearer)
     })
+}
+
+/// Whom the issuer calls by name. An empty name is none: Supabase writes one for everybody without an e-mail address, and those
+/// are not one user.
+fn username(rules: &ExternalIssuer, claims: &Map<String, Value>) -> Result<Option<String>, &'static str> {
+    let Some(value) = found(rules.claims.username.as_ref(), claims) else { return Ok(None) };
+    let name = value.as_str().ok_or("The claim that is the username is no text.")?;
+    Ok((!name.is_empty()).then(|| name.to_owned()))
+}
+
+/// Whether there is one way to read it: readers differ about whose an address with two `@` is, or with blanks or a comma.
+fn is_address(email: &str) -> bool {
+    let plain =
+        |part: &str| !part.is_empty() && !part.contains(|c: char| c == '@' || c == ',' || c.is_whitespace() || c.is_control());
+    email.split_once('@').is_some_and(|(mailbox, domain)| plain(mailbox) && plain(domain))
 }
 
 /// A claim that is there; `null` is not.

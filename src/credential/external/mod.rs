@@ -9,6 +9,7 @@ mod mapping;
 mod remote;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -56,15 +57,28 @@ impl Issuers {
             let keys = match &rules.keys {
                 IssuerKeys::Url(_) | IssuerKeys::Discovery(_) => far(rules),
                 IssuerKeys::Secret(secret) => Keys::Here(KeySet::of_secret(secret)),
-                IssuerKeys::File { path, text } => Keys::Here(
-                    KeySet::read(text.as_bytes())
-                        .map_err(|error| KeySetError::File { path: path.clone(), error: error.into() })?,
-                ),
+                IssuerKeys::File { path, text, place } => {
+                    let keys = in_file(path, text, place)?;
+                    for left_out in &keys.left_out {
+                        tracing::warn!("issuer `{}`: of {} is left out: {left_out}", rules.name, path.display());
+                    }
+                    Keys::Here(keys)
+                }
             };
             let times = Times { leeway, max_lifetime: rules.max_lifetime, issued: false };
             Ok(External { rules: Arc::clone(rules), keys, times, clock: Arc::clone(clock) })
         };
         all.iter().map(one).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Every `jwks_file` that holds no key.
+    #[must_use]
+    pub fn faults(all: &[Arc<ExternalIssuer>]) -> Vec<KeySetError> {
+        let fault = |rules: &Arc<ExternalIssuer>| match &rules.keys {
+            IssuerKeys::File { path, text, place } => in_file(path, text, place).err(),
+            IssuerKeys::Url(_) | IssuerKeys::Discovery(_) | IssuerKeys::Secret(_) => None,
+        };
+        all.iter().filter_map(fault).collect()
     }
 
     /// Whether there are none.
@@ -73,10 +87,17 @@ impl Issuers {
         self.0.is_empty()
     }
 
-    /// The one whose `iss` this is.
-    pub(super) fn find(&self, iss: &str) -> Option<&External> {
-        self.0.iter().find(|issuer| issuer.rules.issuer == iss)
+    /// The one whose `iss` this is. Two may share it, one with a secret and one with key pairs: `alg` says which of them then.
+    pub(super) fn find(&self, iss: &str, alg: Option<&str>) -> Option<&External> {
+        let mut named = self.0.iter().filter(|issuer| issuer.rules.issuer == iss);
+        let first = named.next()?;
+        Some(std::iter::once(first).chain(named).find(|issuer| issuer.algorithm(alg).is_some()).unwrap_or(first))
     }
+}
+
+fn in_file(path: &Path, text: &str, place: &(Arc<str>, u32, u32)) -> Result<KeySet, KeySetError> {
+    let fault = |error| KeySetError::File { path: path.to_owned(), error, place: place.clone() };
+    KeySet::read(text.as_bytes()).map_err(fault)
 }
 
 /// One issuer.
@@ -116,15 +137,20 @@ impl External {
             // Nothing of ours can revoke it; that the list of what is revoked can't be had counts all the same.
             concern: Concern { token: None, session: None, account: None, key: None },
             expires_at: Some(lifespan.expires_at),
+            rate_limit: None,
             principal: Arc::new(mapping::principal(&self.rules, claims).map_err(Refusal::InvalidToken)?),
         };
         Ok(Verified { accepted, lifespan, signed })
     }
 
+    /// The listed algorithm of this name.
+    fn algorithm(&self, alg: Option<&str>) -> Option<IssuerAlgorithm> {
+        self.rules.algorithms.iter().copied().find(|one| Some(one.name()) == alg)
+    }
+
     /// The algorithm that the signature has to be of, when it and the type are listed.
     fn judge_header(&self, token: &Token<'_>) -> Result<IssuerAlgorithm, &'static str> {
-        let listed = |alg: &str| self.rules.algorithms.iter().copied().find(|one| one.name() == alg);
-        let algorithm = token.alg().and_then(listed).ok_or(compact::NO_SUCH_ALGORITHM)?;
+        let algorithm = self.algorithm(token.alg()).ok_or(compact::NO_SUCH_ALGORITHM)?;
         let typ = match token.typ() {
             Some(typ) => Some(bare_typ(typ)),
             None => (!token.has_typ()).then(String::new),
@@ -147,9 +173,7 @@ impl External {
             Found::Unknown => None,
         };
         match &self.keys {
-            Keys::Here(keys) => {
-                judge(keys).unwrap_or(Err(Refusal::InvalidToken(compact::UNKNOWN_KEY))).map(|()| None)
-            }
+            Keys::Here(keys) => judge(keys).unwrap_or(Err(Refusal::InvalidToken(compact::UNKNOWN_KEY))).map(|()| None),
             Keys::Elsewhere => {
                 Err(unavailable("The keys of the token's issuer are not at hand: a running gateway fetches them."))
             }

@@ -23,8 +23,10 @@ use crate::limit::Ticks;
 use crate::telemetry::metrics::Metrics;
 
 /// Fetches that unknown keys may cause: one in this time, after a burst.
-const PACE: Duration = Duration::from_secs(10);
+const PACE: Duration = Duration::from_secs(5);
 const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
+/// While it does not answer it is asked once in this time, where there are tokens to judge: it may be well again.
+const RETRY: Duration = Duration::from_secs(1);
 /// How many requests may wait for keys at once.
 const WAITING: usize = 1024;
 /// The pause after a fetch that failed: doubled each time, up to the second.
@@ -67,11 +69,14 @@ struct Kept {
     /// How the last fetch went.
     progress: watch::Sender<Progress>,
     wake: Notify,
-    pace: RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duration>>,
+    pace: Pace,
+    retry: Pace,
     waiting: Semaphore,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
+
+type Pace = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duration>>;
 
 /// Which fetches there were, are and have to be, by number.
 struct Demand {
@@ -96,20 +101,7 @@ impl Remote {
         metrics: Arc<Metrics>,
         runtime: &Handle,
     ) -> Self {
-        let quota = Quota::with_period(PACE).unwrap_or(Quota::per_minute(NonZeroU32::MIN)).allow_burst(BURST);
-        let kept = Arc::new(Kept {
-            name: Arc::clone(&issuer.name),
-            iss: issuer.issuer.clone(),
-            from: issuer.keys.clone(),
-            keys: ArcSwapOption::empty(),
-            demand: Mutex::new(Demand { started: 0, finished: 0, pending: true }),
-            progress: watch::Sender::new(Progress { finished: 0, good: false }),
-            wake: Notify::new(),
-            pace: RateLimiter::direct_with_clock(quota, Ticks(Arc::clone(&clock))),
-            waiting: Semaphore::new(WAITING),
-            clock,
-            metrics,
-        });
+        let kept = Arc::new(Kept::new(issuer, clock, metrics));
         let task = runtime.spawn(keep(Arc::clone(&kept), fetcher));
         Self { kept, task }
     }
@@ -156,6 +148,27 @@ impl Remote {
 }
 
 impl Kept {
+    fn new(issuer: &ExternalIssuer, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        let pace = |once_in, burst| {
+            let quota = Quota::with_period(once_in).unwrap_or(Quota::per_minute(NonZeroU32::MIN)).allow_burst(burst);
+            RateLimiter::direct_with_clock(quota, Ticks(Arc::clone(&clock)))
+        };
+        Self {
+            name: Arc::clone(&issuer.name),
+            iss: issuer.issuer.clone(),
+            from: issuer.keys.clone(),
+            keys: ArcSwapOption::empty(),
+            demand: Mutex::new(Demand { started: 0, finished: 0, pending: true }),
+            progress: watch::Sender::new(Progress { finished: 0, good: false }),
+            wake: Notify::new(),
+            pace: pace(PACE, BURST),
+            retry: pace(RETRY, NonZeroU32::MIN),
+            waiting: Semaphore::new(WAITING),
+            clock,
+            metrics,
+        }
+    }
+
     fn demand(&self) -> std::sync::MutexGuard<'_, Demand> {
         self.demand.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -170,7 +183,8 @@ impl Kept {
         if demand.started > demand.finished {
             return Some(demand.started);
         }
-        self.pace.check().ok()?;
+        let pace = if self.progress.borrow().good { &self.pace } else { &self.retry };
+        pace.check().ok()?;
         demand.pending = true;
         self.wake.notify_one();
         Some(demand.started + 1)
@@ -197,7 +211,7 @@ impl Kept {
         }
         tracing::info!("issuer `{}`: its tokens are verified with the keys {}", self.name, keys.names());
         for left_out in &keys.left_out {
-            tracing::info!("issuer `{}`: a key of it is left out: {left_out}", self.name);
+            tracing::info!("issuer `{}`: of its keys is left out: {left_out}", self.name);
         }
     }
 }
@@ -242,5 +256,80 @@ async fn keep(kept: Arc<Kept>, fetcher: Arc<Fetcher>) {
                 () = kept.wake.notified() => if kept.demand().pending { break },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::{FetchUrl, IssuerClaims};
+    use crate::domain::Timestamp;
+    use crate::domain::clock::ManualClock;
+
+    fn kept(clock: &Arc<ManualClock>) -> Kept {
+        let issuer = ExternalIssuer {
+            name: "idp".into(),
+            issuer: "https://idp.example".into(),
+            audience: Vec::new(),
+            algorithms: Vec::new(),
+            typ: Vec::new(),
+            max_lifetime: Duration::ZERO,
+            keys: IssuerKeys::Url(FetchUrl::parse("https://idp.example/keys").expect("a URL")),
+            claims: IssuerClaims { username: None, scopes: None, roles: None },
+            allow: Vec::new(),
+            prefix: String::new(),
+            roles: BTreeMap::new(),
+            trust_subject: false,
+        };
+        let clock: Arc<dyn Clock> = clock.clone();
+        Kept::new(&issuer, clock, Metrics::install())
+    }
+
+    /// How many of ten demands, one after the other, are met, where each fetch comes to this.
+    fn met(kept: &Kept, good: bool) -> usize {
+        let fetch = |_: u64| {
+            kept.begins();
+            kept.ends(good);
+        };
+        (0..10).filter_map(|_| kept.ask().map(fetch)).count()
+    }
+
+    #[test]
+    fn an_issuer_that_answers_is_asked_less_than_one_that_may_be_well_again() {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_secs(0)));
+        let kept = kept(&clock);
+        kept.begins();
+        kept.ends(true);
+        assert_eq!(met(&kept, true), 3);
+        clock.advance(Duration::from_secs(4));
+        assert_eq!(met(&kept, true), 0);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(met(&kept, true), 1);
+
+        // A fetch of its own accord fails: from now on once in a second, until it answers.
+        kept.begins();
+        kept.ends(false);
+        assert_eq!(met(&kept, false), 1);
+        clock.advance(Duration::from_millis(999));
+        assert_eq!(met(&kept, false), 0);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(met(&kept, true), 1);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(met(&kept, true), 0);
+    }
+
+    #[test]
+    fn all_who_ask_at_once_wait_for_one_fetch() {
+        let kept = kept(&Arc::new(ManualClock::at(Timestamp::from_secs(0))));
+        // The first is about to begin by itself.
+        assert_eq!((kept.ask(), kept.ask()), (Some(1), Some(1)));
+        kept.begins();
+        assert_eq!((kept.ask(), kept.ask()), (Some(1), Some(1)));
+        kept.ends(true);
+        assert_eq!((kept.ask(), kept.ask()), (Some(2), Some(2)));
+        kept.begins();
+        assert_eq!(kept.ask(), Some(2));
     }
 }

@@ -11,7 +11,7 @@ use super::super::acting::AsAdmin;
 use super::super::answer::Refused;
 use super::super::body::{Json, Query};
 use super::super::fields::{Scopes, Span};
-use super::super::keys::{KeyView, MadeKey, wish};
+use super::super::keys::{KeyView, MadeKey, NewKeyBody};
 use super::super::paging::{listed, page};
 use super::super::refusals::{ToAccounts, ToBodies, ToIds, ToQueries};
 use crate::problem::Refusal;
@@ -43,6 +43,9 @@ pub(in crate::endpoints) struct NewKeyOfBody {
     expires_in: Option<Span>,
     /// The networks that it may be used from, such as `10.0.0.0/8`; without them any.
     allowed_cidrs: Option<Vec<String>>,
+    /// How often it may be used on routes, such as `100/1m`, beside what those allow its owner; without it as often as they do.
+    #[schema(example = "100/1m")]
+    rate_limit: Option<String>,
 }
 
 /// A key and its owner's name.
@@ -88,8 +91,9 @@ pub(in crate::endpoints) async fn create(
     AsAdmin(acting): AsAdmin,
     Json(body): Json<NewKeyOfBody>,
 ) -> Result<(StatusCode, Answer<MadeOwnedKey>), Refused> {
-    let wish = wish(body.name, body.scopes, body.expires_in, body.allowed_cidrs)?;
-    let (key, owner) = acting.create_key(&body.owner, wish).await?;
+    let NewKeyOfBody { owner, name, scopes, expires_in, allowed_cidrs, rate_limit } = body;
+    let wish = NewKeyBody { name, scopes, expires_in, allowed_cidrs, rate_limit }.read()?;
+    let (key, owner) = acting.create_key(&owner, wish).await?;
     Ok((StatusCode::CREATED, Answer(MadeOwnedKey { owner, key: key.into() })))
 }
 

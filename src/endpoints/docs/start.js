@@ -1,4 +1,5 @@
-// Shows the document that lies beside this page. All addresses are relative, so that the page works under any prefix.
+// Shows the document that lies beside this file. All addresses are relative, so that the page works under any prefix, by an
+// alias, and behind a proxy that puts it under a path of its own.
 "use strict";
 
 // The gateway may be open under another of its names than its public one: calls go where the page came from, as nothing
@@ -20,7 +21,7 @@ const fromHere = () => ({
 });
 
 window.ui = window.SwaggerUIBundle({
-  url: "openapi.json",
+  url: new URL("openapi.json", document.currentScript.src).href,
   dom_id: "#swagger-ui",
   presets: [window.SwaggerUIBundle.presets.apis],
   plugins: [fromHere],

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::Config;
+use crate::config::{Config, PasswordGrant};
 use crate::domain::Scope;
 
 /// The groups of endpoints, in the order in which they are shown.
@@ -25,14 +25,19 @@ pub(super) fn complete(document: &mut Value, config: &Config) {
     document.insert("info".to_owned(), info());
     document.insert("servers".to_owned(), json!([{ "url": config.server.public_url }]));
     let schemes = schemes(config);
+    let by_default = document.get("security").cloned().unwrap_or_default();
     for requirements in [document.get_mut("security")].into_iter().flatten() {
-        offer(requirements, &schemes);
+        offer(requirements, &schemes, None);
     }
     let paths = document.get_mut("paths").and_then(Value::as_object_mut).map(std::mem::take).unwrap_or_default();
     let mut paths: Map<String, Value> = paths.into_iter().map(|(path, item)| (placed(path, config), item)).collect();
     for operation in operations(&mut paths) {
+        let scope = asked(operation);
+        if scope.is_some() {
+            operation.entry("security").or_insert_with(|| by_default.clone());
+        }
         if let Some(requirements) = operation.get_mut("security") {
-            offer(requirements, &schemes);
+            offer(requirements, &schemes, scope);
         }
     }
     document.insert("tags".to_owned(), tags(&mut paths));
@@ -80,8 +85,10 @@ fn schemes(config: &Config) -> Map<String, Value> {
     ] {
         scopes.entry(scope).or_insert_with(|| json!(description));
     }
+    // The login takes the same form, whatever `auth.password_grant` keeps from the token endpoint.
+    let login = if config.auth.password_grant == PasswordGrant::Open { "/token" } else { "/login" };
     // Without scheme and host: right from whatever server of the document, this gateway by another of its names included.
-    let flow = json!({ "tokenUrl": format!("{prefix}/token"), "refreshUrl": format!("{prefix}/token"), "scopes": scopes });
+    let flow = json!({ "tokenUrl": format!("{prefix}{login}"), "refreshUrl": format!("{prefix}/token"), "scopes": scopes });
     let header = &config.api_keys.header;
     let mut schemes = Map::from_iter([
         (
@@ -110,17 +117,28 @@ fn schemes(config: &Config) -> Map<String, Value> {
     schemes
 }
 
-/// Where a bearer token is taken, one by the password flow is; where an API key, one in the query as well.
-fn offer(requirements: &mut Value, schemes: &Map<String, Value>) {
+/// The scope that `operation` asks of its caller.
+fn asked(operation: &Map<String, Value>) -> Option<&'static str> {
+    let is_for_all = operation.get("security").is_some();
+    let group = operation.get("tags")?.as_array()?.first()?.as_str()?;
+    match (group, operation.get("operationId")?.as_str()?) {
+        ("admin", _) => Some(Scope::ADMIN),
+        (_, "me") => None,
+        ("account" | "keys" | "session", _) if !is_for_all => Some(Scope::ACCOUNT),
+        _ => None,
+    }
+}
+
+/// Where a bearer token is taken, one by the password flow is, with `scope`; where an API key, one in the query as well.
+fn offer(requirements: &mut Value, schemes: &Map<String, Value>, scope: Option<&str>) {
     let Some(requirements) = requirements.as_array_mut() else { return };
     let mut offered = Vec::new();
     for requirement in requirements.drain(..) {
-        for (known, also) in [("bearer", "oauth2"), ("api_key", "api_key_in_query")] {
-            if let Some(scopes) = requirement.get(known)
-                && schemes.contains_key(also)
-            {
-                offered.push(json!({ also: scopes }));
-            }
+        if requirement.get("bearer").is_some() {
+            offered.push(json!({ "oauth2": scope.into_iter().collect::<Vec<_>>() }));
+        }
+        if requirement.get("api_key").is_some() && schemes.contains_key("api_key_in_query") {
+            offered.push(json!({ "api_key_in_query": [] }));
         }
         offered.push(requirement);
     }

@@ -102,7 +102,7 @@ fn refine(operation: &mut Map<String, Value>, by_default: bool, shared: &[Shared
         {
             let content = response.entry("content").or_insert_with(|| json!({}));
             if let Some(content) = content.as_object_mut()
-                && (content.is_empty() || ["400", "413", "503"].contains(&status.as_str()))
+                && (content.is_empty() || status == "400")
             {
                 content.entry(PROBLEM).or_insert_with(|| json!({ "schema": problem() }));
             }

@@ -1,12 +1,10 @@
 //! Which client calls, as its request says: by `Authorization: Basic` or in the form, and never in both ways (RFC 6749 §2.3).
 
-use std::borrow::Cow;
-
 use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode;
 
+use super::super::body::decoded;
 use crate::accounts::ClientCredentials;
 use crate::domain::SecretString;
 use crate::domain::secret::ExposeSecret as _;
@@ -57,16 +55,6 @@ fn basic(field: &HeaderValue) -> Result<Option<ClientCredentials>, Refusal> {
     let secret = decoded(secret.get(1..).unwrap_or_default()).ok_or(broken)?;
     let secret = Some(SecretString::from(secret)).filter(|secret| !secret.expose_secret().is_empty());
     Ok((!id.is_empty() || secret.is_some()).then_some(ClientCredentials { id, secret }))
-}
-
-/// `application/x-www-form-urlencoded`, one value of it.
-fn decoded(text: &[u8]) -> Option<String> {
-    let spaced: Cow<'_, [u8]> = if text.contains(&b'+') {
-        text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect::<Vec<_>>().into()
-    } else {
-        text.into()
-    };
-    String::from_utf8(percent_decode(&spaced).collect()).ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! OAuth 2: `POST /token` (RFC 6749), `POST /revoke` (RFC 7009), `POST /introspect` (RFC 7662). Refusals are in those RFCs' words.
 
 mod credentials;
+mod refusals;
 
 use std::sync::Arc;
 
@@ -17,7 +18,10 @@ use crate::accounts::{GrantRequest, Introspection, Issued, Origin, TokenRequest}
 use crate::domain::secret::ExposeSecret as _;
 use crate::domain::{Grant, SecretString};
 use crate::problem::{OAuthError, Refusal};
+pub(super) use refusals::OAuthErrorBody;
+
 use credentials::presented;
+use refusals::ToClients;
 
 /// Beside `Cache-Control: no-store`, which every endpoint says (RFC 6749 §5.1).
 const NO_CACHE: [(HeaderName, &str); 1] = [(PRAGMA, "no-cache")];
@@ -61,17 +65,6 @@ pub(super) struct IssuedResponse {
     scope: String,
 }
 
-/// RFC 6749 §5.2.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "refusals are written in one place, and this describes what comes out")]
-pub(super) struct OAuthErrorBody {
-    /// `invalid_request`, `invalid_client`, `invalid_grant`, `unauthorized_client`, `unsupported_grant_type`, `invalid_scope` or
-    /// `temporarily_unavailable`.
-    error: String,
-    /// A sentence with which a developer can mend the call.
-    error_description: String,
-}
-
 /// A token, and the client that it concerns.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct TokenOfClient {
@@ -109,12 +102,7 @@ impl From<Issued> for IssuedResponse {
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "Tokens (RFC 6749 §5.1).", body = IssuedResponse),
-        (status = 400, description = "Refused (RFC 6749 §5.2).", body = OAuthErrorBody),
-        (status = 401, description = "`invalid_client`.", body = OAuthErrorBody),
-        (status = 413, description = "The body is too large.", body = OAuthErrorBody),
-        (status = 415, description = "The body is no form.", body = OAuthErrorBody),
-        (status = 429, description = "Too many attempts; `Retry-After` says when to come back.", body = OAuthErrorBody),
-        (status = 503, description = "Not at the moment; `Retry-After` says when to come back.", body = OAuthErrorBody)
+        ToClients
     )
 )]
 pub(super) async fn token(
@@ -126,10 +114,13 @@ pub(super) async fn token(
     let client = presented(&headers, form.client_id, form.client_secret)?;
     let given = |what: Option<SecretString>, missing| what.ok_or(Refusal::OAuth(OAuthError::InvalidRequest, missing));
     let grant = match form.grant_type.as_str() {
-        grant if grant == Grant::Password.as_str() => GrantRequest::Password {
-            login: given(form.username, "username is missing.")?,
-            password: given(form.password, "password is missing.")?,
-        },
+        grant if grant == Grant::Password.as_str() => {
+            state.accounts.takes_passwords()?;
+            GrantRequest::Password {
+                login: given(form.username, "username is missing.")?,
+                password: given(form.password, "password is missing.")?,
+            }
+        }
         grant if grant == Grant::RefreshToken.as_str() => {
             GrantRequest::RefreshToken(given(form.refresh_token, "refresh_token is missing.")?)
         }
@@ -150,12 +141,7 @@ pub(super) async fn token(
     request_body(content = TokenOfClient, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The token is dead everywhere, or was none."),
-        (status = 400, description = "Refused: malformed, or another client's token.", body = OAuthErrorBody),
-        (status = 401, description = "`invalid_client`.", body = OAuthErrorBody),
-        (status = 413, description = "The body is too large.", body = OAuthErrorBody),
-        (status = 415, description = "The body is no form.", body = OAuthErrorBody),
-        (status = 429, description = "Too many attempts; `Retry-After` says when to come back.", body = OAuthErrorBody),
-        (status = 503, description = "Not at the moment; `Retry-After` says when to come back.", body = OAuthErrorBody)
+        ToClients
     )
 )]
 pub(super) async fn revoke(
@@ -175,12 +161,7 @@ pub(super) async fn revoke(
     request_body(content = TokenOfClient, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "What is known of the token.", body = Introspection),
-        (status = 400, description = "Malformed.", body = OAuthErrorBody),
-        (status = 401, description = "`invalid_client`.", body = OAuthErrorBody),
-        (status = 413, description = "The body is too large.", body = OAuthErrorBody),
-        (status = 415, description = "The body is no form.", body = OAuthErrorBody),
-        (status = 429, description = "Too many attempts; `Retry-After` says when to come back.", body = OAuthErrorBody),
-        (status = 503, description = "Not at the moment; `Retry-After` says when to come back.", body = OAuthErrorBody)
+        ToClients
     )
 )]
 pub(super) async fn introspect(

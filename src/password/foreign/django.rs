@@ -1,6 +1,6 @@
 //! Django's formats (`django.contrib.auth.hashers`): a name, and behind `$` what the hasher makes of it.
 
-use super::argon::Argon;
+use super::super::argon::Argon;
 use super::bcrypt::{Bcrypt, Before};
 use super::pbkdf2::{Digest, Pbkdf2};
 use super::scrypt::Scrypt;

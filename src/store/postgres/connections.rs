@@ -22,6 +22,12 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ACQUIRE: Duration = Duration::from_secs(4);
 /// A server has 100 by default, for all replicas and everybody else.
 const CONNECTIONS: u32 = 10;
+/// Of these, for who follows the log of revocations: one, and one while another that was given up is seen to.
+const FOR_THE_LOG: u32 = 2;
+/// How long a connection that comes back has to answer before it is given up: sqlx itself would wait until TCP does.
+const BACK: Duration = Duration::from_secs(2);
+/// How long migrations may take, waiting for another replica's included.
+const MIGRATION: Duration = Duration::from_mins(30);
 /// Closed before a firewall forgets it.
 const IDLE: Duration = Duration::from_mins(4);
 /// So that all of them move over some time after an address leads elsewhere.
@@ -33,11 +39,19 @@ const SETTINGS: &str = "SET statement_timeout = '4500ms'; SET lock_timeout = '4s
      SET idle_in_transaction_session_timeout = '5s'; SET client_min_messages = warning; SET standard_conforming_strings = on; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
+/// The connections there are.
+pub(super) struct Pools {
+    /// For everything else.
+    pub(super) work: PgPool,
+    /// To follow the log of revocations.
+    pub(super) log: PgPool,
+}
+
 pub(super) struct Connections {
     options: PgConnectOptions,
     /// For errors: where the server is.
     place: String,
-    pool: ArcSwapOption<PgPool>,
+    pools: ArcSwapOption<Pools>,
     /// Held by the one who connects; holds why the last attempt failed.
     attempt: Arc<Mutex<Option<StoreError>>>,
     failures: AtomicU64,
@@ -58,7 +72,7 @@ impl Connections {
         Ok(Self {
             options,
             place,
-            pool: ArcSwapOption::empty(),
+            pools: ArcSwapOption::empty(),
             attempt: Arc::default(),
             failures: AtomicU64::new(0),
             answers: AtomicU64::new(0),
@@ -66,19 +80,19 @@ impl Connections {
     }
 
     /// The connections there are, if any.
-    pub(super) fn current(&self) -> Option<Arc<PgPool>> {
-        self.pool.load_full()
+    pub(super) fn current(&self) -> Option<Arc<Pools>> {
+        self.pools.load_full()
     }
 
     /// The connections, made if there are none. One caller at a time tries; who waited for one that failed shares its error.
-    pub(super) async fn pool(self: &Arc<Self>) -> Outcome<PgPool> {
-        if let Some(pool) = self.current() {
-            return Ok(PgPool::clone(&pool));
+    pub(super) async fn pools(self: &Arc<Self>) -> Outcome<Arc<Pools>> {
+        if let Some(pools) = self.current() {
+            return Ok(pools);
         }
         let failures = self.failures.load(Ordering::SeqCst);
         let mut attempt = Arc::clone(&self.attempt).lock_owned().await;
-        if let Some(pool) = self.current() {
-            return Ok(PgPool::clone(&pool));
+        if let Some(pools) = self.current() {
+            return Ok(pools);
         }
         if self.failures.load(Ordering::SeqCst) != failures
             && let Some(error) = attempt.take()
@@ -92,21 +106,13 @@ impl Connections {
         opened.map_err(|error| StoreError::Unavailable(error.to_string()))?.map_err(Fault::from)
     }
 
-    async fn open(&self, mut attempt: OwnedMutexGuard<Option<StoreError>>) -> StoreResult<PgPool> {
+    async fn open(&self, mut attempt: OwnedMutexGuard<Option<StoreError>>) -> StoreResult<Arc<Pools>> {
         match self.prepare().await {
             Ok(()) => {
-                let pool = PgPoolOptions::new()
-                    .max_connections(CONNECTIONS)
-                    .acquire_timeout(ACQUIRE)
-                    .idle_timeout(IDLE)
-                    .max_lifetime(LIFETIME)
-                    // One that broke is noticed by its use, which is tried again.
-                    .test_before_acquire(false)
-                    .after_connect(|connection, _| Box::pin(set_up(connection)))
-                    .connect_lazy_with(self.options.clone());
-                self.pool.store(Some(Arc::new(pool.clone())));
+                let pools = Arc::new(Pools { work: self.pool(CONNECTIONS - FOR_THE_LOG), log: self.pool(FOR_THE_LOG) });
+                self.pools.store(Some(Arc::clone(&pools)));
                 *attempt = None;
-                Ok(pool)
+                Ok(pools)
             }
             Err(Fault { error, .. }) => {
                 let error = match error {
@@ -124,6 +130,19 @@ impl Connections {
         }
     }
 
+    fn pool(&self, connections: u32) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE)
+            .idle_timeout(IDLE)
+            .max_lifetime(LIFETIME)
+            // One that broke is noticed by its use, which is tried again.
+            .test_before_acquire(false)
+            .after_connect(|connection, _| Box::pin(set_up(connection)))
+            .after_release(|connection, _| Box::pin(answers(connection)))
+            .connect_lazy_with(self.options.clone())
+    }
+
     /// Connects once, which says at once what a pool would try again and again, and migrates.
     async fn prepare(&self) -> Outcome<()> {
         let late = || StoreError::Unavailable(format!("no connection within {CONNECT:?}"));
@@ -131,18 +150,23 @@ impl Connections {
             let mut connection = self.options.connect().await?;
             set_up(&mut connection).await?;
             require_utf8(&mut connection).await?;
-            Ok::<_, Fault>(connection)
+            let is_current = migrate::is_current(&mut connection).await?;
+            Ok::<_, Fault>((connection, is_current))
         };
-        let mut connection = timeout(CONNECT, connecting).await.map_err(|_| late())??;
-        migrate::run(&mut connection).await?;
-        connection.close().await.map_err(Fault::from)
+        let (mut connection, is_current) = timeout(CONNECT, connecting).await.map_err(|_| late())??;
+        // Whoever only runs the gateway need not be allowed to make tables.
+        if !is_current {
+            let late = || StoreError::Unavailable(format!("its schema was not brought up to date within {MIGRATION:?}"));
+            timeout(MIGRATION, migrate::run(&mut connection)).await.map_err(|_| late())??;
+        }
+        timeout(CONNECT, connection.close()).await.map_err(|_| late())?.map_err(Fault::from)
     }
 
     /// Drops `used`, if it is what there still is; work that others began on it goes on.
-    pub(super) fn lost(&self, used: Option<&Arc<PgPool>>) {
-        let now = self.pool.load();
+    pub(super) fn lost(&self, used: Option<&Arc<Pools>>) {
+        let now = self.pools.load();
         if used.is_none_or(|used| now.as_ref().is_some_and(|now| Arc::ptr_eq(used, now))) {
-            self.pool.compare_and_swap(&*now, None);
+            self.pools.compare_and_swap(&*now, None);
         }
     }
 
@@ -160,6 +184,14 @@ impl Connections {
 async fn set_up(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::raw_sql(SETTINGS).execute(connection).await?;
     Ok(())
+}
+
+/// Whether a connection that comes back may be used again: one that was given up in the middle of its work may never answer.
+async fn answers(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    match timeout(BACK, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
 }
 
 async fn require_utf8(connection: &mut PgConnection) -> Outcome<()> {

@@ -56,12 +56,17 @@ impl Postgres {
     }
 
     async fn readers(&self) -> Outcome<PgPool> {
-        self.connections.pool().await
+        Ok(self.connections.pools().await?.work.clone())
+    }
+
+    /// Who follows the log waits behind nobody else: calls are refused where it can't be read.
+    async fn followers(&self) -> Outcome<PgPool> {
+        Ok(self.connections.pools().await?.log.clone())
     }
 
     async fn begin(&self) -> Outcome<Tx> {
         // Whatever the server's default is: behind a lock, the next statement has to see what its holder did.
-        Ok(self.connections.pool().await?.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
+        Ok(self.readers().await?.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
     }
 
     /// Runs what only reads, or has yet to be committed, within the deadline.
@@ -77,13 +82,14 @@ impl Postgres {
         F: Future<Output = Outcome<T>>,
     {
         let (used, answers) = (self.connections.current(), self.connections.answers());
-        let Ok(done) = timeout(deadline, self.tried(work)).await else {
-            if self.connections.answers() == answers {
+        let late = || Fault { error: StoreError::too_slow(deadline), remedy: Remedy::Unanswered };
+        let done = timeout(deadline, self.tried(work)).await.unwrap_or_else(|_| Err(late()));
+        done.map_err(|fault| {
+            if fault.remedy == Remedy::Unanswered && self.connections.answers() == answers {
                 self.connections.lost(used.as_ref());
             }
-            return Err(StoreError::too_slow(deadline));
-        };
-        done.map_err(|fault| fault.error)
+            fault.error
+        })
     }
 
     async fn tried<T, F>(&self, work: impl Fn() -> F) -> Outcome<T>
@@ -99,6 +105,7 @@ impl Postgres {
                     pause *= 2;
                 }
                 Err(Fault { remedy: Remedy::Reconnect, .. }) => self.connections.lost(used.as_ref()),
+                Err(fault @ Fault { remedy: Remedy::Unanswered, .. }) => return Err(fault),
                 done => {
                     self.connections.answered();
                     return done;

@@ -107,6 +107,11 @@ impl Sqlite {
         Ok(self.open().await?.readers.clone())
     }
 
+    /// Those for who follows the log, whom nobody keeps waiting here.
+    async fn followers(&self) -> Outcome<SqlitePool> {
+        self.readers().await
+    }
+
     async fn begin(&self) -> Outcome<Tx> {
         let writer = self.open().await?.writer.clone();
         Ok(writer.begin_with("BEGIN IMMEDIATE").await?)

@@ -23,6 +23,7 @@ impl ApiKeys for Db {
                 .bind(key.expires_at.map(Timestamp::as_millis))
                 .bind(key.used_at.map(Timestamp::as_millis))
                 .bind(key.revoked_at.map(Timestamp::as_millis))
+                .bind(key.rate_limit.map(|rate| rate.to_string()))
                 .execute(&mut *tx)
                 .await?;
             Ok((tx, ()))
@@ -75,9 +76,12 @@ impl ApiKeys for Db {
         if seen.is_empty() {
             return Ok(());
         }
+        // In one order, so that replicas that note the same keys do not wait for each other crosswise.
+        let mut seen: Vec<_> = seen.iter().collect();
+        seen.sort_unstable();
         self.writing(|| async {
             let mut tx = self.begin().await?;
-            for (id, at) in seen {
+            for (id, at) in &seen {
                 sqlx::query(sql::TOUCH_KEY).bind(id.as_str()).bind(at.as_millis()).execute(&mut *tx).await?;
             }
             Ok((tx, ()))

@@ -58,13 +58,13 @@ impl RevocationLog for Db {
     async fn revocations_after(&self, seq: i64, limit: u32) -> StoreResult<Vec<Entry>> {
         self.reading(|| async {
             let query = sqlx::query(sql::REVOCATIONS_AFTER).bind(seq).bind(i64::from(limit));
-            query.fetch_all(&self.readers().await?).await?.iter().map(rows::entry).collect()
+            query.fetch_all(&self.followers().await?).await?.iter().map(rows::entry).collect()
         })
         .await
     }
 
     async fn last_revocation(&self) -> StoreResult<i64> {
-        self.reading(|| async { Ok(sqlx::query(sql::LAST_SEQ).fetch_one(&self.readers().await?).await?.try_get(0)?) }).await
+        self.reading(|| async { Ok(sqlx::query(sql::LAST_SEQ).fetch_one(&self.followers().await?).await?.try_get(0)?) }).await
     }
 
     async fn prune(&self, now: Timestamp, grace: Duration) -> StoreResult<u64> {

@@ -13,10 +13,15 @@ async fn forget(connection: &mut DbConnection, user: UserId, purpose: MailPurpos
 
 #[async_trait]
 impl MailedTokens for Db {
-    async fn mail(&self, token: &MailedToken) -> StoreResult<()> {
+    async fn mail(&self, token: &MailedToken, generation: Option<i64>) -> StoreResult<()> {
         self.writing(|| async {
             let mut tx = self.begin().await?;
             locks::user(&mut tx, token.user).await?;
+            if let Some(generation) = generation
+                && users::find(&mut tx, token.user).await?.is_none_or(|user| user.generation != generation)
+            {
+                return Err(StoreError::Changed.into());
+            }
             forget(&mut tx, token.user, token.purpose).await?;
             sqlx::query(sql::INSERT_MAILED)
                 .bind(token.hash.as_bytes().as_slice())

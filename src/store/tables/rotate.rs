@@ -42,6 +42,9 @@ pub(super) async fn present(tx: &mut DbConnection, rotation: &Rotation<'_>) -> O
     let Some(user) = users::find(tx, session.user).await?.filter(|user| !user.disabled) else {
         return Ok(Rotated::Refused);
     };
+    if !(rotation.may_go_on)(&session, &user) {
+        return Ok(Rotated::NotLikeThis);
+    }
     if let Some(refresh) = refresh {
         return Ok(Rotated::Live { session, user, refresh });
     }

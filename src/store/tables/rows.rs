@@ -43,12 +43,11 @@ pub(super) fn roles(row: &DbRow) -> Outcome<Vec<String>> {
 }
 
 pub(super) fn session(row: &DbRow) -> Outcome<SessionRecord> {
-    let granted: Option<&str> = row.try_get("granted")?;
     Ok(SessionRecord {
         id: parsed(row, "id")?,
         user: parsed(row, "user_id")?,
         client_id: row.try_get("client_id")?,
-        granted: granted.map(str::parse).transpose().map_err(|_| Fault::unreadable("granted"))?,
+        granted: maybe_parsed(row, "granted")?,
         device: row.try_get("device")?,
         address: row.try_get("address")?,
         created_at: time(row, "created_at")?,
@@ -66,6 +65,7 @@ pub(super) fn key(row: &DbRow) -> Outcome<ApiKeyRecord> {
         name: row.try_get("key_name")?,
         scopes: parsed(row, "key_scopes")?,
         allowed_cidrs: from_json(row, "key_allowed_cidrs")?,
+        rate_limit: maybe_parsed(row, "key_rate_limit")?,
         created_at: time(row, "key_created_at")?,
         expires_at: maybe_time(row, "key_expires_at")?,
         used_at: maybe_time(row, "key_used_at")?,
@@ -125,9 +125,14 @@ pub(super) fn event(row: &DbRow) -> Outcome<Option<AuditEvent>> {
     }))
 }
 
-/// A column whose text is an id or scopes.
+/// A column whose text is an id, scopes or a rate.
 pub(super) fn parsed<T: FromStr>(row: &DbRow, column: &str) -> Outcome<T> {
     row.try_get::<&str, _>(column)?.parse().map_err(|_| Fault::unreadable(column))
+}
+
+fn maybe_parsed<T: FromStr>(row: &DbRow, column: &str) -> Outcome<Option<T>> {
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(str::parse).transpose().map_err(|_| Fault::unreadable(column))
 }
 
 pub(super) fn time(row: &DbRow, column: &str) -> Outcome<Timestamp> {

@@ -239,7 +239,7 @@ impl Users for Db {
     ) -> StoreResult<(User, Vec<Entry>)> {
         self.writing(|| async {
             let mut tx = self.begin().await?;
-            if change.guard.is_some() {
+            if change.guard.as_ref().is_some_and(|guard| !guard.roles.is_empty()) {
                 locks::admins(&mut tx).await?;
             }
             locks::user(&mut tx, id).await?;

@@ -1,6 +1,6 @@
 //! OAuth clients, by the endpoints.
 
-use super::super::{AdminError, CreatedClient, NewClient};
+use super::super::{CreatedClient, NewClient};
 use super::{Acting, refused, unchanged};
 use crate::accounts::{store_is_down, to_the_end};
 use crate::domain::{AuditKind, ClientId, ClientRecord};
@@ -22,10 +22,7 @@ impl Acting {
             if let Some(scopes) = &new.scopes {
                 self.may_give_scopes(scopes)?;
             }
-            self.admin.create_client(new).await.map_err(|error| {
-                let field = if matches!(error, AdminError::Taken(_)) { "name" } else { "" };
-                refused((field, error))
-            })
+            self.admin.add_client(new, &self.by()).await.map_err(refused)
         })
         .await
     }

@@ -9,11 +9,11 @@ use super::{Acting, refused, unchanged, wrong};
 use crate::accounts::admin::CreatedKey;
 use crate::accounts::{store_is_down, to_the_end};
 use crate::credential::ApiKey;
-use crate::domain::{ApiKeyRecord, AuditKind, KeyId, Scope, ScopeSet, Timestamp, User};
+use crate::domain::{ApiKeyRecord, AuditKind, KeyId, Rate, Scope, ScopeSet, Timestamp, User};
 use crate::problem::Refusal;
 use crate::store::{Listed, Page, StoreError};
 
-/// Live keys that an account makes for itself at most: a route's `rate_limit` counts each key by itself.
+/// Live keys that an account makes for itself at most, each with a `rate_limit` of its own if it has one.
 const OWN_MAX: usize = 100;
 /// The longest life of a key; who wants more says nothing.
 const LIFE_MAX: Duration = Duration::from_hours(100 * 366 * 24);
@@ -29,6 +29,8 @@ pub struct KeyWish {
     pub expires_in: Option<Duration>,
     /// The networks that it may be used from; empty is any.
     pub allowed_cidrs: Vec<String>,
+    /// How often it may be used on routes; `None` is as often as those allow.
+    pub rate_limit: Option<Rate>,
 }
 
 /// Keys with the names of their owners, where they are known.
@@ -127,6 +129,7 @@ impl Acting {
             name: wish.name,
             scopes: self.scopes_for(owner, wish.scopes.as_ref())?,
             allowed_cidrs: self.networks(&wish.allowed_cidrs)?,
+            rate_limit: self.rate(wish.rate_limit)?,
             created_at: now,
             expires_at: self.end_of(wish.expires_in.map(|span| now.plus(span))),
             used_at: None,
@@ -161,6 +164,17 @@ impl Acting {
         match (asked, own) {
             (Some(asked), Some(own)) => Some(asked.min(own)),
             (asked, own) => asked.or(own),
+        }
+    }
+
+    /// A key that a key makes may be used no more often.
+    fn rate(&self, asked: Option<Rate>) -> Result<Option<Rate>, Refusal> {
+        let own = self.key.as_ref().and_then(|key| key.rate_limit);
+        match (asked, own) {
+            (Some(asked), Some(own)) if !asked.is_within(own) => {
+                Err(wrong("rate_limit", format!("A key that an API key makes is limited to {own}, as that key is, or to less.")))
+            }
+            (asked, own) => Ok(asked.or(own)),
         }
     }
 

@@ -25,7 +25,7 @@ impl Acting {
         to_the_end(async move {
             let found = self.admin.store.session(id).await.map_err(|error| store_is_down(&error))?;
             match found {
-                Some(session) if session.user == self.user.id => self.end(session.id).await,
+                Some(session) if session.user == self.user.id => self.end(session.id, &self.user.username).await,
                 _ => Err(Refusal::NotFound("session")),
             }
         })
@@ -50,7 +50,13 @@ impl Acting {
 
     /// Ends any session.
     pub async fn end_session(self, id: SessionId) -> Result<(), Refusal> {
-        to_the_end(async move { self.end(id).await }).await
+        to_the_end(async move {
+            let found = self.admin.store.session(id).await.map_err(|error| store_is_down(&error))?;
+            let user = found.ok_or(Refusal::NotFound("session"))?.user;
+            let names = self.names(std::iter::once(user)).await?;
+            self.end(id, names.get(&user).map_or("", String::as_str)).await
+        })
+        .await
     }
 
     /// Ends all sessions of a user.
@@ -72,11 +78,11 @@ impl Acting {
         self.admin.store.events(page.skip, page.limit).await.map_err(|error| store_is_down(&error))
     }
 
-    async fn end(&self, id: SessionId) -> Result<(), Refusal> {
+    async fn end(&self, id: SessionId, of: &str) -> Result<(), Refusal> {
         let now = self.admin.clock.now();
         let ended = self.admin.store.end_session(id, now, self.admin.revoke_until(now)).await;
         let entries = ended.map_err(|error| unchanged(&error))?;
-        let detail = format!("one session{}", self.by());
+        let detail = format!("one session of {of}{}", self.by());
         self.admin.done(AuditKind::SessionRevoked, id.to_string(), detail, entries).await;
         Ok(())
     }

@@ -57,7 +57,7 @@ impl Acting {
             }
             let user = self.admin.made(new).await.map_err(refused)?;
             self.may_give(None, &user)?;
-            self.admin.add_user(&user).await.map_err(|error| unchanged(&error))?;
+            self.admin.add_user(&user, &self.by()).await.map_err(|error| unchanged(&error))?;
             Ok(user)
         })
         .await
@@ -102,7 +102,8 @@ impl Acting {
                 return Ok(user);
             }
             if let (None, Some(password)) = (&hash, &patch.password) {
-                hash = Some(self.admin.hashed(&user.username, password.clone()).await.map_err(of("password")).map_err(refused)?);
+                hash =
+                    Some(self.admin.hashed(user.login_names(), password.clone()).await.map_err(of("password")).map_err(refused)?);
             }
             change.password = hash.clone().map(|hash| NewPassword { hash, keep: None });
             match self.changed(&user, change, &told).await {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::super::user::words;
 use crate::accounts::admin::ImportedUser;
 use crate::credential::strict_json;
-use crate::domain::ScopeSet;
+use crate::domain::{ScopeSet, SecretString};
 
 /// The names that are known.
 const NAMES: [&str; 12] = [
@@ -22,15 +22,18 @@ const NAMES: [&str; 12] = [
     "service",
     "attributes.NAME",
 ];
+/// What applications call the hash, beside `password_hash`: Django, many a tutorial, Supabase. What stands there is a hash of a known
+/// format, or refused.
+const HASHES: [&str; 4] = ["password_hash", "password", "hashed_password", "encrypted_password"];
 /// What would hold a password in plain text.
-const PLAIN: [&str; 3] = ["password", "plaintext", "secret"];
+const PLAIN: [&str; 2] = ["plaintext", "secret"];
 /// Before the name of one attribute.
 const ATTRIBUTE: &str = "attributes.";
 
 /// Whether a column or member is one that is read; why not, else.
 pub(super) fn is_known(name: &str) -> Result<(), String> {
     let is_attribute = name.strip_prefix(ATTRIBUTE).is_some_and(|name| !name.is_empty());
-    if is_attribute || NAMES.contains(&name) {
+    if is_attribute || NAMES.contains(&name) || HASHES.contains(&name) {
         return Ok(());
     }
     if PLAIN.contains(&name.to_ascii_lowercase().as_str()) {
@@ -82,11 +85,23 @@ pub(super) fn account(line: u64, mut map: Map<String, Value>) -> Result<Imported
         attributes,
         disabled,
         service: flag(&map, "service")?.unwrap_or(false),
-        password_hash: text(&map, "password_hash")?.map(Into::into),
+        password_hash: hash(&map)?,
     })
 }
 
 const NO_ATTRIBUTES: &str = "`attributes` is a JSON object, such as {\"tenant\": \"a1\"}";
+
+/// By whichever of its names; by one only.
+fn hash(map: &Map<String, Value>) -> Result<Option<SecretString>, String> {
+    let mut found = None;
+    for name in HASHES {
+        let Some(hash) = text(map, name)? else { continue };
+        if found.replace(hash.into()).is_some() {
+            return Err("the password's hash is there under two names: leave one of them away".to_owned());
+        }
+    }
+    Ok(found)
+}
 
 fn text(map: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
     match map.get(name) {

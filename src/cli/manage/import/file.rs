@@ -169,7 +169,8 @@ mod tests {
         let csv = |rest: &str| errors(rest, ImportFormat::Csv);
         let jsonl = |text: &str| errors(text, ImportFormat::Jsonl);
         let found = [
-            csv("username,password\nann,hunter2\n"),
+            csv("username,plaintext\nann,hunter2\n"),
+            csv("username,password,hashed_password\nann,hunter2,hunter2\n"),
             csv("username,pasword_hash\nann,x\n"),
             csv(&format!("ann,{HASH}\n")),
             csv("email,password_hash\n"),
@@ -181,7 +182,7 @@ mod tests {
                 "{{\"username\":[\"{HASH}\"]}}\n{{\"username\":\"a\",\"roles\":{{}}}}\n{{\"username\":\"a\",\"{HASH}\":1}}"
             )),
             jsonl(
-                "{\"username\":\"a\",\"password\":\"hunter2\"}\n{\"password_hash\":\"x\"}\n{\"username\":\"a\",\"scopes\":\"a b!\"}",
+                "{\"username\":\"a\",\"secret\":\"hunter2\"}\n{\"password_hash\":\"x\"}\n{\"username\":\"a\",\"scopes\":\"a b!\"}",
             ),
         ];
         let text = found.iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n");
