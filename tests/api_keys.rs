@@ -194,7 +194,7 @@ impl World {
 
 fn accepted(outcome: Outcome) -> Accepted {
     match outcome {
-        Outcome::Accepted(accepted) => *accepted,
+        Outcome::Accepted(accepted) => accepted,
         other => panic!("{other:?}"),
     }
 }
@@ -245,7 +245,7 @@ async fn our_own_scopes_come_only_by_name_and_only_to_who_has_them() {
             record.scopes = named.parse().expect("scopes");
             owner.roles = vec![roles.into()];
         });
-        let scopes = world.accept().await.principal.scopes;
+        let scopes = world.accept().await.principal.scopes.clone();
         let held: Vec<&str> = scopes.iter().map(Scope::as_str).filter(|scope| *scope != "*").collect();
         assert_eq!(held.join(" "), given, "{named} of {roles}");
     }

@@ -120,7 +120,7 @@ async fn present(world: &World, token: &str) -> Outcome {
 
 async fn accept(world: &World, token: &str) -> Accepted {
     match present(world, token).await {
-        Outcome::Accepted(accepted) => *accepted,
+        Outcome::Accepted(accepted) => accepted,
         other => panic!("{token} gave {other:?}"),
     }
 }

@@ -163,7 +163,7 @@ impl Scheme for Supposed {
 
     async fn authenticate(&self, _: &Presented<'_>) -> Outcome {
         let concern = Concern { token: None, session: None, account: None, key: None };
-        Outcome::Accepted(Box::new(Accepted { principal: self.0.clone(), concern, expires_at: None, rate_limit: None }))
+        Outcome::Accepted(Accepted { principal: Arc::new(self.0.clone()), concern, expires_at: None, rate_limit: None })
     }
 }
 

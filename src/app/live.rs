@@ -86,5 +86,5 @@ pub(super) fn bearer(config: &Config, clock: &Arc<dyn Clock>) -> Result<(Arc<Key
         tokens.access_ttl,
         clock.clone(),
     );
-    Ok((keys, bearer))
+    Ok((keys, bearer.remembering()))
 }

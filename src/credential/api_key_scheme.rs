@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use super::key_records::{Found, KeyRecords, Known, Name};
 use super::{Accepted, ApiKey, ImportedKey, Outcome, Presented, Scheme};
 use crate::config::Roles;
-use crate::domain::{ApiKeyRecord, Clock, Concern, CredentialKind, Hash256, Issuer, KeyId, Principal, Timestamp, User};
+use crate::domain::{ApiKeyRecord, Clock, Concern, CredentialKind, Hash256, KeyId, Principal, Timestamp, User};
 use crate::problem::Refusal;
 use crate::revocation::Revocations;
 use crate::store::{ApiKeys, StoreResult};
@@ -106,21 +106,17 @@ impl ApiKeyScheme {
     fn accept(&self, known: &Known) -> Accepted {
         let Known { record, owner, .. } = known;
         Accepted {
-            principal: Principal {
-                issuer: Issuer::Own,
-                subject: owner.id.to_string(),
+            principal: Arc::new(Principal {
                 username: Some(owner.username.clone()),
                 full_name: owner.full_name.clone(),
                 email: owner.email.clone().filter(|_| owner.email_verified),
                 roles: owner.roles.clone(),
                 // All that the owner has now; our own two scopes are among it, and a key gets them where it names them.
                 scopes: self.roles.held_by(owner).narrowed_to(&record.scopes),
-                method: CredentialKind::ApiKey,
-                session: None,
                 key: Some(record.id.clone()),
                 attributes: owner.attributes.clone(),
-                claims: serde_json::Map::new(),
-            },
+                ..Principal::own(owner.id.to_string(), CredentialKind::ApiKey)
+            }),
             concern: Concern {
                 token: None,
                 session: None,
@@ -147,7 +143,7 @@ impl Scheme for ApiKeyScheme {
         match presented.api_keys.as_slice() {
             [] => Outcome::NotPresented,
             [one] => match self.judge(one, presented.client).await {
-                Ok(accepted) => Outcome::Accepted(Box::new(accepted)),
+                Ok(accepted) => Outcome::Accepted(accepted),
                 Err(refusal) => Outcome::Rejected(refusal),
             },
             _ => Outcome::Rejected(Refusal::InvalidRequest("Send one API key only.")),

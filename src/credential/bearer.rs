@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 use super::external::Issuers;
 use super::judging::{self, Times, optional, text, whole};
 use super::keys::KeyRing;
+use super::verified::{Verified, VerifiedTokens};
 use super::{Accepted, Outcome, Presented, Scheme, compact};
-use crate::domain::{Clock, Concern, CredentialKind, Issuer, Principal, ScopeSet, SessionId, TokenId, UserId};
+use crate::domain::{Clock, Concern, CredentialKind, Principal, ScopeSet, SessionId, TokenId, UserId};
 use crate::problem::Refusal;
 
 /// What is told where nobody says that he vouches for a token's `iss`.
@@ -24,6 +25,7 @@ pub struct BearerScheme {
     times: Times,
     clock: Arc<dyn Clock>,
     others: Option<Arc<Issuers>>,
+    known: Option<VerifiedTokens>,
 }
 
 impl BearerScheme {
@@ -39,7 +41,7 @@ impl BearerScheme {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let times = Times { leeway, max_lifetime, issued: true };
-        Self { keys, issuer, audience, times, clock, others: None }
+        Self { keys, issuer, audience, times, clock, others: None, known: None }
     }
 
     /// The same, which accepts the tokens of `others` too.
@@ -49,15 +51,35 @@ impl BearerScheme {
         self
     }
 
+    /// The same, which verifies a token once and then knows it.
+    #[must_use]
+    pub fn remembering(mut self) -> Self {
+        self.known = Some(VerifiedTokens::new());
+        self
+    }
+
     /// Judges an access token of ours by itself. Revocation is still to be asked.
     pub fn verify(&self, token: &str) -> Result<Accepted, Refusal> {
-        compact::Token::read(token).and_then(|token| self.open(&token, None)).map_err(Refusal::InvalidToken)
+        let read = compact::Token::read(token).and_then(|token| self.open(&token, None));
+        read.map(|verified| verified.accepted).map_err(Refusal::InvalidToken)
+    }
+
+    /// What a token proves, whoever issued it.
+    async fn accept(&self, token: &str) -> Result<Accepted, Refusal> {
+        let Some(known) = &self.known else { return self.verify_any(token).await.map(|verified| verified.accepted) };
+        if let Some(accepted) = known.find(token, self.clock.now()) {
+            return Ok(accepted);
+        }
+        let verified = self.verify_any(token).await?;
+        let accepted = verified.accepted.clone();
+        known.keep(token, verified);
+        Ok(accepted)
     }
 
     /// Judges whose token it is by its `iss`, and then the token by the keys and rules of that issuer only.
-    async fn verify_any(&self, token: &str) -> Result<Accepted, Refusal> {
-        let Some(others) = &self.others else { return self.verify(token) };
+    async fn verify_any(&self, token: &str) -> Result<Verified, Refusal> {
         let token = compact::Token::read(token).map_err(Refusal::InvalidToken)?;
+        let Some(others) = &self.others else { return self.open(&token, None).map_err(Refusal::InvalidToken) };
         let claims = token.claims().map_err(Refusal::InvalidToken)?;
         let iss = text(&claims, "iss");
         match iss.and_then(|iss| others.find(iss, token.alg())) {
@@ -68,17 +90,17 @@ impl BearerScheme {
     }
 
     /// The claims may have been read already; nothing of them is believed before the signature is.
-    fn open(&self, token: &compact::Token<'_>, claims: Option<Map<String, Value>>) -> Result<Accepted, &'static str> {
+    fn open(&self, token: &compact::Token<'_>, claims: Option<Map<String, Value>>) -> Result<Verified, &'static str> {
         compact::open(token, &self.keys)?;
         self.judge(claims.map_or_else(|| token.claims(), Ok)?)
     }
 
-    fn judge(&self, claims: Map<String, Value>) -> Result<Accepted, &'static str> {
+    fn judge(&self, claims: Map<String, Value>) -> Result<Verified, &'static str> {
         if text(&claims, "iss") != Some(&self.issuer) {
             return Err(OTHER_ISSUER);
         }
         judging::audience(&claims, &[&self.audience])?;
-        let expires_at = self.times.judge(&claims, self.clock.now())?;
+        let lifespan = self.times.judge(&claims, self.clock.now())?;
         let (Some(subject), Some(token)) = (id::<UserId>(&claims, "sub"), id::<TokenId>(&claims, "jti")) else {
             return Err("The token's sub or jti is missing or no UUID.");
         };
@@ -87,12 +109,13 @@ impl BearerScheme {
             Some(_) => Some(id::<SessionId>(&claims, "sid").ok_or("The token's sid is no UUID.")?),
         };
         let generation = whole(&claims, "gen").ok_or("The token's gen is missing or no whole number.")?;
-        Ok(Accepted {
+        let accepted = Accepted {
             concern: Concern { token: Some(token), session, account: Some((subject, generation)), key: None },
-            expires_at: Some(expires_at),
+            expires_at: Some(lifespan.expires_at),
             rate_limit: None,
-            principal: principal(subject, session, claims)?,
-        })
+            principal: Arc::new(principal(subject, session, claims)?),
+        };
+        Ok(Verified { accepted, lifespan, signed: None })
     }
 }
 
@@ -115,10 +138,16 @@ impl Scheme for BearerScheme {
             Authorization::Malformed => {
                 Outcome::Rejected(Refusal::InvalidRequest("Authorization is not of the form: Bearer <token>."))
             }
-            Authorization::Bearer(token) => match self.verify_any(token).await {
-                Ok(accepted) => Outcome::Accepted(Box::new(accepted)),
+            Authorization::Bearer(token) => match self.accept(token).await {
+                Ok(accepted) => Outcome::Accepted(accepted),
                 Err(refusal) => Outcome::Rejected(refusal),
             },
+        }
+    }
+
+    fn retire(&self) {
+        if let Some(known) = &self.known {
+            known.clear();
         }
     }
 }
@@ -173,18 +202,15 @@ fn principal(subject: UserId, session: Option<SessionId>, claims: Map<String, Va
     let roles = optional(&claims, "roles", |value| value.as_array()?.iter().map(owned).collect::<Option<Vec<_>>>())?;
     let verified = optional(&claims, "email_verified", Value::as_bool)?.unwrap_or(false);
     Ok(Principal {
-        issuer: Issuer::Own,
-        subject: subject.to_string(),
         username: optional(&claims, "preferred_username", owned)?,
         full_name: optional(&claims, "name", owned)?,
         email: optional(&claims, "email", owned)?.filter(|_| verified),
         roles: roles.unwrap_or_default(),
         scopes: scopes.unwrap_or_default(),
-        method: CredentialKind::Bearer,
         session,
-        key: None,
         attributes: optional(&claims, "attributes", |value| value.as_object().cloned())?.unwrap_or_default(),
         claims,
+        ..Principal::own(subject.to_string(), CredentialKind::Bearer)
     })
 }
 

@@ -16,7 +16,7 @@ pub enum Identity {
         stale_cookie: bool,
     },
     /// Whom an explicit credential or a session proves. Revocation is still to be asked.
-    Known(Box<Accepted>),
+    Known(Accepted),
 }
 
 /// Judges what was presented, of the `kinds` that the route looks at; other kinds are as if they had not come.
@@ -102,9 +102,9 @@ mod tests {
     }
 
     fn accepted(method: CredentialKind) -> Outcome {
-        let principal = Principal::own("ann", method);
+        let principal = Arc::new(Principal::own("ann", method));
         let concern = Concern { token: None, session: None, account: None, key: None };
-        Outcome::Accepted(Box::new(Accepted { principal, concern, expires_at: None, rate_limit: None }))
+        Outcome::Accepted(Accepted { principal, concern, expires_at: None, rate_limit: None })
     }
 
     fn schemes() -> Vec<Arc<dyn Scheme>> {

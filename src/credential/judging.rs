@@ -17,14 +17,37 @@ pub(super) struct Times {
     pub(super) issued: bool,
 }
 
+/// From when until when a token is good, clocks that differ included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lifespan {
+    /// `exp`.
+    pub(super) expires_at: Timestamp,
+    from: Timestamp,
+    until: Timestamp,
+}
+
+impl Lifespan {
+    /// That of a token which begins at `begins`, where it says when.
+    pub(super) fn of(expires_at: Timestamp, begins: Option<Timestamp>, leeway: Duration) -> Self {
+        let from = begins.map_or(Timestamp::from_millis(i64::MIN), |begins| begins.minus(leeway));
+        Self { expires_at, from, until: expires_at.plus(leeway) }
+    }
+
+    /// Whether it is good at `now`.
+    pub(super) fn holds(self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
+    }
+}
+
 impl Times {
-    /// `exp`, when the token is good at `now` (RFC 7519 §4.1.4 to §4.1.6) and is not meant to live longer than tokens may.
-    pub(super) fn judge(self, claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, &'static str> {
+    /// When the token is good, where it is at `now` (RFC 7519 §4.1.4 to §4.1.6) and is not meant to live longer than tokens may.
+    pub(super) fn judge(self, claims: &Map<String, Value>, now: Timestamp) -> Result<Lifespan, &'static str> {
         let iat = whole(claims, "iat");
         let (Some(exp), true) = (whole(claims, "exp"), iat.is_some() || !(self.issued || claims.contains_key("iat"))) else {
             return Err("The token's exp or iat is missing or no whole number of seconds.");
         };
         let (expires_at, issued_at) = (Timestamp::from_secs(exp), iat.map(Timestamp::from_secs));
+        let mut begins = issued_at;
         if now >= expires_at.plus(self.leeway) {
             return Err("The token has expired.");
         }
@@ -36,12 +59,13 @@ impl Times {
             return Err("The token lives longer than tokens may.");
         }
         if claims.contains_key("nbf") {
-            let nbf = whole(claims, "nbf").ok_or("The token's nbf is no whole number of seconds.")?;
-            if Timestamp::from_secs(nbf) > now.plus(self.leeway) {
+            let nbf = whole(claims, "nbf").map(Timestamp::from_secs).ok_or("The token's nbf is no whole number of seconds.")?;
+            if nbf > now.plus(self.leeway) {
                 return Err("The token is not valid yet.");
             }
+            begins = begins.max(Some(nbf));
         }
-        Ok(expires_at)
+        Ok(Lifespan::of(expires_at, begins, self.leeway))
     }
 }
 
@@ -85,7 +109,7 @@ mod tests {
 
     fn judge(issued: bool, claims: &Value) -> Result<Timestamp, &'static str> {
         let times = Times { leeway: Duration::from_secs(30), max_lifetime: Duration::from_hours(1), issued };
-        times.judge(claims.as_object().expect("an object"), Timestamp::from_secs(NOW))
+        times.judge(claims.as_object().expect("an object"), Timestamp::from_secs(NOW)).map(|lifespan| lifespan.expires_at)
     }
 
     #[test]

@@ -16,10 +16,12 @@ mod key_pair;
 mod key_records;
 pub mod keys;
 pub(crate) mod strict_json;
+mod verified;
 #[cfg(test)]
 mod wycheproof;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -56,7 +58,7 @@ pub enum Outcome {
     /// Nothing of this kind was presented.
     NotPresented,
     /// It verified. Revocation is still to be asked.
-    Accepted(Box<Accepted>),
+    Accepted(Accepted),
     /// It was presented and does not verify, or can't be decided now.
     Rejected(Refusal),
 }
@@ -65,7 +67,7 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Accepted {
     /// Whom it proves.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// What the revocation list has to be asked.
     pub concern: Concern,
     /// When it ends by itself.
@@ -81,4 +83,6 @@ pub trait Scheme: Send + Sync {
     fn kind(&self) -> CredentialKind;
     /// Looks at what was presented.
     async fn authenticate(&self, presented: &Presented<'_>) -> Outcome;
+    /// It serves nobody new: what it keeps for those who come again can go.
+    fn retire(&self) {}
 }

@@ -25,7 +25,7 @@ pub use name::folded;
 pub use oddity::AllowInPath;
 pub use opaque::MailSecret;
 pub use path::{CanonicalPath, PathFault};
-pub use principal::{CredentialKind, CredentialKinds, Issuer, Principal};
+pub use principal::{CredentialKind, CredentialKinds, Headers, Issuer, Principal, Rendered};
 pub use rate::{Rate, RateError};
 pub use records::{
     ApiKeyRecord, AuditEvent, AuditKind, ClientRecord, Grant, LOGIN_CLIENT, MailPurpose, MailedToken, SessionRecord, User,

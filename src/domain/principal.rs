@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -115,6 +116,42 @@ pub struct Principal {
     pub attributes: Map<String, Value>,
     /// The verified token's claims, for `where` and identity headers; empty for API keys.
     pub claims: Map<String, Value>,
+    /// What backends are told of it, once that was written.
+    pub rendered: Rendered,
+}
+
+/// Headers with their values.
+pub type Headers = Arc<[(HeaderName, HeaderValue)]>;
+
+/// Identity headers that were written of a principal, kept beside it: who calls again with the same token costs no rendering.
+/// Says nothing about whom: all are equal, and a copy begins empty.
+#[derive(Default)]
+pub struct Rendered(OnceLock<(u64, Headers)>);
+
+impl Rendered {
+    /// What `write` makes by the table of that number. Headers of the first table that asks are kept; tables are few.
+    pub fn by(&self, table: u64, write: impl Fn() -> Headers) -> Headers {
+        let (kept, headers) = self.0.get_or_init(|| (table, write()));
+        if *kept == table { Arc::clone(headers) } else { write() }
+    }
+}
+
+impl Clone for Rendered {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Rendered {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rendered")
+    }
 }
 
 impl Principal {
@@ -134,6 +171,7 @@ impl Principal {
             key: None,
             attributes: Map::new(),
             claims: Map::new(),
+            rendered: Rendered::default(),
         }
     }
 

@@ -202,18 +202,13 @@ mod tests {
     fn principal() -> Principal {
         let members = |value: Value| value.as_object().cloned().expect("an object");
         Principal {
-            issuer: Issuer::Own,
-            subject: "0190".into(),
             username: Some("alice".into()),
             full_name: Some("Ålice, \r\nX-Admin: 1 100%".into()),
-            email: None,
             roles: vec!["a,b".into(), "c".into()],
             scopes: "items:read orders".parse::<ScopeSet>().expect("scopes"),
-            method: CredentialKind::Bearer,
-            session: None,
-            key: None,
             attributes: members(json!({"tenant": "t1", "n": 7, "deep": {"er": [1, "x,y", true, null, {"z": 1}]}})),
             claims: members(json!({"admin": false, "none": null, "empty": "", "list": [], "o": {}})),
+            ..Principal::own("0190", CredentialKind::Bearer)
         }
     }
 

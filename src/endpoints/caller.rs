@@ -29,7 +29,7 @@ pub async fn caller(state: &EndpointState, parts: &Parts) -> Result<Accepted, Re
     match identify(&state.schemes, &presented, CredentialKinds::ALL, true).await {
         Ok(Identity::Known(accepted)) if accepted.principal.issuer != Issuer::Own => Err(rejected(state, parts, FOREIGN)),
         Ok(Identity::Known(accepted)) => {
-            let accepted = standing(state, parts, *accepted).await?;
+            let accepted = standing(state, parts, accepted).await?;
             if accepted.principal.is_client() { Err(NO_ACCOUNT) } else { Ok(accepted) }
         }
         Ok(Identity::Anonymous { .. }) => Err(Refusal::MissingCredential(None)),
@@ -53,7 +53,7 @@ pub(super) async fn proofs(state: &EndpointState, parts: &Parts) -> Result<Vec<R
         let accepted = match identify(&state.schemes, &presented, kinds, false).await {
             Ok(Identity::Anonymous { stale_cookie: false }) => continue,
             Ok(Identity::Anonymous { stale_cookie: true }) => Err(Refusal::InvalidSession),
-            Ok(Identity::Known(accepted)) => standing(state, parts, *accepted).await,
+            Ok(Identity::Known(accepted)) => standing(state, parts, accepted).await,
             Err(refusal @ Refusal::InvalidRequest(_)) => return Err(refusal),
             Err(refusal) => Err(rejected(state, parts, refusal)),
         };

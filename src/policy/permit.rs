@@ -97,7 +97,7 @@ impl Route {
     /// `caller` is who was verified on this route, with a credential of a kind that the route looks at.
     /// An anonymous caller meets no condition: where a route asks something, `auth = "optional"` and `"none"` let nobody pass
     /// without a credential either. A `none` route knows no caller, whoever it is.
-    pub fn authorize(self: &Arc<Self>, caller: Option<Principal>, params: &Params) -> Result<Permit, Refusal> {
+    pub fn authorize(self: &Arc<Self>, caller: Option<Arc<Principal>>, params: &Params) -> Result<Permit, Refusal> {
         let caller = match self.spec.auth {
             AuthMode::None => None,
             AuthMode::Required | AuthMode::Optional => caller.filter(|caller| self.spec.credentials.contains(caller.method)),
@@ -125,7 +125,7 @@ impl Route {
     }
 
     /// The only maker of a [`Permit`].
-    fn permit(self: &Arc<Self>, principal: Option<Principal>, params: &Params) -> Result<Permit, Refusal> {
+    fn permit(self: &Arc<Self>, principal: Option<Arc<Principal>>, params: &Params) -> Result<Permit, Refusal> {
         let upstream_path = self.rewrite.apply(params.path(), self.spec.allow_in_path)?;
         Ok(Permit { route: Arc::clone(self), principal, upstream_path })
     }
@@ -177,7 +177,7 @@ impl Route {
 #[derive(Clone, Debug)]
 pub struct Permit {
     route: Arc<Route>,
-    principal: Option<Principal>,
+    principal: Option<Arc<Principal>>,
     upstream_path: CanonicalPath,
 }
 
@@ -190,8 +190,8 @@ impl Permit {
 
     /// For whom; nobody where the caller is anonymous or the route looks at no credential.
     #[must_use]
-    pub const fn principal(&self) -> Option<&Principal> {
-        self.principal.as_ref()
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal.as_deref()
     }
 
     /// The path towards the backend: rewritten, and judged again.

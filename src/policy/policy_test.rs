@@ -93,7 +93,7 @@ impl PolicyTest {
         }
         let (matched, outcome) = match table.find(target.host.as_deref(), &target.path, &self.method).into_match() {
             Ok(matched) => {
-                let outcome = match matched.route.authorize(self.caller.clone(), &matched.params) {
+                let outcome = match matched.route.authorize(self.caller.clone().map(Arc::new), &matched.params) {
                     Ok(permit) => Outcome::Allowed(Box::new(permit)),
                     Err(refusal) => Outcome::Refused(refusal),
                 };

@@ -155,20 +155,7 @@ mod tests {
             ttl: Duration::from_mins(1),
             made: Cache::new(KEPT),
         };
-        let ann = Principal {
-            issuer: Issuer::Own,
-            subject: "ann".into(),
-            username: None,
-            full_name: None,
-            email: None,
-            roles: Vec::new(),
-            scopes: ScopeSet::default(),
-            method: CredentialKind::Bearer,
-            session: None,
-            key: None,
-            attributes: serde_json::Map::new(),
-            claims: serde_json::Map::new(),
-        };
+        let ann = Principal::own("ann", CredentialKind::Bearer);
         let signed = |assertions: &Assertions| assertions.signed(&ann, "orders", "private").expect("an assertion");
         let first = signed(&assertions);
         clock.advance(Duration::from_secs(29));

@@ -1,6 +1,7 @@
 //! From facts to a permit, or a refusal: route, credential, revocation, policy.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -42,7 +43,7 @@ pub(crate) fn read(headers: &HeaderMap, version: Version, ctx: &mut Ctx, shared:
 
 /// Decides. What it learns on its way stays in `ctx`, for the log. Where the route only observes, who would be refused passes.
 pub(crate) async fn decide(headers: &HeaderMap, facts: &Facts, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
-    let live = std::sync::Arc::clone(&ctx.live);
+    let live = Arc::clone(&ctx.live);
     let host = facts.target.host.as_deref();
     let matched = live.table.find(host, &facts.target.path, &facts.method).into_match().inspect_err(|_| {
         ctx.unmatched(&live.table.nearest(host, &facts.target.path));
@@ -92,7 +93,7 @@ pub(crate) async fn pass(headers: &HeaderMap, matched: &Matched, ctx: &mut Ctx, 
 
 /// Whether the route lets this caller pass.
 async fn judge(headers: &HeaderMap, facts: &Facts, matched: &Matched, ctx: &mut Ctx, shared: &Shared) -> Result<Permit, Refusal> {
-    let live = std::sync::Arc::clone(&ctx.live);
+    let live = Arc::clone(&ctx.live);
     let caller = match (matched.route.spec().auth, &ctx.origin) {
         (AuthMode::None, _) | (_, None) => None,
         (_, Some(origin)) => {
@@ -122,7 +123,7 @@ async fn limit(permit: &Permit, ctx: &mut Ctx) -> Result<(), Refusal> {
     if permit.route().spec().rate_limit.is_none() && of_key.is_none() {
         return Ok(());
     }
-    let live = std::sync::Arc::clone(&ctx.live);
+    let live = Arc::clone(&ctx.live);
     let of_route = of_route(permit, ctx.client(), &live)?;
     if let Some((key, rate)) = of_key {
         // What the route's limit is known to refuse uses nothing of the key's up.
@@ -164,15 +165,15 @@ async fn caller(
     matched: &Matched,
     ctx: &mut Ctx,
     shared: &Shared,
-) -> Result<Option<Principal>, Refusal> {
+) -> Result<Option<Arc<Principal>>, Refusal> {
     let spec = matched.route.spec();
-    let live = std::sync::Arc::clone(&ctx.live);
+    let live = Arc::clone(&ctx.live);
     match identify(&live.schemes, presented, spec.credentials, spec.auth == AuthMode::Required).await {
         Ok(Identity::Anonymous { stale_cookie }) => {
             ctx.stale_cookie = stale_cookie;
             Ok(None)
         }
-        Ok(Identity::Known(accepted)) => standing(*accepted, ctx, shared).await.map(Some),
+        Ok(Identity::Known(accepted)) => standing(accepted, ctx, shared).await.map(Some),
         Err(refusal) => {
             ctx.credential = presented_kind(&refusal);
             ctx.stale_cookie = refusal == Refusal::InvalidSession;
@@ -185,7 +186,7 @@ async fn caller(
     }
 }
 
-async fn standing(accepted: Accepted, ctx: &mut Ctx, shared: &Shared) -> Result<Principal, Refusal> {
+async fn standing(accepted: Accepted, ctx: &mut Ctx, shared: &Shared) -> Result<Arc<Principal>, Refusal> {
     let method = accepted.principal.method;
     ctx.credential = Some(method);
     if ctx.live.config.log.access {

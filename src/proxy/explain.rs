@@ -75,7 +75,7 @@ pub struct Explanation {
     /// The kinds of credential that came with it and that the route looks at.
     pub presented: Vec<CredentialKind>,
     /// Whom the credential proves.
-    pub accepted: Option<Box<Accepted>>,
+    pub accepted: Option<Accepted>,
     /// What is known of its revocation.
     pub standing: Option<Standing>,
     /// What the route asks, one by one.
@@ -305,7 +305,7 @@ impl Explanation {
                 self.accepted = Some(accepted);
             }
         }
-        self.checks = matched.checks(self.accepted.as_ref().map(|accepted| &accepted.principal));
+        self.checks = matched.checks(self.accepted.as_ref().map(|accepted| &*accepted.principal));
         self.matched = Some(matched);
     }
 }

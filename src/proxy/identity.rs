@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderName, HeaderValue};
 
 use crate::config;
 use crate::config::identity::FORWARDING;
-use crate::domain::{IdentityTable, Principal, Template, TemplateError};
+use crate::domain::{Headers, IdentityTable, Principal, Template, TemplateError};
 use crate::policy::{Permit, RouteTable};
 
 /// What the `oauth2-proxy` preset answers `auth_request` with, beside what it sets.
@@ -130,10 +131,15 @@ fn fold(name: &[u8]) -> Box<[u8]> {
 }
 
 /// An identity table whose templates were read once.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Emitter {
+    /// No other has it, in this process.
+    number: u64,
     headers: Vec<(HeaderName, Template)>,
 }
+
+/// The number of the next [`Emitter`].
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 impl Emitter {
     /// Reads the table's templates.
@@ -142,19 +148,20 @@ impl Emitter {
             let template = Template::parse(template).map_err(|error| IdentityError::Template(name.clone(), error))?;
             Ok((name.clone(), template))
         };
-        Ok(Self { headers: table.headers.iter().map(read).collect::<Result<_, _>>()? })
+        let headers = table.headers.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), headers })
     }
 
     /// The headers that say who `principal` is; none for what is absent.
     #[must_use]
-    pub fn emit(&self, principal: &Principal) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers = Vec::with_capacity(self.headers.len());
-        for (name, template) in &self.headers {
-            // Rendered text is printable ASCII, which is always a header value.
-            let value = template.render(principal).and_then(|text| HeaderValue::try_from(text).ok());
-            headers.extend(value.map(|value| (name.clone(), value)));
-        }
-        headers
+    pub fn emit(&self, principal: &Principal) -> Headers {
+        principal.rendered.by(self.number, || self.write(principal))
+    }
+
+    fn write(&self, principal: &Principal) -> Headers {
+        // Rendered text is printable ASCII, which is always a header value.
+        let value = |template: &Template| template.render(principal).and_then(|text| HeaderValue::try_from(text).ok());
+        self.headers.iter().filter_map(|(name, template)| Some((name.clone(), value(template)?))).collect()
     }
 }
 
@@ -197,10 +204,10 @@ impl Identity {
 
     /// What the backend is told; nothing where the permit has nobody.
     #[must_use]
-    pub fn emit(&self, permit: &Permit) -> Vec<(HeaderName, HeaderValue)> {
+    pub fn emit(&self, permit: &Permit) -> Headers {
         match (permit.principal(), self.emitters.get(permit.route().index())) {
             (Some(principal), Some(emitter)) => emitter.emit(principal),
-            _ => Vec::new(),
+            _ => Headers::default(),
         }
     }
 }

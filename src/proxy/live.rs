@@ -172,7 +172,9 @@ impl Shared {
     /// that stay is kept.
     pub fn replace(&self, mut live: Live) {
         live.backends.inherit(&self.live.load().backends);
-        self.live.store(Arc::new(live));
+        let before = self.live.swap(Arc::new(live));
+        // Open streams hold it for as long as they last.
+        before.schemes.iter().for_each(|scheme| scheme.retire());
         self.reloaded.notify_one();
     }
 

@@ -66,8 +66,11 @@ pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
         }
         HostRewrite::Name(name) => request.insert_header(HOST, name.clone())?,
     }
-    for (name, value) in origin.headers().into_iter().chain(ctx.live.identity.emit(permit)).chain(ctx.assertion.clone()) {
+    for (name, value) in origin.headers().into_iter().chain(ctx.assertion.clone()) {
         request.insert_header(name, value)?;
+    }
+    for (name, value) in ctx.live.identity.emit(permit).iter() {
+        request.insert_header(name.clone(), value.clone())?;
     }
     request.insert_header(REQUEST_ID, ctx.request_id.as_str())?;
     for rule in &spec.request_headers {

@@ -68,7 +68,7 @@ impl Judge {
         let value = format!("Bearer {token}");
         let presented = Presented { authorization: vec![value.as_bytes()], ..Presented::default() };
         match self.scheme.authenticate(&presented).await {
-            Outcome::Accepted(accepted) => Ok(*accepted),
+            Outcome::Accepted(accepted) => Ok(accepted),
             Outcome::Rejected(refusal) => Err(refusal),
             Outcome::NotPresented => panic!("it was presented"),
         }

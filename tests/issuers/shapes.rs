@@ -1,6 +1,7 @@
 //! Tokens as Supabase, Keycloak and Auth0 make them, and what becomes of their claims.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jsonwebtoken::Algorithm;
 use portcullis::config::{ClaimPath, ExternalIssuer, IssuerAlgorithm, IssuerKeys};
@@ -11,7 +12,7 @@ use crate::forge::{Key, jwks, with};
 use crate::{Judge, NOW, claims, file, issuer};
 
 /// Who a token of `key` with `claims` proves, by `rules`.
-async fn who(rules: &ExternalIssuer, key: &Key, claims: &Value) -> Principal {
+async fn who(rules: &ExternalIssuer, key: &Key, claims: &Value) -> Arc<Principal> {
     Judge::of(std::slice::from_ref(rules)).judge(&key.token(claims)).await.expect("accepted").principal
 }
 

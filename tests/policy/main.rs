@@ -84,7 +84,7 @@ fn principal(scopes: &str) -> Principal {
 fn ask(spec: RouteSpec, caller: Option<Principal>, target: &str) -> Result<Permit, Refusal> {
     let table = RouteTable::build(vec![spec], roles()).unwrap_or_else(|conflicts| panic!("{conflicts:?}"));
     let matched = table.find(None, &path(target), &Method::GET).into_match()?;
-    matched.route.authorize(caller, &matched.params)
+    matched.route.authorize(caller.map(Arc::new), &matched.params)
 }
 
 fn roles() -> Roles {

@@ -1,5 +1,7 @@
 //! What is told of a decision is what was decided.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::reference::{HOSTS, METHODS, all_targets, any_route, naive};
@@ -87,7 +89,7 @@ proptest! {
         let matched = table.find(None, &path("/a"), &Method::GET).into_match().expect("a match");
         let caller = Principal { roles: vec![role.into()], ..principal(held) };
         let checks = matched.checks(Some(&caller));
-        let decided = matched.route.authorize(Some(caller), &matched.params);
+        let decided = matched.route.authorize(Some(Arc::new(caller)), &matched.params);
         prop_assert_eq!(decided.is_ok(), checks.iter().all(|check| check.met), "{:?}", checks);
         if let Err(refusal) = decided {
             let first = checks.iter().find(|check| !check.met).map(|check| check.kind);

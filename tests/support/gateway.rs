@@ -243,7 +243,8 @@ impl Scheme for Names {
             return Outcome::Rejected(refusal);
         }
         let concern = Concern { token: Some(token_of(&name)), session: None, account: None, key: None };
-        Outcome::Accepted(Box::new(Accepted { principal: principal(&name, self.0), concern, expires_at: None, rate_limit: None }))
+        let principal = Arc::new(principal(&name, self.0));
+        Outcome::Accepted(Accepted { principal, concern, expires_at: None, rate_limit: None })
     }
 }
 

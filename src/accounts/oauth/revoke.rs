@@ -49,6 +49,6 @@ impl Accounts {
         }
         let Some(id) = accepted.concern.token else { return Ok(None) };
         let entry = store.revoke(&Revoked::Token { id }, until).await.map_err(|error| store_is_down(&error))?;
-        Ok(Some((vec![entry], accepted.principal.subject, "one access token".to_owned())))
+        Ok(Some((vec![entry], accepted.principal.subject.clone(), "one access token".to_owned())))
     }
 }

@@ -22,17 +22,13 @@ pub(super) fn principal(rules: &ExternalIssuer, claims: Map<String, Value>) -> R
     let name = Arc::clone(&rules.name);
     Ok(Principal {
         issuer: if rules.trust_subject { Issuer::Trusted(name) } else { Issuer::External(name) },
-        subject,
         username: username(rules, &claims)?,
         full_name,
         email,
         roles: roles(rules, &claims)?,
         scopes: scopes(rules, &claims)?,
-        method: CredentialKind::Bearer,
-        session: None,
-        key: None,
-        attributes: Map::new(),
         claims,
+        ..Principal::own(subject, CredentialKind::Bearer)
     })
 }
 

@@ -10,7 +10,7 @@ mod remote;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use super::Accepted;
 use super::compact::{self, Token};
 use super::judging::{self, Times};
+use super::verified::Verified;
 use crate::config::{ExternalIssuer, IssuerAlgorithm, IssuerKeys, bare_typ};
 use crate::domain::{Clock, Concern};
 use crate::problem::Refusal;
@@ -125,20 +126,21 @@ enum Keys {
 
 impl External {
     /// Judges a token that says that this issuer made it. Revocation is still to be asked.
-    pub(super) async fn verify(&self, token: &Token<'_>, claims: Map<String, Value>) -> Result<Accepted, Refusal> {
+    pub(super) async fn verify(&self, token: &Token<'_>, claims: Map<String, Value>) -> Result<Verified, Refusal> {
         let algorithm = self.judge_header(token).map_err(Refusal::InvalidToken)?;
         kind::is_access_token(token, &claims).map_err(Refusal::InvalidToken)?;
         judging::audience(&claims, &self.rules.audience).map_err(Refusal::InvalidToken)?;
         // Before its key is looked for: an old token whose key is gone asks for no other keys.
-        let expires_at = self.times.judge(&claims, self.clock.now()).map_err(Refusal::InvalidToken)?;
-        self.verify_signature(token, algorithm).await?;
-        Ok(Accepted {
+        let lifespan = self.times.judge(&claims, self.clock.now()).map_err(Refusal::InvalidToken)?;
+        let signed = self.verify_signature(token, algorithm).await?;
+        let accepted = Accepted {
             // Nothing of ours can revoke it; that the list of what is revoked can't be had counts all the same.
             concern: Concern { token: None, session: None, account: None, key: None },
-            expires_at: Some(expires_at),
+            expires_at: Some(lifespan.expires_at),
             rate_limit: None,
-            principal: mapping::principal(&self.rules, claims).map_err(Refusal::InvalidToken)?,
-        })
+            principal: Arc::new(mapping::principal(&self.rules, claims).map_err(Refusal::InvalidToken)?),
+        };
+        Ok(Verified { accepted, lifespan, signed })
     }
 
     /// The listed algorithm of this name.
@@ -160,7 +162,8 @@ impl External {
         }
     }
 
-    async fn verify_signature(&self, token: &Token<'_>, algorithm: IssuerAlgorithm) -> Result<(), Refusal> {
+    /// By which of the issuer's keys, where those can change.
+    async fn verify_signature(&self, token: &Token<'_>, algorithm: IssuerAlgorithm) -> Result<Option<StillSigned>, Refusal> {
         let kid = token.kid().map_err(Refusal::InvalidToken)?;
         let judge = |keys: &KeySet| match keys.find(kid, algorithm) {
             Found::Key(key) if key.signed(token.message, token.signature, algorithm) => Some(Ok(())),
@@ -170,21 +173,40 @@ impl External {
             Found::Unknown => None,
         };
         match &self.keys {
-            Keys::Here(keys) => judge(keys).unwrap_or(Err(Refusal::InvalidToken(compact::UNKNOWN_KEY))),
+            Keys::Here(keys) => judge(keys).unwrap_or(Err(Refusal::InvalidToken(compact::UNKNOWN_KEY))).map(|()| None),
             Keys::Elsewhere => {
                 Err(unavailable("The keys of the token's issuer are not at hand: a running gateway fetches them."))
             }
             Keys::Remote(remote) => {
+                let judge = |keys: &Arc<KeySet>| Some(judge(keys)?.map(|()| Some(StillSigned::by(keys, remote))));
                 if let Some(judged) = remote.current().and_then(|keys| judge(&keys)) {
                     return judged;
                 }
-                match remote.refetched(|keys| judge(keys)).await {
+                match remote.refetched(judge).await {
                     Ok(judged) => judged,
                     Err(Missing::Unknown) => Err(Refusal::InvalidToken(compact::UNKNOWN_KEY)),
                     Err(Missing::Unreachable) => Err(unavailable("The keys of the token's issuer can't be fetched right now.")),
                 }
             }
         }
+    }
+}
+
+/// That an issuer's keys are still those by which a token was verified.
+#[derive(Clone)]
+pub(super) struct StillSigned {
+    keys: Arc<KeySet>,
+    remote: Weak<Remote>,
+}
+
+impl StillSigned {
+    fn by(keys: &Arc<KeySet>, remote: &Arc<Remote>) -> Self {
+        Self { keys: Arc::clone(keys), remote: Arc::downgrade(remote) }
+    }
+
+    /// Whether they are.
+    pub(super) fn holds(&self) -> bool {
+        self.remote.upgrade().is_some_and(|remote| remote.has(&self.keys))
     }
 }
 

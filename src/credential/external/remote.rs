@@ -111,12 +111,17 @@ impl Remote {
         self.kept.keys.load_full()
     }
 
+    /// Whether these are still the last good keys.
+    pub(super) fn has(&self, keys: &Arc<KeySet>) -> bool {
+        self.kept.keys.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, keys))
+    }
+
     /// Waits for newer keys, until `judge` can say something by them; asks the issuer for them where that is not done already
     /// and was not done too often.
-    pub(super) async fn refetched<T>(&self, judge: impl Fn(&KeySet) -> Option<T>) -> Result<T, Missing> {
+    pub(super) async fn refetched<T>(&self, judge: impl Fn(&Arc<KeySet>) -> Option<T>) -> Result<T, Missing> {
         let kept = &self.kept;
         let Ok(_place) = kept.waiting.try_acquire() else { return Err(Missing::Unreachable) };
-        let known = || kept.keys.load().as_deref().and_then(&judge);
+        let known = || kept.keys.load().as_ref().and_then(&judge);
         let arrived = kept.demand().started;
         let mut progress = kept.progress.subscribe();
         let outcome = timeout(DEADLINE + Duration::from_secs(1), async {
