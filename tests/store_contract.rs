@@ -13,6 +13,9 @@ mod audit;
 #[path = "store_contract/clients.rs"]
 mod clients;
 #[cfg(test)]
+#[path = "store_contract/crash.rs"]
+mod crash;
+#[cfg(test)]
 #[path = "store_contract/keys.rs"]
 mod keys;
 #[cfg(test)]

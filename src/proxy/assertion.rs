@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::config::{Algorithm, Tokens};
     use crate::domain::clock::ManualClock;
-    use crate::domain::{CredentialKind, Issuer, ScopeSet, SystemEntropy};
+    use crate::domain::{CredentialKind, SystemEntropy};
 
     fn ring(folder: &std::path::Path, now: Timestamp) -> Arc<KeyRing> {
         KeyRing::create(Algorithm::Es256, folder, now).expect("a key");

@@ -306,7 +306,17 @@ impl Gateway {
 
     /// Sends, and reads the answer whole.
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        Answer::read(request.send().await.expect("an answer")).await
+        let again = request.try_clone();
+        let failed = match request.send().await {
+            Ok(answer) => match Answer::read_or_fail(answer).await {
+                Ok(answer) => return answer,
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        // Who still waits for a backend when the credential is revoked is cut off; nothing else may end a call like that.
+        self.until(&format!("{failed:?} is of a revocation"), || async { self.log().contains("reason=revoked") }).await;
+        Answer::read(again.expect("no stream").send().await.expect("an answer")).await
     }
 
     /// The status of an admin path, when there is an answer.
@@ -427,8 +437,13 @@ pub(crate) struct Answer {
 impl Answer {
     /// Reads one.
     pub(crate) async fn read(response: reqwest::Response) -> Self {
+        Self::read_or_fail(response).await.expect("a body")
+    }
+
+    /// Reads one that may be cut off.
+    async fn read_or_fail(response: reqwest::Response) -> reqwest::Result<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.text().await.expect("a body") }
+        Ok(Self { status, headers, body: response.text().await? })
     }
 
     /// The body as JSON.

@@ -1,6 +1,5 @@
 //! HTTP/2 and gRPC by the clients that people use: curl, the h2 library of Python, and gRPC's own.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -9,28 +8,16 @@ use crate::echo::{echo, held};
 use crate::encrypted;
 use crate::gateway::{Gateway, PASSWORD, Setup, free_address};
 
-/// The Python that has the clients.
-pub(crate) fn python() -> PathBuf {
-    python_with("requirements.txt", "clients")
+/// A folder with what `scripts/clients` installs under that name; made once, beside what is built.
+pub(crate) fn clients(name: &str) -> PathBuf {
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    must(Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/clients")).arg(all).arg(name));
+    all.join(name)
 }
 
-/// A Python that has what a file of `tests/clients` asks for; made once beside what is built, in a folder of that name.
-pub(crate) fn python_with(requirements: &str, folder: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let requirements = root.join("tests/clients").join(requirements);
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
-    std::fs::create_dir_all(&home).expect("a folder");
-    // Tests are processes of their own: one makes it, the others wait.
-    let lock = File::create(home.join("lock")).expect("a lock");
-    lock.lock().expect("the lock");
-    let (python, made) = (home.join("venv/bin/python"), home.join("made"));
-    let wanted = std::fs::read_to_string(&requirements).expect("what is wanted");
-    if std::fs::read_to_string(&made).ok().as_ref() != Some(&wanted) {
-        must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home.join("venv")));
-        must(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--only-binary=:all:", "-r"]).arg(&requirements));
-        std::fs::write(made, wanted).expect("noted");
-    }
-    python
+/// The Python that has the clients.
+pub(crate) fn python() -> PathBuf {
+    clients("clients").join("venv/bin/python")
 }
 
 /// Runs it; it has to succeed.

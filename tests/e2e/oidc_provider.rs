@@ -1,7 +1,6 @@
 //! A provider of `OpenID` that others wrote (npm's oidc-provider) issues, the gateway accepts: key rotation under load, outage,
 //! restart.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,26 +11,11 @@ use serde_json::{Value, json};
 
 use crate::echo::echo;
 use crate::gateway::{Gateway, Setup, free_address};
+use crate::http2::clients;
 
 /// The folder with the provider and what else runs in Node; installed once beside what is built.
 pub(crate) fn installed() -> PathBuf {
-    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("oidc-provider");
-    std::fs::create_dir_all(&home).expect("a folder");
-    // Tests are processes of their own: one installs it, the others wait.
-    let lock = File::create(home.join("lock")).expect("a lock");
-    lock.lock().expect("the lock");
-    let wanted = std::fs::read_to_string(clients.join("package.json")).expect("what is wanted");
-    if std::fs::read_to_string(home.join("made")).ok().as_ref() != Some(&wanted) {
-        std::fs::write(home.join("package.json"), &wanted).expect("written");
-        let arguments = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"];
-        let output = Command::new("npm").args(arguments).current_dir(&home).output().expect("npm runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        std::fs::write(home.join("made"), wanted).expect("noted");
-    }
-    // Node looks for what is imported beside the file that imports it.
-    std::fs::copy(clients.join("oidc_provider.mjs"), home.join("oidc_provider.mjs")).expect("copied");
-    home
+    clients("oidc-provider")
 }
 
 /// A provider that runs; killed when dropped.

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::gateway::{Answer, Gateway, Setup, portcullis_in};
-use crate::http2::{must, python_with};
+use crate::http2::{clients, must};
 
 const PASSWORD: &str = "correct horse battery staple";
 /// Of that password.
@@ -50,7 +50,7 @@ async fn hashes_that_the_tools_of_python_make_now_log_in_once_and_are_replaced()
     let gateway = gateway().await;
     let made = tokio::task::spawn_blocking(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/password_hashes.py");
-        must(Command::new(python_with("password_hashes.txt", "password-hashes")).arg(script).arg("--light"))
+        must(Command::new(clients("password-hashes").join("venv/bin/python")).arg(script).arg("--light"))
     });
     let made = String::from_utf8(made.await.expect("it ran").stdout).expect("UTF-8");
     let made: Vec<Value> = made.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

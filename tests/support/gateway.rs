@@ -6,9 +6,6 @@
     reason = "a test whose stage does not stand has to fail"
 )]
 
-#[path = "spec.rs"]
-mod spec;
-
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -28,10 +25,11 @@ use portcullis::problem::Refusal;
 use portcullis::proxy::{Live, Running, Shared, start};
 use portcullis::revocation::{Revocations, Standing};
 use portcullis::telemetry::metrics::Metrics;
-use spec::spec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::spec::spec;
 
 /// How long a test waits for bytes that must come.
 pub(crate) const LONG: Duration = Duration::from_secs(20);

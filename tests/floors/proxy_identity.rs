@@ -1,15 +1,9 @@
 //! What a backend is told of its caller, and what nobody else can make it believe.
 
-#[path = "support/backend.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod backend;
-#[path = "support/gateway.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod gateway;
-
-use backend::{Backend, Script};
-use gateway::{Answer, Gateway, config, route, routes, token_of};
 use portcullis::policy::{AllowInPath, AuthMode, HeaderRule, HostRewrite};
+
+use crate::backend::{Backend, Script};
+use crate::gateway::{self, Answer, Gateway, config, route, routes, token_of};
 
 async fn world() -> (Backend, Gateway) {
     let backend = Backend::start("b").await;

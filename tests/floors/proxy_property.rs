@@ -1,19 +1,13 @@
 //! The invariant: the path that was judged is the path that the backend receives, byte for byte; the query is untouched.
 
-#[path = "support/backend.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod backend;
-#[path = "support/gateway.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod gateway;
-
-use backend::Backend;
-use gateway::{Gateway, route};
 use portcullis::domain::CanonicalPath;
 use portcullis::policy::{AllowInPath, AuthMode};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+
+use crate::backend::Backend;
+use crate::gateway::{self, Gateway, route};
 
 /// Paths and queries of what gateways and backends have disagreed about.
 fn targets() -> impl Strategy<Value = String> {

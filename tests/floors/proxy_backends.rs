@@ -1,17 +1,11 @@
 //! Several servers a backend: turns, failures, what is tried again and what is not.
 
-#[path = "support/backend.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod backend;
-#[path = "support/gateway.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod gateway;
-
 use std::collections::BTreeMap;
 
-use backend::{Backend, Script};
-use gateway::{Gateway, route, routes};
 use portcullis::policy::AuthMode;
+
+use crate::backend::{Backend, Script};
+use crate::gateway::{self, Gateway, route, routes};
 
 const GET: &str = "GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &str = "POST /open/x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";

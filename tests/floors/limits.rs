@@ -2,12 +2,6 @@
 
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
-#[path = "support/ports.rs"]
-mod ports;
-#[path = "support/redis.rs"]
-#[expect(dead_code, reason = "these tests use some of it")]
-mod redis;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +10,8 @@ use portcullis::config::{Login, Rate, Redis};
 use portcullis::domain::clock::ManualClock;
 use portcullis::domain::{Clock, Timestamp};
 use portcullis::limit::{LoginLimits as _, Logins, own_network};
-use redis::RedisServer;
+
+use crate::redis::RedisServer;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const SETTINGS: Login = Login {

@@ -1,17 +1,11 @@
 //! Bodies in both directions: unbuffered, bounded, within their deadlines, and never out of step.
 
-#[path = "support/backend.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod backend;
-#[path = "support/gateway.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod gateway;
-
 use std::time::Duration;
 
-use backend::{Backend, Script, until};
-use gateway::{Gateway, config, route, routes};
 use portcullis::policy::AuthMode;
+
+use crate::backend::{Backend, Script, until};
+use crate::gateway::{self, Gateway, config, route, routes};
 
 fn open(backend: portcullis::config::Backend) -> Vec<portcullis::policy::RouteSpec> {
     vec![route("open", "/**", AuthMode::None, backend)]

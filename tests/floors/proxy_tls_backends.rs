@@ -1,21 +1,15 @@
 //! https and h2c backends: what is verified, what is spoken, and that nothing reaches a server that is not the right one.
 
-#[path = "support/gateway.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod gateway;
-#[path = "support/secure.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod secure;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Gateway, route};
 use http::Version;
 use portcullis::config::{Backend, BackendTls, ClientIdentity, Scheme};
 use portcullis::policy::{AuthMode, HostRewrite, RouteSpec};
-use secure::{Authority, Leaf, Server};
+
+use crate::gateway::{Gateway, route};
+use crate::secure::{self, Authority, Leaf, Server};
 
 const GET: &str = "GET /open/x?q=1 HTTP/1.1\r\nHost: shop.example.com\r\n\r\n";
 

@@ -159,10 +159,10 @@ fn what_ends_in_pem_and_is_no_key_of_ours_is_an_error_that_names_it() {
     let relabelled = good.replace("PRIVATE KEY", "EC PRIVATE KEY");
     let name = format!("20261122T153000Z-{kid}.pem");
     let others = [
-        (name.as_str(), include_str!("vectors/keys/rsa-1024.pem"), "less than 2048 bits"),
-        (&name, include_str!("vectors/keys/ed448.pem"), "Ed25519"),
-        (&name, include_str!("vectors/keys/x25519.pem"), "Ed25519"),
-        (&name, include_str!("vectors/keys/rsa-pss.pem"), "RSA (RS256)"),
+        (name.as_str(), include_str!("../vectors/keys/rsa-1024.pem"), "less than 2048 bits"),
+        (&name, include_str!("../vectors/keys/ed448.pem"), "Ed25519"),
+        (&name, include_str!("../vectors/keys/x25519.pem"), "Ed25519"),
+        (&name, include_str!("../vectors/keys/rsa-pss.pem"), "RSA (RS256)"),
         (&name, &p521, "P-521"),
         (&name, &k256, "secp256k1"),
         (&name, &good.replace("PRIVATE KEY", "PUBLIC KEY"), "public key only"),

@@ -1,18 +1,12 @@
 //! Connections: how many, how long, one request after the other, and their end.
 
-#[path = "support/backend.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod backend;
-#[path = "support/gateway.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod gateway;
-
 use std::time::Duration;
 
-use backend::{Backend, Script, until};
-use gateway::{Client, Gateway, config, live, routes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+
+use crate::backend::{Backend, Script, until};
+use crate::gateway::{self, Client, Gateway, config, live, routes};
 
 const GET: &str = "GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n";
 

@@ -1,17 +1,11 @@
 //! Answers that the client can read, whatever version the backend speaks and whatever the client still sends.
 
-#[path = "support/backend.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod backend;
-#[path = "support/gateway.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod gateway;
-
 use std::time::Duration;
 
-use backend::{Backend, Script};
-use gateway::{Gateway, route, routes};
 use portcullis::policy::AuthMode;
+
+use crate::backend::{Backend, Script};
+use crate::gateway::{self, Gateway, route, routes};
 
 async fn world() -> (Backend, Gateway) {
     let backend = Backend::start("b").await;

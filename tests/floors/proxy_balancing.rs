@@ -2,23 +2,17 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what a test can't go on without fails the test")]
 
-#[path = "support/gateway.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod gateway;
-#[path = "support/secure.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod secure;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gateway::{Gateway, config, live, route};
 use portcullis::config::{Backend, BackendServer, Balance, Health, Scheme};
 use portcullis::policy::{AuthMode, RouteSpec};
-use secure::Server;
+
+use crate::gateway::{Gateway, config, live, route};
+use crate::secure::Server;
 
 const GET: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &str = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na";

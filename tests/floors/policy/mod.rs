@@ -7,8 +7,6 @@ mod decisions;
 mod matching;
 mod reference;
 mod rewrites;
-#[path = "../support/spec.rs"]
-mod spec;
 mod survey;
 
 use std::sync::Arc;
@@ -22,7 +20,8 @@ use portcullis::policy::{
 };
 use portcullis::problem::{Quota, Refusal};
 use serde_json::{Value, json};
-use spec::spec;
+
+use crate::spec::spec;
 
 fn on(host: &str, spec: RouteSpec) -> RouteSpec {
     let host = match host.strip_prefix('*') {

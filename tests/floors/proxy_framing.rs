@@ -1,14 +1,7 @@
 //! Bytes that are no request, or that could be read as two: refused, and nothing of them reaches a backend.
 
-#[path = "support/backend.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod backend;
-#[path = "support/gateway.rs"]
-#[expect(dead_code, reason = "shared by tests that each use a part")]
-mod gateway;
-
-use backend::Backend;
-use gateway::{Gateway, config, routes};
+use crate::backend::{self, Backend};
+use crate::gateway::{Gateway, config, routes};
 
 const HEAD: &str = "Host: a\r\nAuthorization: Bearer alice\r\n";
 

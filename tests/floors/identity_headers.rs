@@ -2,9 +2,6 @@
 
 #![expect(clippy::expect_used, reason = "a test that meets what it did not expect ends")]
 
-#[path = "support/spec.rs"]
-mod spec;
-
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method};
@@ -13,7 +10,8 @@ use portcullis::domain::{CanonicalPath, CredentialKind, IdentityTable, Issuer, K
 use portcullis::policy::{AuthMode, Permit, RouteSpec, RouteTable};
 use portcullis::proxy::identity::{Emitter, Identity, IdentityError, StripSet};
 use proptest::prelude::*;
-use spec::spec;
+
+use crate::spec::spec;
 
 fn table(headers: &[(&'static str, &str)]) -> IdentityTable {
     IdentityTable {
