@@ -211,6 +211,7 @@ fn is_unavailable(outcome: &Outcome) -> bool {
 async fn a_key_proves_its_owner_with_the_narrower_of_both_rights() {
     let world = world();
     let Accepted { principal, concern, expires_at, rate_limit } = world.accept().await;
+    let principal = Arc::unwrap_or_clone(principal);
     let (record, owner) = world.store.keys.lock().expect("not poisoned").first().cloned().expect("one key");
     assert_eq!((principal.issuer, principal.subject), (Issuer::Own, owner.id.to_string()));
     assert_eq!((principal.username, principal.full_name), (Some(owner.username), owner.full_name));

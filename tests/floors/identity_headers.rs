@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method};
 use portcullis::config::{self, Roles};
-use portcullis::domain::{CanonicalPath, CredentialKind, IdentityTable, Issuer, KeyId, Principal, ScopeSet, SystemEntropy};
+use portcullis::domain::{CanonicalPath, CredentialKind, IdentityTable, KeyId, Principal, ScopeSet, SystemEntropy};
 use portcullis::policy::{AuthMode, Permit, RouteSpec, RouteTable};
 use portcullis::proxy::identity::{Emitter, Identity, IdentityError, StripSet};
 use proptest::prelude::*;

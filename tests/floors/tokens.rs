@@ -140,6 +140,7 @@ async fn a_token_of_ours_proves_what_it_says() {
         let claims = claims();
         let token = world.keys.sign(ACCESS_TOKEN, &claims, Timestamp::from_secs(NOW)).expect("signed");
         let Accepted { principal, concern, expires_at, rate_limit: _ } = accept(&world, &token).await;
+        let principal = Arc::unwrap_or_clone(principal);
         assert_eq!((principal.issuer, principal.subject), (Issuer::Own, claims.sub.to_string()));
         assert_eq!(principal.username.as_deref(), Some("ann"));
         assert_eq!(principal.full_name.as_deref(), Some("Ann Example"));

@@ -194,7 +194,7 @@ async fn what_nobody_maps_refuses_no_token_whatever_it_holds() {
         let claims = claims.replacen('{', &format!("{{\"name\":{odd},\"email\":{odd},"), 1);
         let token = key.sign_text(&key.header().to_string(), &claims);
         let ann = Judge::of(std::slice::from_ref(&rules)).judge(&token).await.expect(odd).principal;
-        assert_eq!((ann.full_name, ann.email), (None, None), "{odd}");
+        assert_eq!((&ann.full_name, &ann.email), (&None, &None), "{odd}");
     }
 }
 
