@@ -160,6 +160,20 @@ async fn an_issuer_may_be_down_at_the_start_and_later_and_what_it_gave_goes_on()
 }
 
 #[tokio::test]
+async fn a_key_that_its_issuer_withdraws_opens_nothing_more_though_its_tokens_were_seen() {
+    let (leaked, next) = (key("leaked"), key("next"));
+    let issuer = Issuer::start(Says::Keys(jwks(&[&leaked]))).await;
+    let gateway = Gateway::start(setup(&url("idp", &issuer)).await).await;
+    let token = leaked.token(&issuer.claims());
+    gateway.until("the keys are there", || async { status(&gateway, &token).await == 200 }).await;
+    assert_eq!(status(&gateway, &token).await, 200);
+    issuer.gives(&[&next]);
+    let newer = next.token(&issuer.claims());
+    gateway.until("the new key is learnt", || async { status(&gateway, &newer).await == 200 }).await;
+    assert_eq!(status(&gateway, &token).await, 401);
+}
+
+#[tokio::test]
 async fn keys_change_under_load_without_one_refused_token() {
     let first = Arc::new(key("first"));
     let issuer = Issuer::start(Says::Keys(jwks(&[&first]))).await;

@@ -24,10 +24,11 @@ async fn a_key_is_made_for_an_owner_by_his_rights() {
         assert_eq!(me.json["username"], made.json["owner"], "{owner}");
     }
     for (asked, given) in [(json!("5/1m"), json!("5/1m")), (Value::Null, Value::Null)] {
+        // The newest comes first.
+        gate.clock.advance(std::time::Duration::from_secs(1));
         let made = gate.call(&root, "POST", KEYS, json!({"owner": "alice", "name": "slow", "rate_limit": asked})).await;
         let listed = gate.call(&root, "GET", &format!("{KEYS}?owner=alice&limit=1"), Value::Null).await;
         assert_eq!((&made.json["rate_limit"], &listed.json[0]["rate_limit"]), (&given, &given));
-        gate.clock.advance(std::time::Duration::from_secs(1));
     }
     let wrong = gate.call(&root, "POST", KEYS, json!({"owner": "alice", "name": "slow", "rate_limit": "5"})).await;
     assert_eq!((wrong.problem(), &wrong.json["field"]), ((422, "invalid_body"), &json!("rate_limit")));

@@ -54,7 +54,8 @@ fn world(algorithm: Algorithm) -> World {
     let keys = Arc::new(KeyRing::load(&settings).expect("keys"));
     let clock = Arc::new(ManualClock::at(Timestamp::from_secs(NOW)));
     let scheme =
-        BearerScheme::new(keys.clone(), ISSUER.into(), AUDIENCE.into(), settings.leeway, settings.access_ttl, clock.clone());
+        BearerScheme::new(keys.clone(), ISSUER.into(), AUDIENCE.into(), settings.leeway, settings.access_ttl, clock.clone())
+            .remembering();
     World { scheme, keys, clock, folder }
 }
 
@@ -152,6 +153,30 @@ async fn a_token_of_ours_proves_what_it_says() {
         assert_eq!((concern.token, concern.session), (Some(claims.jti), claims.sid));
         assert_eq!((concern.account, concern.key), (Some((claims.sub, 3)), None));
         assert_eq!(expires_at, Some(Timestamp::from_secs(claims.exp)));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_seen_is_judged_as_one_that_was_not() {
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Hs256] {
+        let world = world(algorithm);
+        let sign = |claims: &AccessClaims| world.keys.sign(ACCESS_TOKEN, claims, Timestamp::from_secs(NOW)).expect("signed");
+        let token = sign(&claims());
+        let (first, again) = (accept(&world, &token).await, accept(&world, &token).await);
+        assert!(Arc::ptr_eq(&first.principal, &again.principal), "its signature is checked once");
+        assert_eq!((&first.concern, first.expires_at), (&again.concern, again.expires_at));
+
+        let (body, signature) = token.rsplit_once('.').expect("three parts");
+        let other = sign(&AccessClaims { scope: "*".parse().expect("scopes"), ..claims() });
+        let other = other.rsplit_once('.').expect("three parts").0;
+        for forged in [format!("{other}.{signature}"), format!("{body}."), format!("{token}A"), format!("{token}=")] {
+            refuse(&world, &forged).await;
+        }
+        world.scheme.retire();
+        let fresh = accept(&world, &token).await;
+        assert!(!Arc::ptr_eq(&first.principal, &fresh.principal), "who serves nobody new keeps nothing");
+        world.clock.advance(Duration::from_hours(24));
+        assert!(refuse(&world, &token).await.contains("expired"));
     }
 }
 

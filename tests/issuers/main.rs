@@ -59,7 +59,8 @@ impl Judge {
         let all: Vec<_> = issuers.iter().cloned().map(Arc::new).collect();
         let others = Issuers::at_hand(&all, tokens.leeway, &dyn_clock).expect("keys");
         let scheme = BearerScheme::new(own.clone(), OWN.into(), "portcullis".into(), tokens.leeway, tokens.access_ttl, dyn_clock)
-            .accepting(Arc::new(others));
+            .accepting(Arc::new(others))
+            .remembering();
         Self { scheme, own, clock, _folder: folder }
     }
 
