@@ -124,7 +124,7 @@ mod tests {
     fn verified(subject: &str) -> Verified {
         let concern = Concern { token: None, session: None, account: None, key: None };
         let principal = Arc::new(Principal::own(subject, CredentialKind::Bearer));
-        let lifespan = Lifespan::of(NOW.plus(Duration::from_secs(60)), Some(NOW), Duration::from_secs(30));
+        let lifespan = Lifespan::of(NOW.plus(Duration::from_mins(1)), Some(NOW), Duration::from_secs(30));
         Verified { accepted: Accepted { principal, concern, expires_at: None, rate_limit: None }, lifespan, signed: None }
     }
 

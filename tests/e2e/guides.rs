@@ -1,11 +1,10 @@
-//! A service as the FastAPI guides teach it, and the same service without that code behind a gateway: its client can't tell.
+//! A service as the guides of `FastAPI` teach it, and the same service without that code behind a gateway: its client can't tell.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
 
-use crate::gateway::{Gateway, PASSWORD, Setup, free_address};
+use crate::gateway::{Gateway, PASSWORD, Setup, free_address, until_or};
 use crate::http2::{must, python};
 use crate::pasted::{blocks, document};
 
@@ -20,16 +19,12 @@ fn clients(script: &str) -> PathBuf {
 struct Service(Child, SocketAddr);
 
 impl Service {
-    fn start(script: &str) -> Self {
+    async fn start(script: &str) -> Self {
         let address = free_address();
         let mut command = Command::new(python());
         command.arg(clients(script)).arg(address.port().to_string()).env(PASSWORD_VARIABLE, PASSWORD);
         let service = Self(command.spawn().expect("started"), address);
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "{script} does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        until_or("it listens", || async { TcpStream::connect(address).is_ok() }, || script.to_owned()).await;
         service
     }
 }
@@ -50,9 +45,9 @@ fn noted_of(service: SocketAddr) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_of_a_service_that_does_it_by_hand_is_served_the_same_by_configuration_alone() {
-    let by_hand = noted_of(Service::start("guides_app.py").1);
+    let by_hand = noted_of(Service::start("guides_app.py").await.1);
 
-    let service = Service::start("guides_service.py");
+    let service = Service::start("guides_service.py").await;
     let guide = document("docs/from-fastapi.md").replace("127.0.0.1:8000", &service.1.to_string());
     let [sections, routes] = blocks(&guide, "toml").try_into().expect("gateway.toml and the routes");
     let gateway = Gateway::start(Setup::routes(routes.trim_start_matches("version = 1\n")).with(&sections)).await;
