@@ -7,7 +7,7 @@ use axum::http::{Method, Request};
 use portcullis::accounts::admin::NewUser;
 use portcullis::config::Rate;
 use portcullis::domain::secret::ExposeSecret;
-use portcullis::domain::{AuditKind, Clock as _};
+use portcullis::domain::{AuditEvent, AuditKind, Clock as _};
 use portcullis::mail::Kind;
 use portcullis::store::UserChange;
 use serde_json::{Value, json};
@@ -394,6 +394,19 @@ async fn a_reset_is_answered_alike_whoever_there_is() {
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(answers.first().map(|(status, body, _)| (*status, body.as_str())), Some((202, "")));
     gate.letters.letter(0).await;
+    // What comes of each is written down before it is mailed.
+    let came_of = |events: Vec<AuditEvent>| {
+        let mut came: Vec<_> =
+            events.into_iter().filter(|event| event.kind == AuditKind::ResetAsked).map(|event| event.detail).collect();
+        came.sort();
+        came.into_iter().flatten().collect::<Vec<_>>()
+    };
+    while came_of(gate.audit().await).len() < 6 {
+        tokio::task::yield_now().await;
+    }
+    let unknown = "unknown address";
+    let expected = ["a link was mailed", "disabled account", "service account", unknown, unknown, unknown];
+    assert_eq!(came_of(gate.audit().await), expected);
     assert_eq!(gate.letters.all(), [(Kind::Reset, "ann@example.com".to_owned())]);
     assert_eq!(gate.passwords.checks.load(Ordering::SeqCst), 0);
 }
@@ -404,7 +417,7 @@ async fn an_address_that_nobody_confirmed_resets_nothing() {
     register(&gate, "ann", "ann@example.com").await;
     gate.letters.letter(0).await;
     assert_eq!(gate.post("/auth/password/reset", json!({"email": "ann@example.com"})).await.status, 202);
-    let asked = |events: Vec<portcullis::domain::AuditEvent>| events.iter().any(|event| event.kind == AuditKind::ResetAsked);
+    let asked = |events: Vec<AuditEvent>| events.iter().any(|event| event.kind == AuditKind::ResetAsked);
     while !asked(gate.audit().await) {
         tokio::task::yield_now().await;
     }
