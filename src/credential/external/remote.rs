@@ -262,6 +262,7 @@ async fn keep(kept: Arc<Kept>, fetcher: Arc<Fetcher>) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::config::{FetchUrl, IssuerClaims};
@@ -331,5 +332,29 @@ mod tests {
         assert_eq!((kept.ask(), kept.ask()), (Some(2), Some(2)));
         kept.begins();
         assert_eq!(kept.ask(), Some(2));
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_began_before_a_token_came_does_not_refuse_it() {
+        let kept = Arc::new(kept(&Arc::new(ManualClock::at(Timestamp::from_secs(0)))));
+        kept.take(KeySet::of_secret(&"whatever".into()));
+        kept.begins();
+        let remote = Remote { kept: Arc::clone(&kept), task: tokio::spawn(async {}) };
+        let published = AtomicBool::new(false);
+        let issuer = async {
+            // It answers what it was asked before, without the new key; who asks anew gets that, too.
+            kept.ends(true);
+            kept.wake.notified().await;
+            kept.begins();
+            published.store(true, Ordering::Relaxed);
+            kept.ends(true);
+            std::future::pending::<()>().await;
+        };
+        let judged = tokio::select! {
+            biased;
+            judged = remote.refetched(|_| published.load(Ordering::Relaxed).then_some(())) => judged,
+            () = issuer => Err(Missing::Unreachable),
+        };
+        assert_eq!(judged, Ok(()));
     }
 }
