@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use portcullis::domain::AuditKind;
+use portcullis::domain::{AuditKind, Clock};
+use portcullis::store::{ApiKeys, UserChange, Users};
 use serde_json::{Value, json};
 
 use crate::gate::{Gate, PASSWORD, bearer};
@@ -292,6 +293,31 @@ async fn two_admins_who_delete_each_other_leave_one() {
 }
 
 #[tokio::test]
+async fn who_administers_by_what_a_role_includes_counts_as_one_who_does() {
+    let gate = Gate::with(|config| {
+        let chief = portcullis::config::Role { includes: vec!["admin".to_owned()], ..Default::default() };
+        config.roles.0.insert("chief".to_owned(), chief);
+    })
+    .await;
+    let root = gate.user("root", &["admin"], "").await;
+    let chief = gate.user("chief", &["chief"], "").await;
+    let new = portcullis::accounts::admin::NewUser {
+        username: "job".to_owned(),
+        roles: Some(vec!["admin".to_owned()]),
+        service: true,
+        ..Default::default()
+    };
+    gate.admin.create_user(new).await.expect("a machine");
+    let job = gate.key("job", "* portcullis:admin").await;
+    let whole = gate.login("chief").await.access;
+    assert_eq!(gate.call(&whole, "DELETE", &at(&root), Value::Null).await.status, 204, "the chief is left");
+    for (method, body) in [("DELETE", Value::Null), ("PATCH", json!({"roles": ["user"]})), ("PATCH", json!({"disabled": true}))] {
+        assert_eq!(gate.call(&job, method, &at(&chief), body.clone()).await.problem(), (403, "forbidden"), "{method} {body}");
+    }
+    assert_eq!(gate.call(&job, "PATCH", &at(&chief), json!({"roles": ["admin"]})).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_narrowed_credential_gives_no_more_than_it_holds() {
     let (gate, root) = administered().await;
     let alice = gate.user("alice", &["user"], "").await;
@@ -310,6 +336,8 @@ async fn a_narrowed_credential_gives_no_more_than_it_holds() {
             ("PATCH", at(&boss), json!({"email": "me@example.com"})),
             ("PATCH", at(&alice), json!({"password": "a wholly different one"})),
             ("PATCH", at(&carol), json!({"disabled": false})),
+            // A disabled one, too: others may enable it later.
+            ("PATCH", at(&carol), json!({"password": "a wholly different one"})),
             ("POST", "/auth/admin/keys".to_owned(), json!({"owner": "alice", "name": "x", "scopes": []})),
             ("POST", "/auth/admin/keys".to_owned(), json!({"owner": "boss", "name": "x", "scopes": ["portcullis:admin"]})),
         ] {
@@ -378,4 +406,21 @@ async fn the_audit_log_says_what_was_given_whose_it_was_and_by_which_key() {
     ] {
         assert!(told.contains(&expected), "{expected} is not in {told:#?}");
     }
+}
+
+#[tokio::test]
+async fn what_the_store_knows_counts_before_the_list_of_what_is_revoked_has_heard_of_it() {
+    let gate = Gate::new().await;
+    let root = gate.user("root", &["admin"], "").await;
+    let (token, key) = (gate.login("root").await.access, gate.key("root", "portcullis:admin").await);
+    let now = gate.clock.now();
+    for credential in [&token, &key] {
+        assert_eq!(gate.call(credential, "GET", USERS, Value::Null).await.status, 200);
+    }
+    let id = gate.admin.keys(None).await.expect("keys")[0].id.clone();
+    gate.store.real.revoke_key(&id, now, now).await.expect("revoked, and told to nobody");
+    assert_eq!(gate.call(&key, "GET", USERS, Value::Null).await.problem(), (401, "invalid_api_key"));
+    let change = UserChange { disabled: Some(true), ..UserChange::default() };
+    gate.store.real.change_user(root.id, change, now, now).await.expect("disabled, and told to nobody");
+    assert_eq!(gate.call(&token, "GET", USERS, Value::Null).await.problem(), (401, "invalid_token"));
 }

@@ -88,6 +88,8 @@ pub(crate) async fn the_last_who_holds_a_role_keeps_it(place: &Place) {
 
 pub(crate) async fn who_is_disabled_or_a_machine_does_not_count(place: &Place) {
     let store = place.open().await;
+    let alone = saved(&*store, "alone", "admin", |user| user.service = true).await;
+    delete(&*store, &alone).await.expect("nobody who counts is taken away");
     let root = saved(&*store, "root", "admin", |_| {}).await;
     let machine = saved(&*store, "job", "admin", |user| user.service = true).await;
     let off = saved(&*store, "off", "admin", |user| user.disabled = true).await;
