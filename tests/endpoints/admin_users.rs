@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::Request;
 use portcullis::domain::{AuditKind, Clock};
-use portcullis::store::{ApiKeys, UserChange, Users};
+use portcullis::store::UserChange;
 use serde_json::{Value, json};
 
 use crate::gate::{Gate, PASSWORD, bearer};
