@@ -167,3 +167,16 @@ async fn a_logout_that_was_not_made_durable_is_not_answered_as_done() {
     assert_eq!(gate.revocations.published.load(Ordering::SeqCst), 0);
     assert_eq!(gate.logout(&tokens.access).await.status, 204);
 }
+
+#[tokio::test]
+async fn a_credential_that_nobody_can_judge_spoils_a_logout_and_what_else_came_stays_good() {
+    let gate = Gate::new().await;
+    gate.user("alice", &[], "").await;
+    let tokens = gate.login("alice").await;
+    gate.revocations.unknown.store(true, Ordering::SeqCst);
+    let both = with_body(&gate, Some(&tokens.access), json!({"refresh_token": tokens.refresh})).await;
+    assert_eq!((both.problem(), both.header("retry-after")), ((503, "unavailable"), "1"));
+    gate.revocations.unknown.store(false, Ordering::SeqCst);
+    assert_eq!(gate.me(&tokens.access).await.status, 200, "the same again works");
+    assert_eq!(with_body(&gate, Some(&tokens.access), json!({"refresh_token": tokens.refresh})).await.status, 204);
+}

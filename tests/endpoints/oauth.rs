@@ -82,14 +82,19 @@ async fn a_client_in_a_users_name_gets_no_more_than_both_may() {
     let tokens = form(&gate, "/auth/token", Some(&app.basic()), &password).await.tokens();
     assert_eq!(tokens.scope, "items:read orders:read", "portcullis:account is the client's only where it is named");
     assert_eq!(tokens.claims()["client_id"], app.id.to_string());
+    let asked = form(&gate, "/auth/token", Some(&app.basic()), &format!("{password}&scope=orders")).await.tokens();
+    assert_eq!(asked.scope, "orders:read", "what is asked is cut to the client's, too");
     let narrow = format!("grant_type=refresh_token&refresh_token={}&scope=items", tokens.refresh);
     let narrowed = form(&gate, "/auth/token", Some(&app.basic()), &narrow).await.tokens();
     assert_eq!(narrowed.scope, "items:read");
     let wide = format!("grant_type=refresh_token&refresh_token={}", narrowed.refresh);
     let widened = form(&gate, "/auth/token", Some(&app.basic()), &wide).await.tokens();
     assert_eq!(widened.scope, "items:read orders:read", "a narrowed token does not narrow the session (RFC 6749 §6)");
-    let nothing = format!("grant_type=refresh_token&refresh_token={}&scope=payroll", widened.refresh);
-    assert_eq!(refused(&form(&gate, "/auth/token", Some(&app.basic()), &nothing).await), (400, "invalid_scope"));
+    for more in ["payroll", "orders:write", "portcullis:account"] {
+        let nothing = format!("grant_type=refresh_token&refresh_token={}&scope={more}", widened.refresh);
+        let answer = form(&gate, "/auth/token", Some(&app.basic()), &nothing).await;
+        assert_eq!(refused(&answer), (400, "invalid_scope"), "{more}: held or not, the session was not granted it");
+    }
     let wide = format!("grant_type=refresh_token&refresh_token={}", widened.refresh);
     assert_eq!(form(&gate, "/auth/token", Some(&app.basic()), &wide).await.status, 200, "that used nothing up");
 }
@@ -153,6 +158,25 @@ async fn a_client_as_itself_is_no_user() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_deleted_while_a_password_is_checked_gets_no_session() {
+    let gate = Gate::new().await;
+    gate.user("alice", &[], "orders").await;
+    let app = client(&gate, "app", &[Grant::Password], "orders").await;
+    let (basic, password) = (app.basic(), format!("grant_type=password&username=alice&password={}", PASSWORD.replace(' ', "+")));
+    let door = gate.passwords.door.write().await;
+    let deleted = async {
+        while gate.passwords.checks.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        gate.admin.delete_client(app.id).await.expect("deleted");
+        drop(door);
+    };
+    let (answer, ()) = tokio::join!(form(&gate, "/auth/token", Some(&basic), &password), deleted);
+    assert_eq!(refused(&answer), (401, "invalid_client"));
+    assert!(gate.admin.sessions(Some("alice")).await.expect("sessions").is_empty());
+}
+
+#[tokio::test]
 async fn refusals_are_in_the_words_of_the_rfc() {
     let gate = Gate::new().await;
     gate.user("alice", &[], "orders").await;
@@ -172,6 +196,7 @@ async fn refusals_are_in_the_words_of_the_rfc() {
         (None, format!("{password}&username=bob"), 400, "invalid_request"),
         (None, format!("{password}&x=1&x=2"), 400, "invalid_request"),
         (None, password.into(), 400, "invalid_grant"),
+        (None, format!("{password}&client_id=portcullis&client_secret=x"), 401, "invalid_client"),
         (None, "grant_type=refresh_token&refresh_token=ptr_x".into(), 400, "invalid_grant"),
         (None, format!("{password}&scope=%22"), 400, "invalid_scope"),
         (None, "grant_type=client_credentials".into(), 401, "invalid_client"),
