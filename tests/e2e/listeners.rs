@@ -104,7 +104,8 @@ async fn a_proxy_header_counts_only_from_trusted_proxies_where_there_are_some() 
     drop(trusting);
     let strict = start(&listen(other), |setup| setup.server("trusted_proxies = [\"192.0.2.0/24\"]")).await;
     assert_eq!(tcp(other, &[&whole]).await, "");
-    assert!(strict.metrics().await.contains("reason=\"untrusted_proxy\"} 1"));
+    let counted = || async { strict.metrics().await.contains("reason=\"untrusted_proxy\"} 1") };
+    strict.until("it is counted", counted).await;
 }
 
 #[tokio::test]
