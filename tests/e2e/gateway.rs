@@ -227,6 +227,18 @@ impl Gateway {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// How much it has logged, in bytes.
+    fn logged(&self) -> usize {
+        let length = std::fs::metadata(self.dir.path().join("log")).map_or(0, |file| file.len());
+        usize::try_from(length).expect("a short log")
+    }
+
+    /// What it has logged since there was so much.
+    fn logged_since(&self, length: usize) -> String {
+        let log = std::fs::read(self.dir.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(log.get(length..).unwrap_or_default()).into_owned()
+    }
+
     /// Runs a CLI command on its configuration; it must end with 0. Gives its stdout.
     pub(crate) fn cli(&self, args: &[&str], stdin: &str) -> String {
         let output = portcullis_in(self.dir.path(), args, stdin);
@@ -306,7 +318,7 @@ impl Gateway {
 
     /// Sends, and reads the answer whole.
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let again = request.try_clone();
+        let (again, before) = (request.try_clone(), self.logged());
         let failed = match request.send().await {
             Ok(answer) => match Answer::read_or_fail(answer).await {
                 Ok(answer) => return answer,
@@ -314,8 +326,10 @@ impl Gateway {
             },
             Err(error) => error,
         };
-        // Who still waits for a backend when the credential is revoked is cut off; nothing else may end a call like that.
-        self.until(&format!("{failed:?} is of a revocation"), || async { self.log().contains("reason=revoked") }).await;
+        // Who still waits for a backend when the credential is revoked is cut off; nothing else may end a call like that, and what
+        // was revoked before this call began is no excuse.
+        let is_cut = || async { self.logged_since(before).contains("reason=revoked") };
+        self.until(&format!("{failed:?} is of a revocation"), is_cut).await;
         Answer::read(again.expect("no stream").send().await.expect("an answer")).await
     }
 

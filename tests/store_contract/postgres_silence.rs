@@ -101,7 +101,7 @@ async fn a_server_that_fell_silent_under_load_is_found_again_where_it_answers() 
     let mut other = other(&place).await;
     let lock = locked(&mut other, USERS).await;
     let calls = readers(&store, anna.id);
-    until_waiting(&place, 8).await;
+    until_waiting(&place, 10).await;
     network.cut();
     lock.rollback().await.unwrap();
     for call in calls.join_all().await {
@@ -140,7 +140,7 @@ async fn the_log_is_followed_however_many_others_wait() {
     let mut other = other(&place).await;
     let lock = locked(&mut other, USERS).await;
     let calls = readers(&store, anna.id);
-    until_waiting(&place, 8).await;
+    until_waiting(&place, 10).await;
     assert_eq!(store.last_revocation().await.unwrap(), 0);
     assert_eq!(store.revocations_after(0, 10).await.unwrap(), []);
     lock.rollback().await.unwrap();

@@ -22,7 +22,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ACQUIRE: Duration = Duration::from_secs(4);
 /// A server has 100 by default, for all replicas and everybody else.
 const CONNECTIONS: u32 = 10;
-/// Of these, for who follows the log of revocations: one, and one while another that was given up is seen to.
+/// Beside these, for who follows the log of revocations: one, and one while another that was given up is seen to.
 const FOR_THE_LOG: u32 = 2;
 /// How long a connection that comes back has to answer before it is given up: sqlx itself would wait until TCP does.
 const BACK: Duration = Duration::from_secs(2);
@@ -109,7 +109,7 @@ impl Connections {
     async fn open(&self, mut attempt: OwnedMutexGuard<Option<StoreError>>) -> StoreResult<Arc<Pools>> {
         match self.prepare().await {
             Ok(()) => {
-                let pools = Arc::new(Pools { work: self.pool(CONNECTIONS - FOR_THE_LOG), log: self.pool(FOR_THE_LOG) });
+                let pools = Arc::new(Pools { work: self.pool(CONNECTIONS), log: self.pool(FOR_THE_LOG) });
                 self.pools.store(Some(Arc::clone(&pools)));
                 *attempt = None;
                 Ok(pools)
