@@ -1,18 +1,15 @@
 """One run: the backend, the gateway that issues the tokens, the peers, and the rounds."""
 
-import json
 import os
 import statistics
 import subprocess
 
 import load
+from gateway import USER, Gateway
 from load import Wrong
 from peers import KEY, NEW, PLAIN, REFUSED, WORKS, free_port, write
 from processes import Process
 from tokens import ALGORITHMS, Tokens, new_secret
-
-PASSWORD = "correct horse battery staple"
-USER = "bench"
 
 
 class Bench:
@@ -41,37 +38,18 @@ class Bench:
             self.gateways[algorithm] = self._gateway(algorithm)
 
     def _gateway(self, algorithm):
-        home, port, admin = self.home / f"portcullis-{algorithm}", free_port(), free_port()
-        (home / "routes").mkdir(parents=True)
         secret = new_secret() if algorithm == "HS256" else None
-        line = f'secret = "{secret}"' if secret else ""
-        write(home, "gateway.toml", "portcullis.toml", PORT=port, ADMIN=admin, ALGORITHM=algorithm, SECRET=line)
-        write(home / "routes", "bench.toml", "portcullis_routes.toml", UPSTREAM=self.upstream, PATH=algorithm.lower())
-
-        def start():
-            process = Process("portcullis", [self.portcullis, "run"], self.proxy_core, home)
-            load.until_answers(process, admin, "/readyz", 60)
-            load.until_answers(process, port, "/plain/1k")
-            return process
-
-        process = start()
-        self._command(home, ["user", "add", USER, "--scopes", "items:read", "--password-stdin"], PASSWORD)
-        body = json.dumps({"username": USER, "password": PASSWORD})
-        status, answer = load.post(port, "/auth/login", body)
-        if status != 200:
-            raise Wrong(f"the login was answered by {status}: {answer}")
-        pem = None if secret else next((home / "keys").glob("*.pem")).read_text()
-        self.tokens[algorithm] = Tokens(algorithm, json.loads(answer)["access_token"], pem, secret)
+        gateway = Gateway(self, f"portcullis-{algorithm}", ALGORITHM=algorithm, SECRET=f'secret = "{secret}"' if secret else "")
+        gateway.routes(algorithm.lower())
+        gateway.start()
+        gateway.add_user()
+        token = gateway.login()["access_token"]
+        pem = None if secret else next((gateway.home / "keys").glob("*.pem")).read_text()
+        self.tokens[algorithm] = Tokens(algorithm, token, pem, secret)
         if algorithm == "ES256":
-            self.key = self._command(home, ["key", "create", "--owner", USER, "--name", USER, "--scopes", "items:read"]).strip()
-        process.end()
-        return start(), port  # anew: what the hash of a password took of memory is no matter of proxying
-
-    def _command(self, home, words, text=""):
-        done = subprocess.run([self.portcullis, *words], cwd=home, input=text, capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode != 0:
-            raise Wrong(f"portcullis {' '.join(words[:2])}: {done.stderr.strip()[-300:]}")
-        return done.stdout
+            self.key = gateway.create_key()
+        gateway.end()
+        return gateway.start(), gateway.port  # anew: what the hash of a password took of memory is no matter of proxying
 
     def leave_out(self, peer, work, reason):
         """Takes a peer, or one work of it, out of what is measured."""

@@ -71,6 +71,16 @@ class Wrk:
 
     def run(self, port, path, seconds, headers=None, refused=False, pool=None):
         """Its figures, where every answer was as it has to be."""
+        figures = self.figures(port, path, seconds, headers, pool)
+        requests, bad = figures["requests"], figures["above_399"]
+        if refused and bad != requests:
+            raise Wrong(f"{requests - bad} of {requests} were not refused")
+        if not refused and (bad or figures["bytes"] < requests * BODY):
+            raise Wrong(f"of {requests} answers {bad} were refusals, and all had {figures['bytes']} bytes")
+        return figures
+
+    def figures(self, port, path, seconds, headers=None, pool=None):
+        """Its figures, where every request was answered, by whatever."""
         fields = [word for name, value in (headers or {}).items() for word in ("-H", f"{name}: {value}")]
         command = [*self.command, f"-d{seconds}s", *fields, f"http://127.0.0.1:{port}{path}", *(["--", str(pool)] if pool else [])]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=seconds + 60, check=False)
@@ -78,17 +88,13 @@ class Wrk:
         if done.returncode != 0 or line is None:
             raise Wrong(f"wrk failed: {(done.stderr or done.stdout).strip()[-300:]}")
         figures = json.loads(line[5:])
-        requests, bad = figures["requests"], figures["above_399"]
+        requests = figures["requests"]
         if requests == 0:
             raise Wrong("no request was answered")
         if figures["failed"]:
             raise Wrong(f"{figures['failed']} requests of {requests} failed on their connection")
         if figures["exhausted"]:
             raise Wrong("it went through all tokens, so that some were seen before")
-        if refused and bad != requests:
-            raise Wrong(f"{requests - bad} of {requests} were not refused")
-        if not refused and (bad or figures["bytes"] < requests * BODY):
-            raise Wrong(f"of {requests} answers {bad} were refusals, and all had {figures['bytes']} bytes")
         figures["rate"] = requests / (figures["microseconds"] / 1e6)
         return figures
 

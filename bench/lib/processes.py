@@ -51,6 +51,13 @@ class Process:
         """Bytes of memory in RAM, summed over its processes; pages that they share count for each."""
         return sum(int(fields[21]) for fields in self._stats()) * PAGE
 
+    def peak(self, anew=False):
+        """The most that the first process had in RAM, since its start or since it was asked for `anew`."""
+        if anew:
+            pathlib.Path(f"/proc/{self.popen.pid}/clear_refs").write_text("5")
+        status = pathlib.Path(f"/proc/{self.popen.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
     def alive(self):
         return self.popen.poll() is None
 

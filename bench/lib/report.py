@@ -1,15 +1,13 @@
 """RESULTS.md: what was measured, how, on what."""
 
-import os
 import pathlib
-import platform
 import statistics
 
 from bench import median
 from load import CONNECTIONS, IDLE
+from machine import MEBIBYTE, machine
 from peers import WORKS, Pingora, Portcullis
 
-MEBIBYTE = 1024 * 1024
 HOW = f"""\
 - **Work**: GET of a 1 KiB answer over loopback, kept alive, {CONNECTIONS} connections that each ask again as soon as they are answered
   (wrk, one thread). Each proxy has one worker thread (Go's: `GOMAXPROCS=1`) and one core; the backend (nginx, which answers without
@@ -36,13 +34,6 @@ HOW = f"""\
 - **Memory** is resident memory, summed over a proxy's processes (pages that they share count for each), before the first load: after
   the start, and with {IDLE:,} open connections that each were used once. Portcullis was started anew after the login that gave the token.
 """
-
-
-def machine():
-    cpu = next((line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal")) / MEBIBYTE
-    system = next((line.partition("=")[2].strip().strip('"') for line in open("/etc/os-release") if line.startswith("PRETTY_NAME")), "")
-    return f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB; Linux {platform.release()}, {system}"
 
 
 def ratio(figures, reference):

@@ -1,5 +1,6 @@
--- What wrk can't do by options: say its figures as JSON, and send a token of its own with each request. For that, the argument
--- after `--` is a file of tokens, one a line; each is sent once, and it is an error to run out of them.
+-- What wrk can't do by options: say its figures as JSON, and send a request of another kind each time. For that, the argument
+-- after `--` is a file: of tokens, one a line, each of which is sent once, and it is an error to run out of them; or of a path, a
+-- host and a header field a line, with tabs between, `-` for none, which are sent in turn for as long as it takes.
 local the_thread
 
 function setup(thread)
@@ -8,16 +9,24 @@ end
 
 function init(arguments)
   if not arguments[1] then return end
-  local requests, count, sent = {}, 0, 0
-  for token in io.lines(arguments[1]) do
+  local requests, count, sent, again = {}, 0, 0, false
+  for line in io.lines(arguments[1]) do
     count = count + 1
-    requests[count] = wrk.format("GET", nil, { Host = wrk.headers["Host"], Authorization = "Bearer " .. token })
+    local path, host, name, value = line:match("^(%S+)\t(%S+)\t([^:]+):? ?(.*)$")
+    local fields = { Host = host or wrk.headers["Host"] }
+    if not path then
+      fields["Authorization"] = "Bearer " .. line
+    elseif name ~= "-" then
+      fields[name] = value
+    end
+    again = path ~= nil
+    requests[count] = wrk.format("GET", path, fields)
   end
   exhausted = 0
   function request()
     sent = sent + 1
     if sent > count then
-      exhausted = 1
+      exhausted = again and 0 or 1
       sent = 1
     end
     return requests[sent]
