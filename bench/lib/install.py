@@ -15,6 +15,7 @@ DEBIAN = {
     "nginx": ["nginx"],
     "nginx-lua": ["libnginx-mod-http-lua", "libnginx-mod-http-ndk", "lua-resty-core", "lua-resty-lrucache", "lua-cjson", "lua-luaossl"],
     "haproxy": ["haproxy"],
+    "redis": ["redis-server", "redis-tools"],
 }
 
 

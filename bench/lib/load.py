@@ -26,11 +26,11 @@ def ask(port, path, headers=None):
         connection.close()
 
 
-def post(port, path, body):
+def post(port, path, body, headers=None):
     """One request with a JSON body: status and body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        connection.request("POST", path, body, {"Content-Type": "application/json", **(headers or {})})
         answer = connection.getresponse()
         return answer.status, answer.read().decode(errors="replace")
     finally:

@@ -78,6 +78,8 @@ class Process:
             pass
         self.signal(signal.SIGKILL)
         self.popen.wait()
+        if self in started:
+            started.remove(self)
 
     def signal(self, number):
         try:
@@ -86,13 +88,13 @@ class Process:
             pass
 
 
-def end_all():
-    """Ends what was started, all at once."""
-    for process in started:
+def end_all(but=()):
+    """Ends what was started, all at once, but what is to stay."""
+    ending = [process for process in started if process not in but]
+    for process in ending:
         process.signal(signal.SIGTERM)
-    for process in started:
+    for process in ending:
         process.end()
-    started.clear()
 
 
 def allow_many_files():
