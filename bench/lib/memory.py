@@ -20,7 +20,7 @@ def take(bench, sizes):
         process = gateway.start()
         time.sleep(min(3, sizes.settle))
         load.expect(gateway.port, "/es256/1k", bearer, [200], "the bearer token")
-        idle = process.rss()
+        idle, files = process.rss(), process.files()
         held = load.hold_idle(gateway.port, "/es256/1k", bearer, count)
         try:
             time.sleep(0.5)
@@ -30,6 +30,7 @@ def take(bench, sizes):
         each = (used - idle) / count / 1024
         lines.append(f"{count:,} connections: {idle / MEBIBYTE:.1f} MiB before, {used / MEBIBYTE:.1f} MiB with them")
         if not rows:
+            lines.insert(0, f"idle: {files / MEBIBYTE:.1f} MiB are pages of files, the binary's, and {(idle - files) / MEBIBYTE:.1f} MiB its own")
             rows.append(Row("memory, idle after the start", "< 25 MiB", f"{idle / MEBIBYTE:.1f} MiB", idle < 25 * MEBIBYTE))
         rows.append(Row(f"memory an idle connection, of {count:,}", "< 10 KiB", f"{each:.1f} KiB", each < 10))
         gateway.end()

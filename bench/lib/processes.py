@@ -51,12 +51,20 @@ class Process:
         """Bytes of memory in RAM, summed over its processes; pages that they share count for each."""
         return sum(int(fields[21]) for fields in self._stats()) * PAGE
 
+    def _status(self, field):
+        """Bytes that /proc/PID/status has of the first process."""
+        status = pathlib.Path(f"/proc/{self.popen.pid}/status").read_text()
+        return int(status.partition(f"{field}:")[2].split()[0]) * 1024
+
     def peak(self, anew=False):
         """The most that the first process had in RAM, since its start or since it was asked for `anew`."""
         if anew:
             pathlib.Path(f"/proc/{self.popen.pid}/clear_refs").write_text("5")
-        status = pathlib.Path(f"/proc/{self.popen.pid}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+        return self._status("VmHWM")
+
+    def files(self):
+        """What of its memory in RAM are pages of files, such as its own binary, which can be shared and given back."""
+        return self._status("RssFile")
 
     def alive(self):
         return self.popen.poll() is None

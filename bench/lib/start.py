@@ -2,7 +2,6 @@
 
 import http.client
 import shutil
-import statistics
 import subprocess
 import time
 
@@ -10,7 +9,7 @@ import load
 from gateway import Gateway
 from load import Wrong
 from machine import MEBIBYTE
-from verdict import Part, Row, Taken
+from verdict import Part, Row, Taken, below, spread
 
 
 def until(gateway, port, path, headers=None, status=200, never=None, step=0.001, seconds=60):
@@ -40,10 +39,6 @@ def started(gateway):
     return (ready - began) * 1000, (answered - began) * 1000
 
 
-def spread(values):
-    return f"median {statistics.median(values):.0f} ms, max {max(values):.0f} ms"
-
-
 def take(bench, sizes):
     gateway = Gateway(bench, "start")
     gateway.routes("es256")
@@ -62,7 +57,7 @@ def take(bench, sizes):
     size = stripped.stat().st_size / MEBIBYTE
     stripped.unlink()
     return Taken([
-        Row("start to first proxied answer", "< 100 ms", f"{spread(answered)} of {len(answered)}", max(answered) < 100),
+        Row("start to first proxied answer", "< 100 ms", f"{spread(answered)} of {len(answered)}", below(100, answered)),
         Row("binary, stripped", "< 30 MiB", f"{size:.1f} MiB", size < 30),
     ], [f"until `/readyz` answers 200: {spread(ready)}"])
 

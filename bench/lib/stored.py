@@ -7,6 +7,7 @@ import time
 import load
 from gateway import Gateway
 from load import Wrong
+from machine import MEBIBYTE
 from rows import Rows
 from verdict import Part, Row, Taken, ratio
 
@@ -65,7 +66,7 @@ def take(bench, sizes):
         lines.append(f"{work}: {statistics.median(full):.1f} µs a call with them ({min(full):.1f}–{max(full):.1f}), "
                      f"{statistics.median(empty):.1f} µs without ({min(empty):.1f}–{max(empty):.1f})")
     lines.append(f"the first call of a key, which asks the store: {first[True]:.2f} ms with them, {first[False]:.2f} ms without, median of {sizes.first_calls}")
-    memory = [gateway.process.rss() / 1024 / 1024 for gateway, _, _ in both.values()]
+    memory = [gateway.process.rss() / MEBIBYTE for gateway, _, _ in both.values()]
     lines.append(f"memory after all that: {memory[1]:.1f} MiB with them, {memory[0]:.1f} MiB without")
     return Taken(rows, lines)
 

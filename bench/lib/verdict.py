@@ -1,18 +1,19 @@
 """TARGETS.md: what was aimed at, what came out, and how it was taken."""
 
 import pathlib
+import statistics
 import typing
 
 from machine import machine
 
 
 class Row(typing.NamedTuple):
-    """`met`: whether it is, or `None` where nothing but a figure is told."""
+    """`met`: whether it is, in words where it is in part, or `None` where nothing but a figure is told."""
 
     target: str
     bound: str
     measured: str
-    met: bool | None
+    met: bool | str | None
 
 
 class Part(typing.NamedTuple):
@@ -34,10 +35,19 @@ def ratio(value):
     return f"{value:.2f}×"
 
 
+def spread(values):
+    return f"median {statistics.median(values):.0f} ms, max {max(values):.0f} ms"
+
+
+def below(bound, values):
+    """Whether all are, or half of them."""
+    return max(values) < bound or statistics.median(values) < bound and "at the median"
+
+
 def write(path, about, taken, left_out):
     """`taken`: by part, in order."""
     word = {True: "yes", False: "**no**", None: "–"}
-    rows = [f"| {row.target} | {row.bound} | {row.measured} | {word[row.met]} |" for _, result in taken for row in result.rows]
+    rows = [f"| {row.target} | {row.bound} | {row.measured} | {word.get(row.met, row.met)} |" for _, result in taken for row in result.rows]
     sections = [
         "\n".join([f"## {part.title}", "", part.how.strip(), "", *(f"- {line}" for line in result.lines)]).rstrip() for part, result in taken
     ]
