@@ -79,8 +79,9 @@ def take(bench, sizes):
         for values, value in zip((ready, answered), started(largest)):
             values.append(value)
         time.sleep(0.2)
-        lines[len(spent):] = [f"memory after that start: {largest.process.rss() / MEBIBYTE:.1f} MiB"]
+        after = f"after a start with all: {largest.process.rss() / MEBIBYTE:.1f} MiB, {largest.process.cpu():.2f} s of CPU time"
         largest.end()
+    lines.append(after)
     count, hosts = sizes.routes[-1]
     return Taken([
         Row(f"CPU time a call, {count:,} routes on {hosts:,} hosts to {sizes.routes[0][0]} on one", "flat; the look-up under 1 µs",

@@ -46,10 +46,11 @@ def take(bench, sizes):
     gateway.add_user()
     gateway.login()
     gateway.end()
-    ready, answered = [], []
+    ready, answered, spent = [], [], []
     for _ in range(sizes.starts):
         for values, value in zip((ready, answered), started(gateway)):
             values.append(value)
+        spent.append(gateway.process.cpu() * 1000)
         gateway.end()
     stripped = bench.home / "stripped"
     shutil.copy(bench.portcullis, stripped)
@@ -59,7 +60,7 @@ def take(bench, sizes):
     return Taken([
         Row("start to first proxied answer", "< 100 ms", f"{spread(answered)} of {len(answered)}", below(100, answered)),
         Row("binary, stripped", "< 30 MiB", f"{size:.1f} MiB", size < 30),
-    ], [f"until `/readyz` answers 200: {spread(ready)}"])
+    ], [f"until `/readyz` answers 200: {spread(ready)}", f"CPU time until the answer: {spread(spent)}"])
 
 
 PART = Part("Start, and the binary", take, """
