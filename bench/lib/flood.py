@@ -94,9 +94,12 @@ def take(bench, sizes):
     grown, bound = process.peak() - before, SLOTS * MEMORY
     p99 = [at(0.99, [value for values in windows for value in values]) for windows in (during, without)]
     return Taken([
-        Row(f"p99 of proxied calls while {CLIENTS} clients log in", "≤ 2× of idle", f"{ratio(times)}: {p99[0]:.2f} ms, idle {p99[1]:.2f} ms", times <= 2),
-        Row("memory of a login flood, above idle", f"{SLOTS} × {MEMORY} MiB", f"{grown / MEBIBYTE:.1f} MiB at most", grown <= (bound + SLACK) * MEBIBYTE),
-        Row("logins served in the flood, of what the core can hash alone", "all", f"{served:.1f}/s of {able:.1f}/s, {served / able:.0%}", served >= 0.9 * able),
+        Row(f"p99 of proxied calls while {CLIENTS} clients log in", "≤ 2× of idle",
+            f"{ratio(times)}: {p99[0]:.2f} ms, idle {p99[1]:.2f} ms", times <= 2),
+        Row("memory of a login flood, above idle", f"{SLOTS} × {MEMORY} MiB", f"{grown / MEBIBYTE:.1f} MiB at most",
+            grown <= (bound + SLACK) * MEBIBYTE),
+        Row("logins served in the flood, of what the core can hash alone", "all", f"{served:.1f}/s of {able:.1f}/s, {served / able:.0%}",
+            served >= 0.9 * able),
     ], [told("in the flood", during), told("idle", without), told("straight to the backend, what client and machine add", straight),
         f"a login alone: {statistics.median(alone) * 1000:.0f} ms"])
 

@@ -100,7 +100,8 @@ def take(bench, sizes):
         Row(f"reload with {count:,} routes, until the new one answers", "< 200 ms", spread(new), below(200, new)),
         Row("the same under load, until the log says so", "< 200 ms", spread(took), below(200, took)),
         Row(f"slowest of {RATE:,} calls a second in a window with a reload, and in one without", "no stall over 1 ms",
-            f"median {during['median max']:.2f} ms and {without['median max']:.2f} ms; of all {during['max']:.2f} ms and {without['max']:.2f} ms", more < 1),
+            f"median {during['median max']:.2f} ms and {without['median max']:.2f} ms; "
+            f"of all {during['max']:.2f} ms and {without['max']:.2f} ms", more < 1),
     ], [
         told("with a reload", during), told("without", without), told("straight to the backend, what client and machine add", straight),
         f"without load until the log says so: {spread(alone)}",
@@ -110,7 +111,7 @@ def take(bench, sizes):
 PART = Part("Reloads", take, f"""
 SIGHUP after one route was added to all those of *Many routes*. First without load, asked for the new route every millisecond. Then under
 {RATE:,} calls a second over 32 connections, evenly spaced, each latency from when the call was due: windows with a reload at their
-beginning that end {AFTER} s after it, or after {WINDOW} s, and after each one as long without. The gateway has one core for all that it does, the reload among it. *met* is whether the
-slowest call of a window is, at the median of the windows, less than 1 ms slower with a reload than without: this machine by itself
-has calls that take longer than 1 ms.
+beginning that end {AFTER} s after it, or after {WINDOW} s, and after each one as long without. The gateway has one core for all that it
+does, the reload among it. *met* is whether the slowest call of a window is, at the median of the windows, less than 1 ms slower with a
+reload than without: a machine by itself has calls that take longer than 1 ms.
 """)

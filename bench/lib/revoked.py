@@ -39,7 +39,7 @@ def prepared(bench, sizes, name, redis):
 
 
 def held(gateway, dead, alive, sizes):
-    """Starts it: bytes in RAM when all is quiet; seconds until it is ready, until it refuses what is revoked, and of CPU time until then."""
+    """Starts it: bytes in RAM when all is quiet; seconds until it is ready, until it refuses what is revoked, and of CPU time so far."""
     began = time.monotonic()
     gateway.launch()
     refused = until(gateway, gateway.port, PATH, dead, 401, never=200, step=0.005)
@@ -65,8 +65,8 @@ def alone(bench, sizes):
         Row(f"memory a revocation, of {sizes.revoked:,}", "< 64 bytes", f"{each:.0f} bytes", each < 64),
         Row("a new replica holds them, SQLite alone", "< 3 s", f"ready after {ready:.2f} s, refuses after {refused:.2f} s", max(ready, refused) < 3),
     ], [
-        f"SQLite alone: {idle / MEBIBYTE:.1f} MiB with one, {full / MEBIBYTE:.1f} MiB with all, {peak / MEBIBYTE:.1f} MiB at most while they were read; "
-        f"{spent:.1f} s of CPU time until ready",
+        f"SQLite alone: {idle / MEBIBYTE:.1f} MiB with one, {full / MEBIBYTE:.1f} MiB with all, "
+        f"{peak / MEBIBYTE:.1f} MiB at most while they were read; {spent:.1f} s of CPU time until ready",
         *logged,
     ])
 
@@ -93,8 +93,8 @@ def with_redis(bench, sizes):
     gateway.end()
     each = (full - idle) / sizes.revoked
     return Taken([
-        Row("a new replica holds them, with Redis and another replica", "< 3 s", f"ready after {ready:.2f} s, refuses after {refused:.2f} s",
-            max(ready, refused) < 3),
+        Row("a new replica holds them, with Redis and another replica", "< 3 s",
+            f"ready after {ready:.2f} s, refuses after {refused:.2f} s", max(ready, refused) < 3),
     ], [
         f"the first replica, whose Redis holds one: ready after {first_ready:.2f} s, refuses after {first_refused:.2f} s, {first / MEBIBYTE:.1f} MiB; "
         f"emptied then, Redis got {filled:,} messages from it",
@@ -129,7 +129,8 @@ def metric(gateway, name):
 
 def said(gateway):
     """What its log complains of."""
-    lines = {line.split(" ", 1)[1] for line in gateway.process.log.read_text(errors="replace").splitlines() if " WARN " in line or " ERROR " in line}
+    log = gateway.process.log.read_text(errors="replace").splitlines()
+    lines = {line.split(" ", 1)[1] for line in log if " WARN " in line or " ERROR " in line}
     return [f"its log: `{line[:160]}`" for line in sorted(lines)[:5]]
 
 
@@ -140,8 +141,8 @@ def take(bench, sizes):
 
 PART = Part("Revocations", take, """
 Into the store of a gateway that stands still come copies of the row that a logout of its own wrote, with the id of a session each and the
-log's counter set behind them; the real one is the last. Memory is resident memory after it has been quiet, less that of the same gateway with one revocation. A new
-replica is a process that starts on that store: the time until `/readyz` answers 200, and until a call with the token of the real logout,
-asked every few milliseconds, is a 401; before that it must not be a 200, and a token that was not revoked is a 200 after it. With Redis, a
-first replica runs, and has published all to a Redis that had lost everything, before the second starts.
+log's counter set behind them; the real one is the last. Memory is resident memory after it has been quiet, less that of the same gateway
+with one revocation. A new replica is a process that starts on that store: the time until `/readyz` answers 200, and until a call with the
+token of the real logout, asked every few milliseconds, is a 401; before that it must not be a 200, and a token that was not revoked is a
+200 after it. With Redis, a first replica runs, and has published all to a Redis that had lost everything, before the second starts.
 """)

@@ -72,7 +72,9 @@ def take(bench, sizes):
     few, many = spent[sizes.routes[0][0]], spent[sizes.routes[-1][0]]
     times = statistics.median(more / less for more, less in zip(many, few))
     added = statistics.median(many) - statistics.median(few)
-    lines = [f"{count:,} routes: {statistics.median(values):.1f} µs a call ({min(values):.1f}–{max(values):.1f})" for count, values in spent.items()]
+    lines = [
+        f"{count:,} routes: {statistics.median(values):.1f} µs a call ({min(values):.1f}–{max(values):.1f})" for count, values in spent.items()
+    ]
     _, largest, _ = gateways[-1]
     ready, answered = [], []
     for _ in range(min(10, sizes.starts)):

@@ -79,7 +79,7 @@ def take(bench, sizes):
     )
     later = [sample for sample in samples if sample[0] > minute] or samples
     return Taken([
-        Row(f"memory over a soak of {sizes.soak / 60:.0f} min" if sizes.soak >= 120 else f"memory over a soak of {sizes.soak:.0f} s", "no growth",
+        Row(f"memory over a soak of {sizes.soak:.0f} s", "no growth",
             f"{first_mean:.1f} MiB in the first {minute:.0f} s, {last_mean:.1f} MiB in the last; {slope(later):+.1f} KiB a minute after the first",
             last_mean - first_mean < ALLOWED),
     ], [f"{requests:,} calls, {TOKENS + logins} logins, {logins} logouts; from {min(value for _, value in samples) / MEBIBYTE:.1f} to "
@@ -87,7 +87,7 @@ def take(bench, sizes):
 
 
 PART = Part("A soak", take, f"""
-wrk without pause: of ten calls six with bearer tokens of {TOKENS} logins, two with an API key, one without a credential, one with a wrong token; every
-answer counted. Every {CHUNK} s somebody logs in and out. Resident memory every {EVERY} s, which holds the memory of the last password hash.
+wrk without pause: of ten calls six with bearer tokens of {TOKENS} logins, two with an API key, one without a credential, one with a wrong
+token; every answer counted. Every {CHUNK} s somebody logs in and out. Resident memory every {EVERY} s, which holds the memory of the last password hash.
 *met* is less than {ALLOWED} MiB from the first to the last minute.
 """)

@@ -62,10 +62,11 @@ def take(bench, sizes):
         empty, full = spent[work, False], spent[work, True]
         times = statistics.median(more / less for more, less in zip(full, empty))
         rows.append(Row(f"CPU time of a call with {work}, beside {sizes.stored:,} sessions and as many keys, to without", "no change",
-                        ratio(times), times < 1.05))
+                        ratio(times), round(times, 2) <= 1.05))
         lines.append(f"{work}: {statistics.median(full):.1f} µs a call with them ({min(full):.1f}–{max(full):.1f}), "
                      f"{statistics.median(empty):.1f} µs without ({min(empty):.1f}–{max(empty):.1f})")
-    lines.append(f"the first call of a key, which asks the store: {first[True]:.2f} ms with them, {first[False]:.2f} ms without, median of {sizes.first_calls}")
+    lines.append(f"the first call of a key, which asks the store: {first[True]:.2f} ms with them, {first[False]:.2f} ms without, "
+                 f"median of {sizes.first_calls}")
     memory = [gateway.process.rss() / MEBIBYTE for gateway, _, _ in both.values()]
     lines.append(f"memory after all that: {memory[1]:.1f} MiB with them, {memory[0]:.1f} MiB without")
     return Taken(rows, lines)
