@@ -23,6 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::config::{Config, Environment, Listener, Report};
+use crate::domain::DrawnAhead;
 use crate::policy::RouteTable;
 use crate::proxy::live::Shared;
 use crate::proxy::serve::{self, Running};
@@ -120,7 +121,7 @@ impl Gateway {
             live,
             parts.revocations.clone(),
             parts.clock.clone(),
-            parts.entropy.clone(),
+            Arc::new(DrawnAhead),
             runtime.handle().clone(),
             parts.metrics.clone(),
         );

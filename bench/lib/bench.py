@@ -35,9 +35,10 @@ class Bench:
         self.gateway_version = subprocess.run([self.portcullis, "--version"], capture_output=True, text=True, check=True).stdout.strip()
         for algorithm in ALGORITHMS:
             print(f"starting the gateway that issues {algorithm}", flush=True)
-            self.gateways[algorithm] = self._gateway(algorithm)
+            self.gateways[algorithm] = self.gateway(algorithm)
 
-    def _gateway(self, algorithm):
+    def gateway(self, algorithm):
+        """One, with a user, his token and, of ES256, an API key of his: its process and port."""
         secret = new_secret() if algorithm == "HS256" else None
         gateway = Gateway(self, f"portcullis-{algorithm}", ALGORITHM=algorithm, SECRET=f'secret = "{secret}"' if secret else "")
         gateway.routes(algorithm.lower())

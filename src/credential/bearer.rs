@@ -166,24 +166,38 @@ pub(super) enum Authorization<'a> {
 impl<'a> Authorization<'a> {
     /// Reads `auth-scheme 1*SP token68` (RFC 9110 §11.4).
     pub(super) fn read(value: &'a [u8]) -> Self {
-        let value = value.trim_ascii();
-        let end = value.iter().position(|&byte| !is_tchar(byte)).unwrap_or(value.len());
-        let (scheme, rest) = value.split_at(end);
-        if !scheme.eq_ignore_ascii_case(b"Bearer") {
-            return Self::Other;
-        }
+        let Some(rest) = behind_scheme(value) else { return Self::Other };
         let Some((b' ', rest)) = rest.split_first() else { return Self::Malformed };
         let token = rest.trim_ascii_start();
         let blanks = rest.len() - token.len();
         let body = token.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1);
+        let (letters, _) = token.split_at_checked(body).unwrap_or_default();
+        // No way out in the middle: so many bytes are looked at at once.
         let is_token68 = body > 0
-            && token.iter().take(body).all(|&byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+            && letters.iter().fold(true, |all, &byte| all & is_token68(byte))
             && rest.iter().take(blanks).all(|&byte| byte == b' ');
         match std::str::from_utf8(token) {
             Ok(token) if is_token68 => Self::Bearer(token),
             _ => Self::Malformed,
         }
     }
+
+    /// Whether it is of the scheme `Bearer`, whatever follows.
+    pub(super) fn is_bearer(value: &[u8]) -> bool {
+        behind_scheme(value).is_some()
+    }
+}
+
+/// What follows `Bearer`, where that is the scheme.
+fn behind_scheme(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.trim_ascii().split_at_checked(b"Bearer".len())?;
+    let ends = rest.first().is_none_or(|&byte| !is_tchar(byte));
+    (ends && scheme.eq_ignore_ascii_case(b"Bearer")).then_some(rest)
+}
+
+/// RFC 9110 §11.2, less the `=` at its end.
+const fn is_token68(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
 }
 
 /// RFC 9110 §5.6.2.

@@ -36,8 +36,7 @@ pub async fn identify(
     if kinds.api_key && presented.api_keys.len() > 1 {
         return Err(Refusal::InvalidRequest("Send one API key only."));
     }
-    let bearer =
-        kinds.bearer && presented.authorization.first().is_some_and(|value| Authorization::read(value) != Authorization::Other);
+    let bearer = kinds.bearer && presented.authorization.first().is_some_and(|value| Authorization::is_bearer(value));
     let api_key = kinds.api_key && !presented.api_keys.is_empty();
     let explicit = match (bearer, api_key) {
         (true, true) => return Err(Refusal::InvalidRequest("Send a bearer token or an API key, not both.")),

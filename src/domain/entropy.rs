@@ -1,5 +1,7 @@
 //! Randomness as a parameter.
 
+use std::cell::RefCell;
+
 /// Where random bytes come from.
 pub trait Entropy: Send + Sync {
     /// Fills `bytes` with bytes that nobody can guess.
@@ -20,6 +22,50 @@ impl Entropy for SystemEntropy {
     #[expect(clippy::expect_used, reason = "a machine without randomness must not hand out credentials")]
     fn fill(&self, bytes: &mut [u8]) {
         aws_lc_rs::rand::fill(bytes).expect("the operating system has no randomness to give");
+    }
+}
+
+/// The operating system's generator asked for more at once, by thread: for what has to be unlike all others and is no secret,
+/// and is needed with each request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DrawnAhead;
+
+/// What a thread has drawn and not given out: the last `left` bytes.
+struct Drawn {
+    bytes: [u8; 512],
+    left: usize,
+}
+
+thread_local! {
+    static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn { bytes: [0; 512], left: 0 }) };
+}
+
+impl Entropy for DrawnAhead {
+    fn fill(&self, bytes: &mut [u8]) {
+        // A thread that is ending has nothing drawn, and what is long is not for this.
+        let given = DRAWN.try_with(|drawn| drawn.try_borrow_mut().is_ok_and(|mut drawn| drawn.give(bytes)));
+        if !given.unwrap_or(false) {
+            SystemEntropy.fill(bytes);
+        }
+    }
+}
+
+impl Drawn {
+    fn give(&mut self, bytes: &mut [u8]) -> bool {
+        if bytes.len() > self.bytes.len() {
+            return false;
+        }
+        if bytes.len() > self.left {
+            SystemEntropy.fill(&mut self.bytes);
+            self.left = self.bytes.len();
+        }
+        let start = self.bytes.len() - self.left;
+        let Some(next) = self.bytes.get_mut(start..start + bytes.len()) else { return false };
+        bytes.copy_from_slice(next);
+        // Given out once, and then gone.
+        next.fill(0);
+        self.left -= bytes.len();
+        true
     }
 }
 
@@ -48,6 +94,18 @@ pub fn random_text(entropy: &dyn Entropy, alphabet: &[u8], length: usize) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_drawn_ahead_is_given_out_once() {
+        let mut seen = std::collections::HashSet::new();
+        for length in [10, 16, 200, 512, 600].into_iter().cycle().take(500) {
+            let mut bytes = vec![0; length];
+            DrawnAhead.fill(&mut bytes);
+            for piece in bytes.chunks_exact(8) {
+                assert!(seen.insert(piece.to_vec()), "the same eight bytes twice");
+            }
+        }
+    }
 
     #[test]
     fn text_has_the_length_asked_and_only_letters_of_the_alphabet() {

@@ -18,7 +18,7 @@ pub mod secret;
 pub mod template;
 
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use entropy::{Entropy, SystemEntropy};
+pub use entropy::{DrawnAhead, Entropy, SystemEntropy};
 pub use identity::IdentityTable;
 pub use ids::{ClientId, KeyId, SessionId, TokenId, UserId};
 pub use name::folded;

@@ -76,6 +76,14 @@ impl CanonicalPath {
         if raw.first() != Some(&b'/') {
             return Err(PathFault::NoSlash);
         }
+        match ordinary(raw) {
+            Some(text) => Ok(Self { text: text.into(), oddities: AllowInPath::default() }),
+            None => Self::judge(raw),
+        }
+    }
+
+    /// The same of any path behind its first slash.
+    fn judge(raw: &[u8]) -> Result<Self, PathFault> {
         let text = canonical(raw)?;
         let escapes = text.contains('%');
         if escapes {
@@ -171,6 +179,21 @@ fn units(text: &str) -> impl Iterator<Item = Unit> {
         }
         [] => None,
     })
+}
+
+/// A path in which nothing is odd, as most are: letters, digits and signs that stand for themselves, no segment that is empty or
+/// ends in a dot.
+fn ordinary(raw: &[u8]) -> Option<&str> {
+    // No way out in the middle: so many bytes are looked at at once.
+    let plain = raw.iter().fold(true, |all, &byte| all & is_plain(byte));
+    let pairs = raw.iter().zip(raw.get(1..).unwrap_or_default());
+    let odd = pairs.fold(raw.ends_with(b"."), |any, (&one, &next)| any | ((next == b'/') & matches!(one, b'.' | b'/')));
+    (plain & !odd).then(|| std::str::from_utf8(raw).ok()).flatten()
+}
+
+/// What a path may hold raw (RFC 3986 §3.3), less the `;`.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() | matches!(byte, b'-'..=b'/' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b':' | b'=' | b'@')
 }
 
 const fn hex(digit: u8) -> Option<u8> {
@@ -285,4 +308,34 @@ fn hides_an_escape(text: &str) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_path_that_is_taken_at_a_glance_is_judged_alike(raw in "/[a-c./;%2E~!$&'()*+,:=@_ -]{0,12}") {
+            prop_assert_eq!(CanonicalPath::parse(raw.as_bytes()), CanonicalPath::judge(raw.as_bytes()));
+        }
+
+        #[test]
+        fn any_bytes_are_judged_alike(mut raw in proptest::collection::vec(any::<u8>(), 0..8)) {
+            raw.insert(0, b'/');
+            prop_assert_eq!(CanonicalPath::parse(&raw), CanonicalPath::judge(&raw));
+        }
+    }
+
+    #[test]
+    fn ordinary_paths_are_taken_at_a_glance() {
+        for path in ["/", "/a", "/a/", "/a.b/c-d_e~f", "/x/.y/..z", "/a:b@c=d,e"] {
+            assert_eq!(ordinary(path.as_bytes()), Some(path), "{path}");
+        }
+        for path in ["/.", "/..", "/a./b", "//", "/a//b", "/a/..", "/a;b", "/%41", "/a b"] {
+            assert_eq!(ordinary(path.as_bytes()), None, "{path}");
+        }
+    }
 }

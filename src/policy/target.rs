@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use http::{Method, Version};
+use http::header::InvalidHeaderValue;
+use http::{HeaderValue, Method, Version};
 
 use crate::domain::CanonicalPath;
 use crate::problem::Refusal;
@@ -30,6 +31,16 @@ pub struct Authority {
     pub host: String,
     /// Where one was given.
     pub port: Option<u16>,
+}
+
+impl Authority {
+    /// As `Host` says it.
+    pub fn to_header(&self) -> Result<HeaderValue, InvalidHeaderValue> {
+        match self.port {
+            Some(_) => HeaderValue::try_from(self.to_string()),
+            None => HeaderValue::from_str(&self.host),
+        }
+    }
 }
 
 impl fmt::Display for Authority {

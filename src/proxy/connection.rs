@@ -78,7 +78,7 @@ async fn begins(wire: &mut Wire, limits: &Limits, closing: &mut watch::Receiver<
 
 /// Answers what is no request: bare, and with the end of the connection.
 async fn refuse(wire: &mut Wire, shared: &Shared, began: Duration, fault: Fault, method: Option<Method>) {
-    let id = request_id::fresh(&*shared.clock, &*shared.entropy);
+    let id = request_id::fresh(shared.clock.now(), &*shared.entropy);
     let (status, reason, answer) = match fault {
         Fault::Malformed(what) => {
             tracing::debug!(request_id = %id, what, "refused what is no request");

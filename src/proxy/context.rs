@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use pingora_error::{ErrorType, OrErr as _};
 use pingora_proxy::Session;
 
 use super::facts::Facts;
@@ -143,6 +144,11 @@ impl Ctx {
             RouteCors::None | RouteCors::Backend => None,
         });
         self.cors = rules.or_else(|| self.cors.take());
+    }
+
+    /// The request's id as a header's value.
+    pub(crate) fn request_id_value(&self) -> pingora_error::Result<HeaderValue> {
+        HeaderValue::from_str(&self.request_id).or_err(ErrorType::InvalidHTTPHeader, "an id is no header value")
     }
 
     pub(crate) fn client(&self) -> Option<IpAddr> {

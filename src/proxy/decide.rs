@@ -28,8 +28,7 @@ pub(crate) fn read(headers: &HeaderMap, version: Version, ctx: &mut Ctx, shared:
     let facts = Facts::read(&line, &ctx.live.config);
     let origin = facts::origin(&line, headers, facts.as_ref().ok().map(|facts| &facts.target), &ctx.live.config);
     let sent = headers.get(REQUEST_ID).map(http::HeaderValue::as_bytes);
-    ctx.request_id =
-        request_id::kept(sent, origin.trusted).unwrap_or_else(|| request_id::fresh(&*shared.clock, &*shared.entropy));
+    ctx.request_id = request_id::kept(sent, origin.trusted).unwrap_or_else(|| request_id::fresh(ctx.begun_at, &*shared.entropy));
     ctx.origin = Some(origin);
     match line.fault() {
         Some(Fault::TooLarge) => return Err(Refusal::HeadersTooLarge),

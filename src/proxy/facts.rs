@@ -1,6 +1,7 @@
 //! What is to be known of a request, gathered once.
 
-use http::{HeaderMap, HeaderName, Method};
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 
 use super::forwarded::{Claimed, Origin};
@@ -30,7 +31,7 @@ pub(crate) fn origin(line: &Line, headers: &HeaderMap, target: Option<&Target>, 
     if proxies.is_empty() {
         return Origin::of(line.peer.address, line.peer.tls, own, Claimed::default(), proxies);
     }
-    let all = |name| headers.get_all(HeaderName::from_static(name)).iter().map(http::HeaderValue::as_bytes).collect::<Vec<_>>();
+    let all = |name| headers.get_all(HeaderName::from_static(name)).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
     let (r#for, proto) = (all("x-forwarded-for"), all("x-forwarded-proto"));
     let (host, port) = (all("x-forwarded-host"), all("x-forwarded-port"));
     let claimed = Claimed { r#for: &r#for, proto: &proto, host: &host, port: &port };
@@ -50,12 +51,21 @@ impl Facts {
 
     /// What the schemes look at.
     pub(crate) fn presented<'a>(&'a self, headers: &'a HeaderMap, origin: &Origin, config: &'a Config) -> Presented<'a> {
-        let all = |name: &str| headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
         let name = cookie::name(config);
         Presented {
-            authorization: all("authorization").collect(),
-            api_keys: all(&config.api_keys.header).chain(self.query_keys.iter().map(String::as_bytes)).collect(),
-            cookies: all("cookie").flat_map(|field| cookie::values(field, name)).collect(),
+            authorization: headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect(),
+            api_keys: headers
+                .get_all(&config.api_keys.header)
+                .iter()
+                .map(HeaderValue::as_bytes)
+                .chain(self.query_keys.iter().map(String::as_bytes))
+                .collect(),
+            cookies: headers
+                .get_all(COOKIE)
+                .iter()
+                .map(HeaderValue::as_bytes)
+                .flat_map(|field| cookie::values(field, name))
+                .collect(),
             client: Some(origin.client),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{FORWARDED, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::target::Authority;
@@ -83,37 +83,42 @@ impl Origin {
     #[must_use]
     pub fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let proto = if self.https { "https" } else { "http" };
-        let host = self.authority.as_ref().map(Authority::to_string);
-        let chain: Vec<String> = self.chain.iter().map(IpAddr::to_string).collect();
-        let mut headers = vec![(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static(proto))];
+        let host = self.authority.as_ref().and_then(|authority| authority.to_header().ok());
         // Addresses, checked hosts and numbers are always header values.
-        let mut add =
-            |name: HeaderName, value: String| headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
-        add(HeaderName::from_static("x-forwarded-for"), chain.join(", "));
-        add(HeaderName::from_static("x-forwarded-port"), self.port.to_string());
-        add(HeaderName::from_static("x-real-ip"), self.client.to_string());
-        add(FORWARDED, self.forwarded(proto, host.as_deref()));
-        if let Some(host) = host {
-            add(HeaderName::from_static("x-forwarded-host"), host);
-        }
-        headers
+        let value = |text: &str| HeaderValue::from_str(text).ok();
+        let chain = self.chain.iter().map(|address| address.to_string()).collect::<Vec<_>>().join(", ");
+        let r#for = value(&chain);
+        let client = if self.chain.len() == 1 { r#for.clone() } else { value(&self.client.to_string()) };
+        let forwarded = self.forwarded(&chain, proto, host.as_ref());
+        [
+            ("x-forwarded-proto", Some(HeaderValue::from_static(proto))),
+            ("x-forwarded-for", r#for),
+            ("x-forwarded-port", Some(self.port.into())),
+            ("x-real-ip", client),
+            ("forwarded", value(&forwarded)),
+            ("x-forwarded-host", host),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((HeaderName::from_static(name), value?)))
+        .collect()
     }
 
     /// RFC 7239 §4: the first element is the client's, and says what the client asked for.
-    fn forwarded(&self, proto: &str, host: Option<&str>) -> String {
-        let element = |address: &IpAddr| match address {
-            IpAddr::V4(address) => format!("for={address}"),
-            IpAddr::V6(address) => format!("for=\"[{address}]\""),
-        };
-        let mut elements: Vec<String> = self.chain.iter().map(element).collect();
-        if let Some(first) = elements.first_mut() {
-            if let Some(host) = host {
-                // Quoted: a port or an IPv6 address is no token.
-                first.extend([";host=\"", host, "\""]);
+    fn forwarded(&self, chain: &str, proto: &str, host: Option<&HeaderValue>) -> String {
+        let mut text = String::with_capacity(160);
+        for (number, (address, shown)) in self.chain.iter().zip(chain.split(", ")).enumerate() {
+            let [before, after] = if address.is_ipv6() { ["for=\"[", "]\""] } else { ["for=", ""] };
+            text.extend([if number == 0 { "" } else { ", " }, before, shown, after]);
+            if number > 0 {
+                continue;
             }
-            first.extend([";proto=", proto]);
+            if let Some(host) = host.and_then(|host| host.to_str().ok()) {
+                // Quoted: a port or an IPv6 address is no token.
+                text.extend([";host=\"", host, "\""]);
+            }
+            text.extend([";proto=", proto]);
         }
-        elements.join(", ")
+        text
     }
 }
 

@@ -99,15 +99,16 @@ fn until_headers(pool: &Pool, permit: &Permit) -> Duration {
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Ctx;
+    /// In a box: pingora moves it from hand to hand.
+    type CTX = Box<Ctx>;
 
-    fn new_ctx(&self) -> Ctx {
-        Ctx::new(&self.shared)
+    fn new_ctx(&self) -> Box<Ctx> {
+        Box::new(Ctx::new(&self.shared))
     }
 
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<bool> {
         session.set_write_timeout(Some(CLIENT_WRITES));
         session.set_ignore_info_resp(true);
         if self.shared.is_leaving() {
@@ -125,6 +126,7 @@ impl ProxyHttp for Gateway {
                 return refuse(session, ctx, &refusal, close).await.map(|()| true);
             }
         }
+        upstream::plain_names(session.req_header_mut());
         if ctx.upgrades {
             return self.upgrade(session, ctx).await.map(|()| true);
         }
@@ -134,13 +136,14 @@ impl ProxyHttp for Gateway {
         Ok(false)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<Box<HttpPeer>> {
         let Some((pool, permit)) = destination(ctx) else {
             return Error::e_explain(InternalError, "nothing reaches a backend without a permit");
         };
         let (until_headers, lot) = (until_headers(&pool, permit), self.lot(&pool.backend, permit, ctx));
         let idempotent = session.req_header().method.is_idempotent();
-        let found = ctx.trip.next(&pool, idempotent, lot, self.shared.clock.monotonic()).await;
+        let now = self.shared.clock.monotonic();
+        let found = ctx.trip.next(&pool, idempotent, lot, now).await;
         let target = found.ok_or_else(|| Error::explain(ConnectError, "its name does not resolve").into_up())?;
         (ctx.server, ctx.body_seen) = (Some(target.server.address.clone()), 0);
         ctx.sent_at = Some(self.shared.clock.monotonic());
@@ -157,7 +160,7 @@ impl ProxyHttp for Gateway {
         _peer: &HttpPeer,
         _fd: std::os::unix::io::RawFd,
         _digest: Option<&Digest>,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<()> {
         if let (false, Some(target)) = (reused, ctx.trip.target()) {
             target.state.answered();
@@ -168,14 +171,25 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    async fn upstream_request_filter(&self, session: &mut Session, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Box<Ctx>,
+    ) -> Result<()> {
         upstream::nominated(&session.req_header().headers, request);
         upstream::request(ctx, request)?;
         upstream::trailers(session.req_header(), request)?;
         if ctx.upgrades { websocket::ask(request) } else { Ok(()) }
     }
 
-    async fn request_body_filter(&self, session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut Ctx) -> Result<()> {
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Box<Ctx>,
+    ) -> Result<()> {
         stream::goes_on(ctx, end, &self.shared)?;
         stream::uploads(ctx, session.req_header(), end, &self.shared)?;
         ctx.body_seen += body.as_ref().map_or(0, Bytes::len) as u64;
@@ -189,7 +203,12 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_response_filter(&self, _session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Box<Ctx>,
+    ) -> Result<()> {
         let switches = response.status == SWITCHING_PROTOCOLS;
         if switches && !(ctx.upgrades && websocket::is_agreed(response)) {
             return Err(Error::explain(InvalidHTTPHeader, "the backend upgraded what nobody asked it to").into_up());
@@ -211,7 +230,7 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+    async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Box<Ctx>) -> Result<()> {
         if response.status == SWITCHING_PROTOCOLS {
             return self.switch(response, ctx);
         }
@@ -246,7 +265,7 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
     ) -> Result<Option<Duration>> {
         stream::goes_on(ctx, end, &self.shared)?;
         ctx.body_passed += body.as_ref().map_or(0, Bytes::len) as u64;
@@ -256,7 +275,7 @@ impl ProxyHttp for Gateway {
         Ok(None)
     }
 
-    fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Ctx, mut error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(&self, session: &mut Session, _peer: &HttpPeer, ctx: &mut Box<Ctx>, mut error: Box<Error>) -> Box<Error> {
         error.set_retry(self.unreachable(&error, session.req_header().method.is_idempotent(), ctx));
         error
     }
@@ -268,7 +287,7 @@ impl ProxyHttp for Gateway {
         _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
         reused: bool,
     ) -> Box<Error> {
         let unanswered = session.response_written().is_none_or(|response| response.status.is_informational());
@@ -278,7 +297,7 @@ impl ProxyHttp for Gateway {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Box<Ctx>) -> FailToProxy {
         let failure = Failure::of(error, ctx);
         self.note(&failure, error, ctx);
         let written = match &failure {
@@ -293,18 +312,24 @@ impl ProxyHttp for Gateway {
         FailToProxy { error_code: 0, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Box<Ctx>) {
         if ctx.recorded != Recorded::AtTheEnd {
             ctx.record(session);
         }
     }
 
     /// pingora's own lines show the client's query; ours do not.
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Ctx>, _error: &Error) -> bool {
         true
     }
 
-    fn suppress_proxy_warn_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error, _context: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Box<Ctx>,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
         true
     }
 }

@@ -3,15 +3,16 @@
 use uuid::{Builder, Uuid};
 
 use crate::domain::entropy::random;
-use crate::domain::{Clock, Entropy};
+use crate::domain::{Entropy, Timestamp};
 
 /// The longest id that is taken over from a trusted proxy.
 const LONGEST: usize = 128;
 
 /// A new id: `UUIDv7`.
-pub(crate) fn fresh(clock: &dyn Clock, entropy: &dyn Entropy) -> String {
-    let millis = u64::try_from(clock.now().as_millis()).unwrap_or(0);
-    Builder::from_unix_timestamp_millis(millis, &random(entropy)).into_uuid().to_string()
+pub(crate) fn fresh(now: Timestamp, entropy: &dyn Entropy) -> String {
+    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+    let id = Builder::from_unix_timestamp_millis(millis, &random(entropy)).into_uuid();
+    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// A client's own id, if it may keep it: a UUID, or anything printable from a trusted proxy.

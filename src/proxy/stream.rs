@@ -95,7 +95,11 @@ pub(crate) fn begins(ctx: &mut Ctx, response: &ResponseHeader, shared: &Arc<Shar
 /// # Errors
 /// When the stream was cut.
 pub(crate) fn goes_on(ctx: &mut Ctx, is_last: bool, shared: &Arc<Shared>) -> Result<()> {
-    if ctx.leash.watch.is_none() && (!is_last || is_old(ctx, shared)) {
+    // A moment ago it was good, and it ends with this piece.
+    if is_last && !is_old(ctx, shared) {
+        return judge(ctx);
+    }
+    if ctx.leash.watch.is_none() {
         watch(ctx, shared);
     }
     if ctx.leash.guard.is_none() && until(ctx, shared).is_some_and(|until| until <= shared.clock.now()) {

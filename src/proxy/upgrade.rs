@@ -23,7 +23,7 @@ use crate::problem::Refusal;
 impl Gateway {
     /// Asks the backend of the permit for a WebSocket. Where it agrees the tunnel is left on the line, to begin when
     /// pingora lets go of the client; any other answer is passed on as it is.
-    pub(super) async fn upgrade(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
+    pub(super) async fn upgrade(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<()> {
         let (mut backend, header) = self.ask(session, ctx).await?;
         if header.status != http::StatusCode::SWITCHING_PROTOCOLS {
             return self.decline(session, ctx, backend, header).await;
@@ -42,7 +42,7 @@ impl Gateway {
     }
 
     /// The backend's answer to the handshake, with the connection that it came by.
-    async fn ask(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(HttpSession, ResponseHeader)> {
+    async fn ask(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<(HttpSession, ResponseHeader)> {
         let (mut backend, peer) = self.reach(session, ctx).await?;
         self.connected_to_upstream(session, false, &peer, -1, None, ctx).await?;
         let mut request = session.req_header().clone();
@@ -67,7 +67,7 @@ impl Gateway {
     }
 
     /// A connection to a server of the permit's backend.
-    async fn reach(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(HttpSession, Box<HttpPeer>)> {
+    async fn reach(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<(HttpSession, Box<HttpPeer>)> {
         loop {
             let mut peer = self.upstream_peer(session, ctx).await?;
             if peer.options.alpn == ALPN::H2 {
@@ -92,7 +92,7 @@ impl Gateway {
     async fn decline(
         &self,
         session: &mut Session,
-        ctx: &mut Ctx,
+        ctx: &mut Box<Ctx>,
         mut backend: HttpSession,
         mut header: ResponseHeader,
     ) -> Result<()> {

@@ -4,16 +4,18 @@ use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use http::request::Parts;
 use http::{HeaderMap, Version};
-use pingora_error::{Error, ErrorType, Result};
+use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::context::Ctx;
-use super::facts::without_own_cookies;
+use super::facts::{Facts, without_own_cookies};
+use super::forwarded::Origin;
 use super::refuse::REQUEST_ID;
 use crate::credential::cookie;
 use crate::domain::CredentialKind;
-use crate::policy::{HeaderRule, HostRewrite};
+use crate::policy::{HeaderRule, HostRewrite, Permit};
 use crate::problem::Allowance;
 
 /// Fields that are for one connection only; `Transfer-Encoding` is pingora's business.
@@ -31,52 +33,70 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
+/// Room for the fields that are added to most requests.
+const ADDED: usize = 24;
+
+/// The request with the names of its fields in lower case, as HTTP/2 has them: pingora would keep another map of how a client
+/// spelled each, and look into both for whatever is done to one.
+pub(crate) fn plain_names(request: &mut RequestHeader) {
+    let parts = take(request);
+    *request = parts.into();
+}
+
+/// What is in a request, which is none until something is put back.
+fn take(request: &mut RequestHeader) -> Parts {
+    let (nothing, ()) = http::Request::new(()).into_parts();
+    std::mem::replace(request, nothing.into()).into()
+}
+
 /// Turns the client's request into the one that the permit allows: the judged path, the judged caller.
 pub(crate) fn request(ctx: &Ctx, request: &mut RequestHeader) -> Result<()> {
     let (Some(permit), Some(facts), Some(origin)) = (&ctx.permit, &ctx.facts, &ctx.origin) else {
         return Error::e_explain(ErrorType::InternalError, "nothing reaches a backend without a permit");
     };
-    let spec = permit.route().spec();
-    let path = match &facts.query {
-        Some(query) => format!("{}?{query}", permit.upstream_path()),
-        None => permit.upstream_path().to_owned(),
-    };
-    request.set_raw_path(path.as_bytes())?;
-    strip(ctx, request);
-    if permit.principal().is_some_and(|caller| caller.method == CredentialKind::Bearer) && !spec.forward_credential {
-        request.remove_header(&AUTHORIZATION);
+    match &facts.query {
+        Some(query) => request.set_raw_path([permit.upstream_path(), "?", query].concat().as_bytes())?,
+        None => request.set_raw_path(permit.upstream_path().as_bytes())?,
     }
-    cookies(request)?;
-    match &spec.host {
-        // The client's own, in the spelling that was judged.
-        HostRewrite::Preserve => {
-            if let Some(authority) = facts.target.authority() {
-                request.insert_header(HOST, authority.to_string())?;
-            } else if request.version == Version::HTTP_2
-                && let Some(server) = &ctx.server
-            {
-                // HTTP/1.0 may name no host, HTTP/2 may not do without (RFC 9113 §8.3.1).
-                request.insert_header(HOST, server.as_str())?;
-            }
-        }
-        HostRewrite::Backend => {
-            if let Some(server) = &ctx.server {
-                request.insert_header(HOST, server.as_str())?;
-            }
-        }
-        HostRewrite::Name(name) => request.insert_header(HOST, name.clone())?,
+    let mut parts = take(request);
+    let sent = fields(&mut parts, ctx, permit, facts, origin);
+    *request = parts.into();
+    sent
+}
+
+fn fields(parts: &mut Parts, ctx: &Ctx, permit: &Permit, facts: &Facts, origin: &Origin) -> Result<()> {
+    let (spec, headers) = (permit.route().spec(), &mut parts.headers);
+    strip(ctx, headers);
+    if permit.principal().is_some_and(|caller| caller.method == CredentialKind::Bearer) && !spec.forward_credential {
+        headers.remove(AUTHORIZATION);
+    }
+    cookies(headers);
+    headers.reserve(ADDED);
+    let host = match &spec.host {
+        HostRewrite::Preserve => match facts.target.authority() {
+            // The client's own, in the spelling that was judged.
+            Some(authority) => Some(authority.to_header()),
+            // HTTP/1.0 may name no host, HTTP/2 may not do without (RFC 9113 §8.3.1).
+            None if parts.version == Version::HTTP_2 => ctx.server.as_deref().map(HeaderValue::from_str),
+            None => None,
+        },
+        HostRewrite::Backend => ctx.server.as_deref().map(HeaderValue::from_str),
+        HostRewrite::Name(name) => Some(Ok(name.clone())),
+    };
+    if let Some(host) = host {
+        headers.insert(HOST, host.or_err(ErrorType::InvalidHTTPHeader, "a host is no header value")?);
     }
     for (name, value) in origin.headers().into_iter().chain(ctx.assertion.clone()) {
-        request.insert_header(name, value)?;
+        headers.insert(name, value);
     }
     for (name, value) in ctx.live.identity.emit(permit).iter() {
-        request.insert_header(name.clone(), value.clone())?;
+        headers.insert(name.clone(), value.clone());
     }
-    request.insert_header(REQUEST_ID, ctx.request_id.as_str())?;
+    headers.insert(REQUEST_ID, ctx.request_id_value()?);
     for rule in &spec.request_headers {
         match &rule.value {
-            Some(value) => request.insert_header(rule.name.clone(), value.clone())?,
-            None => drop(request.remove_header(&rule.name)),
+            Some(value) => drop(headers.insert(rule.name.clone(), value.clone())),
+            None => drop(headers.remove(&rule.name)),
         }
     }
     Ok(())
@@ -103,33 +123,32 @@ pub(crate) fn nominated(client: &HeaderMap, request: &mut RequestHeader) {
 }
 
 /// Removes what is between client and gateway only, and what could be taken for the gateway's own words.
-fn strip(ctx: &Ctx, request: &mut RequestHeader) {
+fn strip(ctx: &Ctx, headers: &mut HeaderMap) {
     let goes =
         |name: &HeaderName| HOP_BY_HOP.contains(name) || *name == EXPECT || ctx.live.identity.removes(name.as_str().as_bytes());
-    let names: Vec<HeaderName> = request.headers.keys().filter(|name| goes(name)).cloned().collect();
+    let names: Vec<HeaderName> = headers.keys().filter(|name| goes(name)).cloned().collect();
     for name in names {
-        request.remove_header(&name);
+        headers.remove(name);
     }
 }
 
-fn cookies(request: &mut RequestHeader) -> Result<()> {
-    let fields: Vec<HeaderValue> = request.headers.get_all(COOKIE).iter().cloned().collect();
-    if fields.iter().all(|field| without_own_cookies(field.as_bytes()).is_none()) {
-        return Ok(());
+fn cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().all(|field| without_own_cookies(field.as_bytes()).is_none()) {
+        return;
     }
-    request.remove_header(&COOKIE);
+    let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+    headers.remove(COOKIE);
     for field in fields {
         match without_own_cookies(field.as_bytes()) {
-            None => drop(request.append_header(COOKIE, field)?),
+            None => drop(headers.append(COOKIE, field)),
             Some(rest) if rest.is_empty() => {}
             Some(rest) => {
                 if let Ok(rest) = HeaderValue::from_bytes(&rest) {
-                    request.append_header(COOKIE, rest)?;
+                    headers.append(COOKIE, rest);
                 }
             }
         }
     }
-    Ok(())
 }
 
 /// Makes sure that the client can't read another end of the answer than the gateway did: one length, or chunks alone.
@@ -153,17 +172,13 @@ pub(crate) fn framing(response: &mut ResponseHeader) -> Result<()> {
 
 /// Turns the backend's answer into the client's.
 pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
-    let nominated: Vec<HeaderName> = response
-        .headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|field| field.as_bytes().split(|&b| b == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        // A backend's slip must not cost the answer its framing.
-        .filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name))
-        .collect();
-    for name in nominated.iter().chain(&HOP_BY_HOP) {
-        response.remove_header(name);
+    let nominated = response.headers.get_all(CONNECTION).iter().flat_map(|field| field.as_bytes().split(|&b| b == b','));
+    let nominated = nominated.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    // A backend's slip must not cost the answer its framing.
+    let nominated = nominated.filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name));
+    let between = response.headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned();
+    for name in nominated.chain(between).collect::<Vec<_>>() {
+        response.remove_header(&name);
     }
     if response.status == http::StatusCode::NO_CONTENT {
         // Not even 0 (RFC 9110 §8.6).
@@ -186,7 +201,7 @@ pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
     for (name, value) in ctx.allowance.iter().chain(&ctx.key_allowance).flat_map(Allowance::fields) {
         response.append_header(name, value)?;
     }
-    response.insert_header(REQUEST_ID, ctx.request_id.as_str())
+    response.insert_header(REQUEST_ID, ctx.request_id_value()?)
 }
 
 /// `Clear-Site-Data` would clear the gateway's cookies with the backend's; what else it names goes on.
@@ -196,6 +211,9 @@ fn keep_site_data(response: &mut ResponseHeader) -> Result<()> {
         let bare = kind.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(kind);
         bare == b"*" || bare.eq_ignore_ascii_case(b"cookies")
     };
+    if !response.headers.contains_key(&CLEAR_SITE_DATA) {
+        return Ok(());
+    }
     let fields: Vec<HeaderValue> = response.headers.get_all(&CLEAR_SITE_DATA).iter().cloned().collect();
     let kinds = || fields.iter().flat_map(|field| field.as_bytes().split(|&b| b == b','));
     if !kinds().any(|kind| named(&kind)) {

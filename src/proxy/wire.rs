@@ -5,7 +5,7 @@
 //! was refused, or a backend that answers early, can't shift the place where the next one starts.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -32,6 +32,8 @@ mod tunnel;
 
 pub(crate) use tunnel::Tunnel;
 
+/// What is read of a request at first.
+const FIRST: usize = 4 * 1024;
 /// What is read ahead of the request in hand, at most.
 const INBOX: usize = 64 * 1024;
 /// What is written together, at most.
@@ -160,9 +162,39 @@ impl Wire {
 
     /// Waits at most `limit` for a request's first byte; false when the client leaves or stays silent.
     pub(crate) async fn begins(&mut self, limit: Duration) -> bool {
-        self.patience.clear();
         self.line = None;
-        !self.inbox.is_empty() || (!self.client_left && matches!(timeout(limit, self.fill()).await, Ok(Ok(1..))))
+        self.let_go();
+        self.patience.set(limit);
+        let begun = !self.inbox.is_empty() || poll_fn(|cx| self.poll_first(cx)).await;
+        self.patience.clear();
+        begun
+    }
+
+    /// An idle connection holds no memory for what it may have to read and write.
+    fn let_go(&mut self) {
+        for buffer in [&mut self.inbox, &mut self.ready, &mut self.outbox] {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
+            }
+        }
+    }
+
+    /// The first bytes of what may be long in coming: read from the stack, so that they have a place only when they are there.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.client_left {
+            return Poll::Ready(false);
+        }
+        let mut bytes = [0; FIRST];
+        let mut read = ReadBuf::new(&mut bytes);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+            Poll::Ready(Ok(())) => {
+                self.inbox.extend_from_slice(read.filled());
+                self.client_left = read.filled().is_empty();
+                Poll::Ready(!self.client_left)
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(false),
+            Poll::Pending => self.alarm.poll(&self.patience, cx).map(|()| false),
+        }
     }
 
     /// Reads a request that has begun, within `header_timeout` for all of its head.

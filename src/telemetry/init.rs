@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Metadata};
@@ -19,6 +20,9 @@ use super::targets::{ACCESS, AUDIT, cap};
 use crate::config::Log;
 use crate::domain::{Clock, SystemClock};
 
+/// How long the access log's writer lets lines gather after it has written some: on a busy gateway, one wake-up and one write
+/// for many of them. A line that comes after a while is written at once.
+const GATHER: Duration = Duration::from_millis(5);
 /// Lines that may wait for a writer; those beyond are dropped and counted. About 8 MB a stream.
 const QUEUE: usize = 32_768;
 
@@ -46,8 +50,8 @@ impl std::fmt::Debug for Guard {
 /// Starts logging: the access log to stdout where `log.access` is on; the audit log, and the operational log at the level
 /// of `RUST_LOG` (else `info`), to stderr. Messages of the `log` crate are taken in. A second call changes nothing.
 pub fn init(log: &Log) -> Guard {
-    let (access, access_worker) = writer("access-log", io::stdout().as_fd().try_clone_to_owned().map(File::from));
-    let (rest, rest_worker) = writer("log", io::stderr().as_fd().try_clone_to_owned().map(File::from));
+    let (access, access_worker) = writer("access-log", io::stdout().as_fd().try_clone_to_owned().map(File::from), GATHER);
+    let (rest, rest_worker) = writer("log", io::stderr().as_fd().try_clone_to_owned().map(File::from), Duration::ZERO);
     let dropped = vec![access.error_counter(), rest.error_counter()];
     let level = std::env::var("RUST_LOG").unwrap_or_default();
     let clock = Arc::new(SystemClock::default());
@@ -59,13 +63,32 @@ pub fn init(log: &Log) -> Guard {
     Guard { _workers: vec![access_worker, rest_worker], dropped }
 }
 
-/// A bounded queue before `file`. Where there is no such file, lines go nowhere.
-fn writer(thread: &str, file: io::Result<File>) -> (NonBlocking, WorkerGuard) {
+/// A bounded queue before `file`, whose writer rests for `pause` when it has emptied it. Where there is no such file, lines go
+/// nowhere.
+fn writer(thread: &str, file: io::Result<File>, pause: Duration) -> (NonBlocking, WorkerGuard) {
     let sink: Box<dyn Write + Send> = match file {
-        Ok(file) => Box::new(BufWriter::with_capacity(64 * 1024, file)),
+        Ok(file) => Box::new(Gathering { inner: BufWriter::with_capacity(64 * 1024, file), pause }),
         Err(_) => Box::new(io::sink()),
     };
     NonBlockingBuilder::default().buffered_lines_limit(QUEUE).lossy(true).thread_name(thread).finish(sink)
+}
+
+/// Rests after each flush, which tracing-appender asks for when no line waits any more.
+struct Gathering<W> {
+    inner: W,
+    pause: Duration,
+}
+
+impl<W: Write> Write for Gathering<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.inner.flush();
+        std::thread::sleep(self.pause);
+        flushed
+    }
 }
 
 /// Everything between an event and its line.
@@ -99,7 +122,6 @@ fn operational<S: tracing::Subscriber>(level: &str) -> impl tracing_subscriber::
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::time::Duration;
 
     use super::*;
     use crate::domain::clock::ManualClock;

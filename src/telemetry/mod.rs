@@ -59,10 +59,11 @@ pub struct AccessRecord<'a> {
 
 /// Writes one line of the access log; costs next to nothing when it is off.
 pub fn access(record: &AccessRecord<'_>) {
+    let client = record.client.map(|client| client.to_string());
     tracing::info!(
         target: targets::ACCESS,
         request_id = record.request_id,
-        client = record.client.map(tracing::field::display),
+        client = client.as_deref(),
         method = record.method,
         path = record.path,
         route = record.route,

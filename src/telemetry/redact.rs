@@ -7,9 +7,21 @@ const PREFIXES: [&str; 5] = ["ptr_", "ptc_", "pts_", "ptm_", "eyJ"];
 /// Fewer characters than this behind the prefix are no credential.
 const SHORTEST: usize = 20;
 
+/// One of these stands in all that is cut out: in every prefix, or behind the user of a URL.
+const MARKS: [u8; 3] = [b'_', b'J', b'@'];
+
+/// Whether there is a reason to look closer.
+pub(super) fn may_hold_credential(text: &str) -> bool {
+    let [one, two, three] = MARKS;
+    memchr::memchr3(one, two, three, text.as_bytes()).is_some()
+}
+
 /// `text` without credentials: refresh tokens, API keys, client secrets, JWTs, and passwords in URLs are replaced by `***`.
 #[must_use]
 pub fn scrub(text: &str) -> Cow<'_, str> {
+    if !may_hold_credential(text) {
+        return Cow::Borrowed(text);
+    }
     if !text.contains("://") && !PREFIXES.iter().any(|prefix| text.contains(prefix)) {
         return Cow::Borrowed(text);
     }
@@ -63,6 +75,15 @@ mod tests {
     fn passwords_in_urls_are_cut_out() {
         assert_eq!(scrub("redis://user:p@ss@host:6379/0 is gone"), "redis://***@host:6379/0 is gone");
         assert_eq!(scrub("http://host/a@b"), "http://host/a@b");
+    }
+
+    #[test]
+    fn all_that_is_cut_out_has_a_mark() {
+        for start in PREFIXES {
+            assert!(may_hold_credential(start), "{start}");
+        }
+        assert_eq!(user_info("://user:password/"), None, "without an @ there is none");
+        assert!(!may_hold_credential("http://10.0.0.7:9000/orders/7?x=y"));
     }
 
     #[test]
