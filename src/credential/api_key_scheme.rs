@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,8 +26,13 @@ const TOUCH_EVERY: Duration = Duration::from_secs(30);
 /// Keys whose last use is still to be told; what is beyond is told after a later use.
 const MAX_TOUCHED: usize = 10_000;
 
+/// The number of the next scheme.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
 /// Accepts API keys.
 pub struct ApiKeyScheme {
+    /// No other has it, in this process.
+    number: u64,
     records: Arc<KeyRecords>,
     uses: Arc<Uses>,
     revocations: Arc<dyn Revocations>,
@@ -49,13 +54,14 @@ impl ApiKeyScheme {
     ) -> Self {
         let uses = Arc::new(Uses { store: store.clone(), pending: Mutex::default() });
         let records = Arc::new(KeyRecords::new(store, clock.clone(), runtime));
-        Self { records, uses, revocations, roles, cache_ttl, clock }
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), records, uses, revocations, roles, cache_ttl, clock }
     }
 
     /// The same with other settings, and with all that this one knows: for a reload.
     #[must_use]
     pub fn reloaded(&self, roles: Arc<Roles>, cache_ttl: Duration) -> Self {
         Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             records: self.records.clone(),
             uses: self.uses.clone(),
             revocations: self.revocations.clone(),
@@ -106,17 +112,7 @@ impl ApiKeyScheme {
     fn accept(&self, known: &Known) -> Accepted {
         let Known { record, owner, .. } = known;
         Accepted {
-            principal: Arc::new(Principal {
-                username: Some(owner.username.clone()),
-                full_name: owner.full_name.clone(),
-                email: owner.email.clone().filter(|_| owner.email_verified),
-                roles: owner.roles.clone(),
-                // All that the owner has now; our own two scopes are among it, and a key gets them where it names them.
-                scopes: self.roles.held_by(owner).narrowed_to(&record.scopes),
-                key: Some(record.id.clone()),
-                attributes: owner.attributes.clone(),
-                ..Principal::own(owner.id.to_string(), CredentialKind::ApiKey)
-            }),
+            principal: known.principal(self.number, || self.principal(record, owner)),
             concern: Concern {
                 token: None,
                 session: None,
@@ -125,6 +121,20 @@ impl ApiKeyScheme {
             },
             expires_at: record.expires_at,
             rate_limit: record.rate_limit,
+        }
+    }
+
+    fn principal(&self, record: &ApiKeyRecord, owner: &User) -> Principal {
+        Principal {
+            username: Some(owner.username.clone()),
+            full_name: owner.full_name.clone(),
+            email: owner.email.clone().filter(|_| owner.email_verified),
+            roles: owner.roles.clone(),
+            // All that the owner has now; our own two scopes are among it, and a key gets them where it names them.
+            scopes: self.roles.held_by(owner).narrowed_to(&record.scopes),
+            key: Some(record.id.clone()),
+            attributes: owner.attributes.clone(),
+            ..Principal::own(owner.id.to_string(), CredentialKind::ApiKey)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -12,7 +12,7 @@ use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::domain::{ApiKeyRecord, Clock, Hash256, KeyId, Timestamp, User};
+use crate::domain::{ApiKeyRecord, Clock, Hash256, KeyId, Principal, Timestamp, User};
 use crate::store::ApiKeys;
 
 /// How long a record is taken as it was read, without asking again.
@@ -44,6 +44,8 @@ pub(super) struct Known {
     pub(super) networks: Networks,
     /// When its use was last noted, in milliseconds since the epoch.
     pub(super) noted: AtomicI64,
+    /// Whom it proves, by the roles of the scheme of that number, once that was asked.
+    proven: OnceLock<(u64, Arc<Principal>)>,
     /// When it was read.
     read_at: Duration,
     /// When the store was last asked in vain, so that a store that hangs is not waited for on each call.
@@ -56,10 +58,18 @@ impl Known {
             networks: Networks::of(&record),
             noted: AtomicI64::new(record.used_at.map_or(0, Timestamp::as_millis)),
             tried_at: AtomicU64::new(millis(read_at)),
+            proven: OnceLock::new(),
             record,
             owner,
             read_at,
         }
+    }
+
+    /// Whom it proves: what `make` says by the scheme of that number. What the first scheme says is kept; a reload makes another,
+    /// and the record is read anew soon after.
+    pub(super) fn principal(&self, scheme: u64, make: impl Fn() -> Principal) -> Arc<Principal> {
+        let (kept, principal) = self.proven.get_or_init(|| (scheme, Arc::new(make())));
+        if *kept == scheme { Arc::clone(principal) } else { Arc::new(make()) }
     }
 
     fn may_do_without_asking(&self, now: Duration) -> bool {

@@ -163,7 +163,7 @@ pub async fn explain(shared: &Arc<Shared>, question: &Question) -> Explanation {
     let request =
         Request { method: question.method.clone(), target: question.target.clone(), version, hosts: question.hosts.clone() };
     let peer = Peer { tls: question.tls, redirect: question.redirect, ..Peer::at(question.client) };
-    ctx.line = Some(Line::new(peer, request, Arc::new(Patience::new())));
+    ctx.line = Some(Line::new(peer, request, Arc::new(Patience::new()), Arc::default()));
     let read = decide::read(&question.headers, version, &mut ctx, shared);
     let mut told = Explanation {
         target: None,

@@ -1,11 +1,13 @@
 //! The client behind trusted proxies, and what a backend is told of it (RFC 7239).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::target::Authority;
+use crate::domain::Headers;
 
 /// What a request says of the way that it came, as its fields came.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,6 +121,25 @@ impl Origin {
             text.extend([";proto=", proto]);
         }
         text
+    }
+}
+
+/// What backends were last told of where a connection's requests come from: the same of most of them.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<Option<(Origin, Headers)>>);
+
+impl Told {
+    /// What they are told of `origin`.
+    pub(crate) fn of(&self, origin: &Origin) -> Headers {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((known, headers)) if known == origin => Arc::clone(headers),
+            _ => {
+                let headers: Headers = origin.headers().into();
+                *last = Some((origin.clone(), Arc::clone(&headers)));
+                headers
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! before pingora, which repairs some of it, sees a byte.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use memchr::memchr;
 
 use crate::config::Limits;
@@ -44,7 +44,10 @@ pub(crate) struct Head {
     pub(crate) body: Delimiter,
     /// Whether there is an `Expect` field: the client may wait before it sends the body.
     pub(crate) expects: bool,
-    /// The head as pingora gets it: `/` for a target and no `Host`, since it would read and repair the real ones.
+    /// Its fields but `Host`, as what serves it gets them.
+    pub(crate) headers: HeaderMap,
+    /// The head as pingora gets it: `/` for a target and no `Host`, since it would read and repair the real ones, and of the
+    /// fields those that are about the connection; the others need not be read twice.
     pub(crate) wire: BytesMut,
 }
 
@@ -62,8 +65,12 @@ pub(crate) struct HeadReader {
     chunked: bool,
     expects: bool,
     hosts: Vec<Bytes>,
+    headers: HeaderMap,
     wire: BytesMut,
 }
+
+/// Room for the fields of most requests.
+const USUAL: usize = 24;
 
 impl HeadReader {
     /// The method, once the request line was read.
@@ -149,7 +156,7 @@ impl HeadReader {
         if method == b"CONNECT" {
             return Err(Fault::Connect);
         }
-        self.wire.reserve(2048); // most heads, at once
+        self.wire.reserve(128);
         self.wire.put_slice(method);
         self.wire.put_slice(if version == Version::HTTP_11 { b" / HTTP/1.1\r\n" } else { b" / HTTP/1.0\r\n" });
         let method = Method::from_bytes(method).map_err(|_| Fault::Malformed("the method is no token"))?;
@@ -171,22 +178,36 @@ impl HeadReader {
         if any(value, |byte| is_control(byte) & (byte != b'\t')) {
             return Err(Fault::Malformed("control bytes in a header field"));
         }
+        let mut concerns_connection = false;
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts.push(Bytes::copy_from_slice(value.trim_ascii()));
                 return Ok(());
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => self.expects = true,
-            14 if folds_to(name, b"content-length")? => self.length = Some(self.content_length(value)?),
+            6 if name.eq_ignore_ascii_case(b"expect") => (self.expects, concerns_connection) = (true, true),
+            7 if name.eq_ignore_ascii_case(b"upgrade") => concerns_connection = true,
+            10 if name.eq_ignore_ascii_case(b"connection") => concerns_connection = true,
+            14 if folds_to(name, b"content-length")? => {
+                (self.length, concerns_connection) = (Some(self.content_length(value)?), true);
+            }
             17 if folds_to(name, b"transfer-encoding")? => {
                 self.transfer_encoding(value)?;
-                self.wire.put_slice(b"transfer-encoding: chunked\r\n");
-                return Ok(());
+                concerns_connection = true;
             }
             _ => {}
         }
-        self.wire.extend_from_slice(line);
-        self.wire.extend_from_slice(b"\r\n");
+        if concerns_connection {
+            self.wire.extend_from_slice(line);
+            self.wire.extend_from_slice(b"\r\n");
+        }
+        // Both were looked at above, as far as they are particular about it.
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.trim_ascii())) else {
+            return Err(Fault::Malformed("a header field that can't be passed on"));
+        };
+        if self.headers.is_empty() {
+            self.headers.reserve(USUAL);
+        }
+        self.headers.append(name, value);
         Ok(())
     }
 
@@ -220,7 +241,8 @@ impl HeadReader {
         };
         let mut wire = std::mem::take(&mut self.wire);
         wire.put_slice(b"\r\n");
-        Ok(Head { method, target, version, hosts: std::mem::take(&mut self.hosts), body, expects: self.expects, wire })
+        let (hosts, headers) = (std::mem::take(&mut self.hosts), std::mem::take(&mut self.headers));
+        Ok(Head { method, target, version, hosts, body, expects: self.expects, headers, wire })
     }
 }
 

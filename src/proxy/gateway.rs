@@ -21,6 +21,7 @@ use super::attempts::{Standing, destination};
 use super::backend::Pool;
 use super::context::{Ctx, Recorded};
 use super::cors::{self, Preflight};
+use super::facts::Facts;
 use super::failure::Failure;
 use super::framing::Fault;
 use super::live::Shared;
@@ -54,12 +55,39 @@ impl Gateway {
     /// Own endpoints are answered here; of all others, true means that there is a permit now.
     async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
         let head = session.req_header();
-        let facts = decide::read(&head.headers, head.version, ctx, &self.shared)?;
+        let mut facts = decide::read(&head.headers, head.version, ctx, &self.shared)?;
         let permit = match Way::of(&session.req_header().headers, &facts, ctx) {
+            Way::Route(Preflight::Ordinary) => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
+            // In a box: their state would make every request's greater.
+            other => match Box::pin(self.otherwise(other, session, facts, ctx)).await? {
+                Some((passed, permit)) => {
+                    facts = passed;
+                    Ok(permit)
+                }
+                None => return Ok(false),
+            },
+        };
+        ctx.facts = Some(facts);
+        let permit = permit?;
+        ctx.assertion = ctx.live.assertion(&permit)?;
+        ctx.permit = Some(permit);
+        Ok(true)
+    }
+}
+
+impl Gateway {
+    /// Answers what no backend is asked, in the ways that few requests go; of a preflight that is a backend's business there is
+    /// a permit.
+    async fn otherwise(
+        &self,
+        way: Way,
+        session: &mut Session,
+        facts: Facts,
+        ctx: &mut Ctx,
+    ) -> Result<Option<(Facts, Permit)>, Refusal> {
+        match way {
             Way::ToHttps => {
-                let written = redirect::to_https(session, &facts, ctx).await;
-                ctx.facts = Some(facts);
-                return written.map(|()| false).or(Ok(false));
+                let _ = redirect::to_https(session, &facts, ctx).await;
             }
             Way::Own => {
                 let response = bridge::ask(session, &facts, ctx, &self.shared).await;
@@ -67,28 +95,33 @@ impl Gateway {
                 ctx.facts = Some(facts);
                 let response = response?;
                 let methods = asked.and_then(|asked| cors::endpoint_methods(&asked, &response));
-                let written = match (methods, ctx.cors.clone()) {
+                let _ = match (methods, ctx.cors.clone()) {
                     (Some(methods), Some(cors)) => cors::answer(session, ctx, &cors, &methods).await,
                     _ => bridge::answer(session, ctx, response).await,
                 };
-                return written.map(|()| false).or(Ok(false));
-            }
-            Way::Route(Preflight::Ordinary) => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
-            Way::Route(Preflight::Passed(matched)) => {
-                decide::pass(&session.req_header().headers, &matched, ctx, &self.shared).await
+                return Ok(None);
             }
             Way::Route(Preflight::Answered(matched, cors, methods)) => {
                 ctx.matched(&matched.route);
                 ctx.facts = Some(facts);
-                let written = cors::answer(session, ctx, &cors, &methods).await;
-                return written.map(|()| false).or(Ok(false));
+                let _ = cors::answer(session, ctx, &cors, &methods).await;
+                return Ok(None);
             }
-        };
+            Way::Route(Preflight::Passed(matched)) => {
+                let permit = decide::pass(&session.req_header().headers, &matched, ctx, &self.shared).await;
+                return match permit {
+                    Ok(permit) => Ok(Some((facts, permit))),
+                    Err(refusal) => {
+                        ctx.facts = Some(facts);
+                        Err(refusal)
+                    }
+                };
+            }
+            // Decided by who asks here.
+            Way::Route(Preflight::Ordinary) => return Err(Refusal::NoRoute),
+        }
         ctx.facts = Some(facts);
-        let permit = permit?;
-        ctx.assertion = ctx.live.assertion(&permit)?;
-        ctx.permit = Some(permit);
-        Ok(true)
+        Ok(None)
     }
 }
 
@@ -109,6 +142,7 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Ctx>) -> Result<bool> {
+        upstream::adopt(session.req_header_mut(), ctx.line.as_ref().and_then(|line| line.take_fields()));
         session.set_write_timeout(Some(CLIENT_WRITES));
         session.set_ignore_info_resp(true);
         if self.shared.is_leaving() {
@@ -118,17 +152,16 @@ impl ProxyHttp for Gateway {
             Ok(false) => return Ok(true),
             Ok(true) => {}
             Err(_) if ctx.line.as_ref().and_then(|line| line.fault()).is_some_and(|fault| fault != Fault::TooLarge) => {
-                return malformed(session, ctx).await.map(|()| true);
+                return Box::pin(malformed(session, ctx)).await.map(|()| true);
             }
             Err(refusal) => {
                 // Who sends such a target may mean two requests where we see one; who was too slow gets no more time.
                 let close = matches!(refusal, Refusal::AmbiguousTarget(_) | Refusal::RequestTimeout);
-                return refuse(session, ctx, &refusal, close).await.map(|()| true);
+                return Box::pin(refuse(session, ctx, &refusal, close)).await.map(|()| true);
             }
         }
-        upstream::plain_names(session.req_header_mut());
         if ctx.upgrades {
-            return self.upgrade(session, ctx).await.map(|()| true);
+            return Box::pin(self.upgrade(session, ctx)).await.map(|()| true);
         }
         // Whatever it asked for, it is a plain request from here on.
         session.req_header_mut().remove_header(&UPGRADE);

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Version};
+use http::{HeaderMap, Method, Version};
 use pingora_http::ResponseHeader;
 use tokio::sync::Notify;
 
+use super::forwarded::Told;
 use super::framing::Fault;
 use super::patience::Patience;
 use super::wire::Tunnel;
@@ -106,6 +107,9 @@ pub(crate) struct Line {
     pub(crate) request: Request,
     /// How long the backend may be silent.
     pub(crate) patience: Arc<Patience>,
+    /// What the connection's backends are told of where it comes from.
+    pub(crate) told: Arc<Told>,
+    fields: Mutex<Option<HeaderMap>>,
     broken: AtomicBool,
     starved: AtomicBool,
     full: AtomicBool,
@@ -123,11 +127,13 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(peer: Peer, request: Request, patience: Arc<Patience>) -> Arc<Self> {
+    pub(crate) fn new(peer: Peer, request: Request, patience: Arc<Patience>, told: Arc<Told>) -> Arc<Self> {
         Arc::new(Self {
             peer,
             request,
             patience,
+            told,
+            fields: Mutex::new(None),
             broken: AtomicBool::new(false),
             starved: AtomicBool::new(false),
             full: AtomicBool::new(false),
@@ -192,6 +198,16 @@ impl Line {
     /// The backend has agreed to another protocol.
     pub(crate) fn set_upgraded(&self) {
         self.upgraded.store(true, Ordering::Relaxed);
+    }
+
+    /// Leaves the request's fields here, where pingora was not given all of them.
+    pub(crate) fn carry_fields(&self, fields: HeaderMap) {
+        *self.fields.lock().unwrap_or_else(PoisonError::into_inner) = Some(fields);
+    }
+
+    /// The fields that were left.
+    pub(crate) fn take_fields(&self) -> Option<HeaderMap> {
+        self.fields.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Leaves a tunnel here until the client's side is free for it.

@@ -36,10 +36,14 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// Room for the fields that are added to most requests.
 const ADDED: usize = 24;
 
-/// The request with the names of its fields in lower case, as HTTP/2 has them: pingora would keep another map of how a client
-/// spelled each, and look into both for whatever is done to one.
-pub(crate) fn plain_names(request: &mut RequestHeader) {
-    let parts = take(request);
+/// Gives a session's request the fields that it came with, of which pingora saw those about the connection only. Their names are
+/// in lower case, as HTTP/2 has them: pingora would keep another map of how a client spelled each, and look into both for
+/// whatever is done to one.
+pub(crate) fn adopt(request: &mut RequestHeader, fields: Option<HeaderMap>) {
+    let mut parts = take(request);
+    if let Some(fields) = fields {
+        parts.headers = fields;
+    }
     *request = parts.into();
 }
 
@@ -86,10 +90,9 @@ fn fields(parts: &mut Parts, ctx: &Ctx, permit: &Permit, facts: &Facts, origin: 
     if let Some(host) = host {
         headers.insert(HOST, host.or_err(ErrorType::InvalidHTTPHeader, "a host is no header value")?);
     }
-    for (name, value) in origin.headers().into_iter().chain(ctx.assertion.clone()) {
-        headers.insert(name, value);
-    }
-    for (name, value) in ctx.live.identity.emit(permit).iter() {
+    let told = ctx.line.as_ref().map_or_else(|| origin.headers().into(), |line| line.told.of(origin));
+    let identity = ctx.live.identity.emit(permit);
+    for (name, value) in told.iter().chain(&ctx.assertion).chain(identity.iter()) {
         headers.insert(name.clone(), value.clone());
     }
     headers.insert(REQUEST_ID, ctx.request_id_value()?);

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
 use super::chunked::Chunks;
+use super::forwarded::Told;
 use super::framing::{Delimiter, Fault, Head, HeadReader};
 use super::http2::PREFACE;
 use super::line::{Line, Peer, Request};
@@ -81,6 +83,7 @@ pub(crate) struct Wire {
     line: Option<Arc<Line>>,
     client_left: bool,
     patience: Arc<Patience>,
+    told: Arc<Told>,
     alarm: Alarm,
     farewell: Option<farewell::Farewell>,
     /// Nobody has said so far that it is HTTP/1: it may turn out to be HTTP/2.
@@ -101,6 +104,7 @@ impl Wire {
             line: None,
             client_left: false,
             patience: Arc::new(Patience::new()),
+            told: Arc::default(),
             alarm: Alarm::default(),
             farewell: None,
             undecided: false,
@@ -184,8 +188,8 @@ impl Wire {
         if self.client_left {
             return Poll::Ready(false);
         }
-        let mut bytes = [0; FIRST];
-        let mut read = ReadBuf::new(&mut bytes);
+        let mut bytes = [const { MaybeUninit::uninit() }; FIRST];
+        let mut read = ReadBuf::uninit(&mut bytes);
         match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
             Poll::Ready(Ok(())) => {
                 self.inbox.extend_from_slice(read.filled());
@@ -237,7 +241,9 @@ impl Wire {
     /// that is wrong from the start reaches no backend.
     async fn begin(&mut self, head: Box<Head>) -> Result<(), Fault> {
         let request = Request { method: head.method, target: head.target, version: head.version, hosts: head.hosts };
-        self.line = Some(Line::new(self.peer, request, Arc::clone(&self.patience)));
+        let line = Line::new(self.peer, request, Arc::clone(&self.patience), Arc::clone(&self.told));
+        line.carry_fields(head.headers);
+        self.line = Some(line);
         self.ready = head.wire;
         self.body = match head.body {
             Delimiter::Length(length) => Body::Length(length),

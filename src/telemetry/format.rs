@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -11,12 +12,107 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::redact::{may_hold_credential, scrub};
-use crate::domain::Clock;
+use crate::domain::{Clock, Timestamp};
 
 /// A value's characters beyond this are cut.
 const MAX_VALUE: usize = 2048;
 
-/// How lines look.
+/// A line in the making.
+pub(super) struct Entry {
+    json: bool,
+    line: String,
+}
+
+impl Entry {
+    /// Begins one.
+    pub(super) fn new(json: bool, now: Timestamp, level: &str, target: &str) -> Self {
+        let [before, after_time, after_level, after_target] =
+            if json { ["{\"time\":\"", "\",\"level\":\"", "\",\"target\":\"", "\""] } else { ["", " ", " ", ""] };
+        let mut line = String::with_capacity(512);
+        line.push_str(before);
+        // Writing to a string does not fail.
+        let _ = write!(line, "{now}");
+        line.extend([after_time, level, after_level, target, after_target]);
+        Self { json, line }
+    }
+
+    /// Ends it.
+    pub(super) fn end(mut self) -> String {
+        self.line.push_str(if self.json { "}\n" } else { "\n" });
+        self.line
+    }
+
+    /// Writes what stands before a value. Names are written in our source: they need no escaping.
+    fn name(&mut self, name: &str) {
+        self.line.extend(match (self.json, name) {
+            (true, _) => [",\"", name, "\":"],
+            (false, "message") => [": ", "", ""],
+            (false, _) => [" ", name, "="],
+        });
+    }
+
+    /// A whole number.
+    pub(super) fn number(&mut self, name: &str, value: impl itoa::Integer) {
+        self.name(name);
+        self.digits(value);
+    }
+
+    fn digits(&mut self, value: impl itoa::Integer) {
+        self.line.push_str(itoa::Buffer::new().format(value));
+    }
+
+    /// A span in milliseconds, with up to three decimals.
+    pub(super) fn millis(&mut self, name: &str, span: Duration) {
+        let micros = span.saturating_add(Duration::from_nanos(500)).as_micros();
+        self.name(name);
+        self.digits(micros / 1000);
+        if micros % 1000 > 0 {
+            // The one in front keeps the zeros behind it.
+            let mut buffer = itoa::Buffer::new();
+            let digits = buffer.format(1000 + micros % 1000).strip_prefix('1').unwrap_or_default();
+            self.line.extend([".", digits.trim_end_matches('0')]);
+        }
+    }
+
+    fn plain(&mut self, name: &str, value: impl fmt::Display) {
+        self.name(name);
+        let _ = write!(self.line, "{value}");
+    }
+
+    /// The same, where there is a value.
+    pub(super) fn some(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    /// A text, without credentials, bounded, and with nothing in it that could end the value.
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        if is_plain(value) {
+            let quote = if self.json { "\"" } else { "" };
+            self.line.extend([quote, value, quote]);
+            return;
+        }
+        let value = scrub(value);
+        let quoted = self.json || (name != "message" && needs_quotes(&value));
+        if quoted {
+            self.line.push('"');
+        }
+        for (i, c) in value.chars().enumerate() {
+            if i >= MAX_VALUE {
+                self.line.push('…');
+                break;
+            }
+            escape(&mut self.line, c, quoted);
+        }
+        if quoted {
+            self.line.push('"');
+        }
+    }
+}
+
+/// How the lines of events look.
 pub(super) struct Line {
     pub(super) json: bool,
     pub(super) clock: Arc<dyn Clock>,
@@ -28,83 +124,36 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut fields = Fields { json: self.json, text: String::with_capacity(512), log_target: None };
+        let mut said = LogTarget(None);
+        event.record(&mut said);
+        let metadata = event.metadata();
+        let target = said.0.as_deref().unwrap_or_else(|| metadata.target());
+        let mut fields = Fields(Entry::new(self.json, self.clock.now(), metadata.level().as_str(), target));
         event.record(&mut fields);
-        let target = fields.log_target.as_deref().unwrap_or_else(|| event.metadata().target());
-        let level = event.metadata().level().as_str();
-        let [before, after_time, after_level, end] =
-            if self.json { ["{\"time\":\"", "\",\"level\":\"", "\",\"target\":\"", "}\n"] } else { ["", " ", " ", "\n"] };
-        write!(out, "{before}{}", self.clock.now())?;
-        for piece in [after_time, level, after_level, target, if self.json { "\"" } else { "" }, &fields.text, end] {
-            out.write_str(piece)?;
-        }
-        Ok(())
+        out.write_str(&fields.0.end())
     }
 }
 
-struct Fields {
-    json: bool,
-    text: String,
-    /// What a message of the `log` crate says its target is.
-    log_target: Option<String>,
-}
+/// What a message of the `log` crate says its target is.
+struct LogTarget(Option<String>);
 
-impl Fields {
-    /// Writes what stands before a value; false when the field is not to be written.
-    fn name(&mut self, field: &Field) -> bool {
-        let name = field.name();
-        if name.starts_with("log.") {
-            return false;
-        }
-        let name = name.strip_prefix("r#").unwrap_or(name);
-        // Field names are written in our source: they need no escaping.
-        let pieces = match (self.json, name) {
-            (true, _) => [",\"", name, "\":"],
-            (false, "message") => [": ", "", ""],
-            (false, _) => [" ", name, "="],
-        };
-        self.text.extend(pieces);
-        true
-    }
-
-    fn plain(&mut self, field: &Field, value: impl fmt::Display) {
-        if self.name(field) {
-            let _ = write!(self.text, "{value}");
-        }
-    }
-
-    fn number(&mut self, value: impl itoa::Integer) {
-        self.text.push_str(itoa::Buffer::new().format(value));
-    }
-
-    fn string(&mut self, field: &Field, value: &str) {
+impl Visit for LogTarget {
+    fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "log.target" {
-            self.log_target = Some(value.chars().filter(|c| c.is_ascii_alphanumeric() || "_:".contains(*c)).collect());
-        }
-        if !self.name(field) {
-            return;
-        }
-        if is_plain(value) {
-            let quote = if self.json { "\"" } else { "" };
-            self.text.extend([quote, value, quote]);
-            return;
-        }
-        let value = scrub(value);
-        let quoted = self.json || (field.name() != "message" && needs_quotes(&value));
-        if quoted {
-            self.text.push('"');
-        }
-        for (i, c) in value.chars().enumerate() {
-            if i >= MAX_VALUE {
-                self.text.push('…');
-                break;
-            }
-            escape(&mut self.text, c, quoted);
-        }
-        if quoted {
-            self.text.push('"');
+            self.0 = Some(value.chars().filter(|c| c.is_ascii_alphanumeric() || "_:".contains(*c)).collect());
         }
     }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+/// An event's fields.
+struct Fields(Entry);
+
+/// A field's name in the line; none of what the `log` crate adds.
+fn shown(field: &Field) -> Option<&'static str> {
+    let name = field.name();
+    (!name.starts_with("log.")).then(|| name.strip_prefix("r#").unwrap_or(name))
 }
 
 /// Whether a value stands in every line as it is: most do.
@@ -148,57 +197,43 @@ fn escape(out: &mut String, c: char, quoted: bool) {
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.string(field, value);
+        if let Some(name) = shown(field) {
+            self.0.text(name, value);
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut bounded = Bounded(String::new());
         // It fails when the value is longer than what is shown of it.
         let _ = write!(bounded, "{value:?}");
-        self.string(field, &bounded.0);
+        self.record_str(field, &bounded.0);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        if self.name(field) {
-            self.number(value);
+        if let Some(name) = shown(field) {
+            self.0.number(name, value);
         }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        if self.name(field) {
-            self.number(value);
+        if let Some(name) = shown(field) {
+            self.0.number(name, value);
         }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.plain(field, value);
+        if let Some(name) = shown(field) {
+            self.0.plain(name, value);
+        }
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        match thousandths(value) {
-            Some(whole) if self.name(field) => {
-                self.number(whole / 1000);
-                if whole % 1000 > 0 {
-                    // The one in front keeps the zeros behind it.
-                    let mut buffer = itoa::Buffer::new();
-                    let digits = buffer.format(1000 + whole % 1000).strip_prefix('1').unwrap_or_default();
-                    self.text.extend([".", digits.trim_end_matches('0')]);
-                }
-            }
-            Some(_) => {}
-            None if value.is_finite() => self.plain(field, value),
-            None => self.plain(field, "null"),
+        match shown(field) {
+            Some(name) if value.is_finite() => self.0.plain(name, value),
+            Some(name) => self.0.plain(name, "null"),
+            None => {}
         }
     }
-}
-
-/// A number that three decimals say exactly, in thousandths: the shortest form of any number is dear to find.
-fn thousandths(value: f64) -> Option<u64> {
-    let whole = (value * 1000.0).round();
-    #[expect(clippy::float_cmp, reason = "whether it is the very number is what is asked")]
-    let exact = whole / 1000.0 == value;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within")]
-    (exact && (0.0..9e15).contains(&whole) && value.is_sign_positive()).then_some(whole as u64)
 }
 
 /// Takes a little more than is shown of a value, so that a huge one costs no memory.
@@ -214,25 +249,20 @@ impl fmt::Write for Bounded {
 
 #[cfg(test)]
 mod tests {
-    use tracing::callsite::Callsite as _;
-
     use super::*;
 
-    fn written(value: f64) -> String {
-        let callsite = tracing::callsite! { name: "numbers", kind: tracing::metadata::Kind::EVENT, fields: number };
-        let field = callsite.metadata().fields().field("number").unwrap();
-        let mut fields = Fields { json: false, text: String::new(), log_target: None };
-        fields.record_f64(&field, value);
-        fields.text
-    }
-
     #[test]
-    fn a_number_is_written_as_shortly_as_it_can_be() {
-        for value in
-            [0.0, 1.0, 1.5, 0.001, 0.01, 1.234, 11.11, 1.1, 10.0, 1.0005, 123_456_789.001, 1e300, -1.5, 0.1 + 0.2, 1111.0]
+    fn a_span_is_written_in_milliseconds_as_shortly_as_it_can_be() {
+        for (micros, written) in
+            [(0, "0"), (1, "0.001"), (10, "0.01"), (1234, "1.234"), (11_100, "11.1"), (111_111, "111.111"), (5000, "5")]
         {
-            assert_eq!(written(value), format!(" number={value}"));
+            let mut entry = Entry { json: false, line: String::new() };
+            entry.millis("ms", Duration::from_micros(micros));
+            assert_eq!(entry.line, format!(" ms={written}"));
         }
-        assert_eq!((written(f64::NAN), written(f64::INFINITY)), (" number=null".into(), " number=null".into()));
+        let mut entry = Entry { json: false, line: String::new() };
+        entry.millis("ms", Duration::from_nanos(1500));
+        entry.millis("ms", Duration::MAX);
+        assert_eq!(entry.line, " ms=0.002 ms=18446744073709551615.999");
     }
 }

@@ -16,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::format::Line;
-use super::targets::{ACCESS, AUDIT, cap};
+use super::targets::{AUDIT, cap};
 use crate::config::Log;
 use crate::domain::{Clock, SystemClock};
 
@@ -47,16 +47,17 @@ impl std::fmt::Debug for Guard {
     }
 }
 
-/// Starts logging: the access log to stdout where `log.access` is on; the audit log, and the operational log at the level
+/// Starts logging: the access log to stdout; the audit log, and the operational log at the level
 /// of `RUST_LOG` (else `info`), to stderr. Messages of the `log` crate are taken in. A second call changes nothing.
 pub fn init(log: &Log) -> Guard {
     let (access, access_worker) = writer("access-log", io::stdout().as_fd().try_clone_to_owned().map(File::from), GATHER);
     let (rest, rest_worker) = writer("log", io::stderr().as_fd().try_clone_to_owned().map(File::from), Duration::ZERO);
     let dropped = vec![access.error_counter(), rest.error_counter()];
     let level = std::env::var("RUST_LOG").unwrap_or_default();
-    let clock = Arc::new(SystemClock::default());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    super::access::start(log.json, Arc::clone(&clock), access);
     // It fails where somebody else logs already: that stays as it is.
-    let _ = dispatch(*log, &level, clock, access, rest).try_init();
+    let _ = dispatch(*log, &level, clock, rest).try_init();
     // Nobody hears more of the `log` crate (`targets`), and pingora ends its thread over a line at `trace` about an answer
     // with a header that is no UTF-8.
     log::set_max_level(log::LevelFilter::Info);
@@ -92,21 +93,14 @@ impl<W: Write> Write for Gathering<W> {
 }
 
 /// Everything between an event and its line.
-fn dispatch<A, R>(log: Log, level: &str, clock: Arc<dyn Clock>, access: A, rest: R) -> Dispatch
+fn dispatch<R>(log: Log, level: &str, clock: Arc<dyn Clock>, rest: R) -> Dispatch
 where
-    A: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     R: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let format = |clock| Line { json: log.json, clock };
-    let access = log.access.then(|| {
-        tracing_subscriber::fmt::layer()
-            .event_format(format(Arc::clone(&clock)))
-            .with_writer(access)
-            .with_filter(FilterFn::new(|metadata| metadata.target() == ACCESS).with_max_level_hint(LevelFilter::INFO))
-    });
+    let format = Line { json: log.json, clock };
     // EnvFilter decides on what may be said at all; the audit log is not a matter of level.
-    let rest = tracing_subscriber::fmt::layer().event_format(format(clock)).with_writer(rest).with_filter(operational(level));
-    tracing_subscriber::registry().with(access).with(rest).into()
+    let rest = tracing_subscriber::fmt::layer().event_format(format).with_writer(rest).with_filter(operational(level));
+    tracing_subscriber::registry().with(rest).into()
 }
 
 /// `RUST_LOG`, bounded by [`cap`] for what is not ours.
@@ -114,8 +108,7 @@ fn operational<S: tracing::Subscriber>(level: &str) -> impl tracing_subscriber::
     use tracing_subscriber::filter::FilterExt;
     let asked = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(level);
     let audit = FilterFn::new(|metadata: &Metadata<'_>| metadata.target() == AUDIT).with_max_level_hint(LevelFilter::INFO);
-    let capped =
-        FilterFn::new(|metadata: &Metadata<'_>| metadata.target() != ACCESS && *metadata.level() <= cap(metadata.target()));
+    let capped = FilterFn::new(|metadata: &Metadata<'_>| *metadata.level() <= cap(metadata.target()));
     asked.or(audit).and(capped)
 }
 
@@ -126,7 +119,8 @@ mod tests {
     use super::*;
     use crate::domain::clock::ManualClock;
     use crate::domain::{AuditEvent, AuditKind, CredentialKind, Timestamp};
-    use crate::telemetry::{AccessRecord, access, audit};
+    use crate::telemetry::access::line as access_line;
+    use crate::telemetry::{AccessRecord, audit};
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -148,15 +142,21 @@ mod tests {
         }
     }
 
-    /// What `work` writes: the access log, and the rest.
-    fn logged(log: Log, level: &str, work: impl FnOnce()) -> (String, String) {
-        let (first, second) = (Lines::default(), Lines::default());
-        let (to_first, to_second) = (first.clone(), second.clone());
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_360_503_042)));
-        let guard = dispatch(log, level, clock, move || to_first.clone(), move || to_second.clone()).set_default();
+    const NOW: Timestamp = Timestamp::from_millis(1_795_360_503_042);
+
+    /// What `work` writes to the audit and the operational log.
+    fn logged(log: Log, level: &str, work: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let to = lines.clone();
+        let guard = dispatch(log, level, Arc::new(ManualClock::at(NOW)), move || to.clone()).set_default();
         work();
         drop(guard);
-        (first.text(), second.text())
+        lines.text()
+    }
+
+    /// The line of a request.
+    fn accessed(log: Log, record: &AccessRecord<'_>) -> String {
+        access_line(record, NOW, log.json)
     }
 
     const TEXT: Log = Log { json: false, access: true };
@@ -186,19 +186,17 @@ mod tests {
 
     #[test]
     fn a_request_is_one_line_of_text() {
-        let (line, rest) = logged(TEXT, "", || access(&record("/api/orders")));
         assert_eq!(
-            line,
+            accessed(TEXT, &record("/api/orders")),
             "2026-11-22T15:15:03.042Z INFO access request_id=0191 client=192.0.2.7 method=GET path=/api/orders route=orders \
              status=403 decision=deny reason=insufficient_scope principal=0190 credential=bearer bytes_in=0 bytes_out=180 \
              duration_ms=1.234\n"
         );
-        assert_eq!(rest, "");
     }
 
     #[test]
     fn a_request_is_one_json_object() {
-        let (line, _) = logged(JSON, "", || access(&record("/a\"b")));
+        let line = accessed(JSON, &record("/a\"b"));
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(
             value,
@@ -212,14 +210,6 @@ mod tests {
     }
 
     #[test]
-    fn the_access_log_can_be_off_and_does_not_depend_on_the_level() {
-        let (line, rest) = logged(Log { access: false, ..TEXT }, "trace", || access(&record("/")));
-        assert_eq!((line.as_str(), rest.as_str()), ("", ""));
-        let (line, _) = logged(TEXT, "error", || access(&record("/")));
-        assert_eq!(line.lines().count(), 1);
-    }
-
-    #[test]
     fn the_audit_log_does_not_depend_on_the_level() {
         let event = AuditEvent {
             at: Timestamp::from_secs(1_795_360_503),
@@ -230,7 +220,7 @@ mod tests {
             request_id: Some("0191".into()),
             detail: None,
         };
-        let (_, line) = logged(TEXT, "off", || audit(&event));
+        let line = logged(TEXT, "off", || audit(&event));
         assert_eq!(
             line,
             "2026-11-22T15:15:03.042Z INFO audit event=login_failed at=2026-11-22T15:15:03.000Z subject=ann client=192.0.2.7 \
@@ -242,27 +232,27 @@ mod tests {
     fn nothing_in_a_value_forges_a_line_or_a_field() {
         let evil = "/a\r\n2026 INFO access status=200 \u{1b}[31m\u{2028}\u{202e}\0 \"";
         for log in [TEXT, JSON] {
-            let (line, _) = logged(log, "", || access(&record(evil)));
+            let line = accessed(log, &record(evil));
             assert_eq!(line.matches('\n').count(), 1, "{line}");
             let odd = |c: char| c.is_control() && c != '\n' || "\u{2028}\u{202e}".contains(c);
             assert!(!line.contains(odd), "{line}");
         }
-        let (line, _) = logged(TEXT, "", || access(&record(evil)));
+        let line = accessed(TEXT, &record(evil));
         assert!(
             line.contains("path=\"/a\\r\\n2026 INFO access status=200 \\u001b[31m\\u2028\\u202e\\u0000 \\\"\" route="),
             "{line}"
         );
-        let (line, _) = logged(JSON, "", || access(&record(evil)));
+        let line = accessed(JSON, &record(evil));
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(value["path"], evil);
-        let (_, line) = logged(TEXT, "", || tracing::warn!(target: "portcullis::x", "broken {}", "a\nb"));
+        let line = logged(TEXT, "", || tracing::warn!(target: "portcullis::x", "broken {}", "a\nb"));
         assert_eq!(line, "2026-11-22T15:15:03.042Z WARN portcullis::x: broken a\\nb\n");
     }
 
     #[test]
     fn a_long_value_is_cut() {
-        let (line, rest) = logged(JSON, "", || {
-            access(&record(&"/ä".repeat(100_000)));
+        let line = accessed(JSON, &record(&"/ä".repeat(100_000)));
+        let rest = logged(JSON, "", || {
             tracing::info!(target: "portcullis::x", list = ?vec!["x"; 100_000]);
         });
         assert!(line.len() < 5000 && line.contains('…'), "{}", line.len());
@@ -273,8 +263,8 @@ mod tests {
     #[test]
     fn credentials_are_cut_out_of_paths_and_messages() {
         let token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln";
-        let (line, rest) = logged(TEXT, "", || {
-            access(&record(&format!("/reset/{token}")));
+        let line = accessed(TEXT, &record(&format!("/reset/{token}")));
+        let rest = logged(TEXT, "", || {
             tracing::error!(target: "portcullis::x", error = %format!("can't reach redis://u:hunter2@h/: {token}"), "gone");
         });
         assert!(line.contains("path=/reset/eyJ*** "), "{line}");
@@ -283,7 +273,7 @@ mod tests {
 
     #[test]
     fn dependencies_cannot_print_requests_at_any_level() {
-        let (line, rest) = logged(TEXT, "trace,pingora_proxy=trace,h2=trace,pingora_core=trace", || {
+        let rest = logged(TEXT, "trace,pingora_proxy=trace,h2=trace,pingora_core=trace", || {
             log::error!(target: "pingora_proxy", "Fail to proxy: /a?access_token=hunter2");
             log::error!(target: "pingora_core::apps::http_app", "hunter2");
             tracing::trace!(target: "h2::codec", "hunter2");
@@ -292,7 +282,6 @@ mod tests {
             log::debug!(target: "pingora_core::server", "hunter2");
             tracing::trace!(target: "portcullis::proxy", "ours");
         });
-        assert_eq!(line, "");
         assert_eq!(
             rest,
             "2026-11-22T15:15:03.042Z INFO pingora_core::server: SIGTERM received\n\
@@ -308,7 +297,7 @@ mod tests {
             tracing::warn!(target: "portcullis::y", "three");
         };
         // As everywhere with `RUST_LOG`, a list of modules silences the others.
-        let lines = |level| logged(TEXT, level, work).1.lines().count();
+        let lines = |level| logged(TEXT, level, work).lines().count();
         assert_eq!((lines(""), lines("warn"), lines("portcullis::x=debug"), lines("off")), (2, 1, 2, 0));
     }
 }

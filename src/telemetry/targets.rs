@@ -6,8 +6,6 @@
 
 use tracing::level_filters::LevelFilter;
 
-/// One line a request.
-pub(super) const ACCESS: &str = "access";
 /// One line an event that somebody may have to answer for.
 pub(super) const AUDIT: &str = "audit";
 
@@ -21,7 +19,7 @@ const FOREIGN: [(&str, LevelFilter); 4] = [
 
 /// The most that `target` may say.
 pub(super) fn cap(target: &str) -> LevelFilter {
-    if target == ACCESS || target == AUDIT || is_within(target, "portcullis") {
+    if target == AUDIT || is_within(target, "portcullis") {
         return LevelFilter::TRACE;
     }
     FOREIGN.iter().find(|(module, _)| is_within(target, module)).map_or(LevelFilter::OFF, |(_, most)| *most)
@@ -57,7 +55,7 @@ mod tests {
 
     #[test]
     fn our_own_modules_say_what_is_asked() {
-        for target in ["portcullis", "portcullis::proxy::facts", "access", "audit"] {
+        for target in ["portcullis", "portcullis::proxy::facts", "audit"] {
             assert_eq!(cap(target), LevelFilter::TRACE, "{target}");
         }
     }

@@ -54,7 +54,7 @@ impl Head {
             (None, _) => {}
         }
         let request = Request { method: parts.method.clone(), target, version: parts.version, hosts };
-        let line = Line::new(peer, request, Arc::new(Patience::new()));
+        let line = Line::new(peer, request, Arc::new(Patience::new()), Arc::default());
         if let Some(fault) = fault {
             line.set_fault(fault);
         }
