@@ -188,7 +188,7 @@ fn ordinary(raw: &[u8]) -> Option<&str> {
     let plain = raw.iter().fold(true, |all, &byte| all & is_plain(byte));
     let pairs = raw.iter().zip(raw.get(1..).unwrap_or_default());
     let odd = pairs.fold(raw.ends_with(b"."), |any, (&one, &next)| any | ((next == b'/') & matches!(one, b'.' | b'/')));
-    (plain & !odd).then(|| std::str::from_utf8(raw).ok()).flatten()
+    (plain && !odd).then(|| std::str::from_utf8(raw).ok()).flatten()
 }
 
 /// What a path may hold raw (RFC 3986 §3.3), less the `;`.

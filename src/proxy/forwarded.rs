@@ -88,7 +88,7 @@ impl Origin {
         let host = self.authority.as_ref().and_then(|authority| authority.to_header().ok());
         // Addresses, checked hosts and numbers are always header values.
         let value = |text: &str| HeaderValue::from_str(text).ok();
-        let chain = self.chain.iter().map(|address| address.to_string()).collect::<Vec<_>>().join(", ");
+        let chain = self.chain.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
         let r#for = value(&chain);
         let client = if self.chain.len() == 1 { r#for.clone() } else { value(&self.client.to_string()) };
         let forwarded = self.forwarded(&chain, proto, host.as_ref());

@@ -175,7 +175,7 @@ impl HeadReader {
         if name.is_empty() || any(name, |byte| !is_token(byte)) {
             return Err(Fault::Malformed("a header field's name is no token"));
         }
-        if any(value, |byte| is_control(byte) & (byte != b'\t')) {
+        if any(value, |byte| is_control(byte) && byte != b'\t') {
             return Err(Fault::Malformed("control bytes in a header field"));
         }
         let mut concerns_connection = false;
@@ -207,7 +207,8 @@ impl HeadReader {
         if self.headers.is_empty() {
             self.headers.reserve(USUAL);
         }
-        self.headers.append(name, value);
+        // A map has an end, wherever the limit is.
+        self.headers.try_append(name, value).map_err(|_| Fault::TooLarge)?;
         Ok(())
     }
 
@@ -264,7 +265,7 @@ fn any(bytes: &[u8], is_such: impl Fn(u8) -> bool) -> bool {
 }
 
 const fn is_control(byte: u8) -> bool {
-    (byte < 0x20) | (byte == 0x7f)
+    byte < 0x20 || byte == 0x7f
 }
 
 /// tchar (RFC 9110 §5.6.2).

@@ -59,7 +59,7 @@ impl Gateway {
         let permit = match Way::of(&session.req_header().headers, &facts, ctx) {
             Way::Route(Preflight::Ordinary) => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
             // In a box: their state would make every request's greater.
-            other => match Box::pin(self.otherwise(other, session, facts, ctx)).await? {
+            other @ (Way::ToHttps | Way::Own | Way::Route(_)) => match Box::pin(self.otherwise(other, session, facts, ctx)).await? {
                 Some((passed, permit)) => {
                     facts = passed;
                     Ok(permit)

@@ -1,8 +1,7 @@
 //! What the backend is sent, and what of its answer the client gets (RFC 9110 §7.6.1).
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, SET_COOKIE, TE, TRANSFER_ENCODING,
 };
 use http::request::Parts;
 use http::{HeaderMap, Version};
@@ -18,18 +17,21 @@ use crate::domain::CredentialKind;
 use crate::policy::{HeaderRule, HostRewrite, Permit};
 use crate::problem::Allowance;
 
-/// Fields that are for one connection only; `Transfer-Encoding` is pingora's business.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    UPGRADE,
-    HeaderName::from_static("http2-settings"),
-];
+/// Whether a field is for one connection only; `Transfer-Encoding` is pingora's business.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -128,7 +130,7 @@ pub(crate) fn nominated(client: &HeaderMap, request: &mut RequestHeader) {
 /// Removes what is between client and gateway only, and what could be taken for the gateway's own words.
 fn strip(ctx: &Ctx, headers: &mut HeaderMap) {
     let goes =
-        |name: &HeaderName| HOP_BY_HOP.contains(name) || *name == EXPECT || ctx.live.identity.removes(name.as_str().as_bytes());
+        |name: &HeaderName| is_hop_by_hop(name) || *name == EXPECT || ctx.live.identity.removes(name.as_str().as_bytes());
     let names: Vec<HeaderName> = headers.keys().filter(|name| goes(name)).cloned().collect();
     for name in names {
         headers.remove(name);
@@ -179,7 +181,7 @@ pub(crate) fn response(ctx: &Ctx, response: &mut ResponseHeader) -> Result<()> {
     let nominated = nominated.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
     // A backend's slip must not cost the answer its framing.
     let nominated = nominated.filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name));
-    let between = response.headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned();
+    let between = response.headers.keys().filter(|name| is_hop_by_hop(name)).cloned();
     for name in nominated.chain(between).collect::<Vec<_>>() {
         response.remove_header(&name);
     }

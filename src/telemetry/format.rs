@@ -66,7 +66,7 @@ impl Entry {
         let micros = span.saturating_add(Duration::from_nanos(500)).as_micros();
         self.name(name);
         self.digits(micros / 1000);
-        if micros % 1000 > 0 {
+        if !micros.is_multiple_of(1000) {
             // The one in front keeps the zeros behind it.
             let mut buffer = itoa::Buffer::new();
             let digits = buffer.format(1000 + micros % 1000).strip_prefix('1').unwrap_or_default();
