@@ -1,5 +1,6 @@
 """One run: the backend, the gateway that issues the tokens, the peers, and the rounds."""
 
+import functools
 import os
 import statistics
 import subprocess
@@ -20,7 +21,11 @@ class Bench:
         self.portcullis, self.passthrough = programs
         self.proxy_core, self.load_core = cores
         self.gateways, self.tokens, self.left_out = {}, {}, []
-        self.wrk = load.Wrk(installed.program("wrk"), root / "bench/peers/load.lua", self.load_core, {**os.environ, **installed.environment()})
+
+    @functools.cached_property
+    def wrk(self):
+        environment = {**os.environ, **self.installed.environment()}
+        return load.Wrk(self.installed.program("wrk"), self.root / "bench/peers/load.lua", self.load_core, environment)
 
     def start_backend(self):
         home, self.upstream = self.home / "upstream", free_port()

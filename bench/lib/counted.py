@@ -1,8 +1,11 @@
 """Programs under valgrind, which counts what a request costs them: instructions of all their threads."""
 
+import collections
 import http.client
+import pathlib
 import re
 import subprocess
+import sys
 
 from load import Wrong, until_answers
 from peers import KEY, NEW, PLAIN, REFUSED, free_port
@@ -15,11 +18,30 @@ WARM = 300
 SHOWN = 60
 
 
+def by_function(dump):
+    """Each function's own instructions, the most first. callgrind_annotate sums up wrongly what is counted from the middle on."""
+    own, function, is_call = collections.Counter(), "", False
+    for line in dump.read_text(errors="replace").splitlines():
+        if line.startswith("fn="):
+            function = line[3:]
+        elif line.startswith("calls="):
+            is_call = True  # the next line is of what was called
+        elif line[:1].isdigit():
+            own[function] += 0 if is_call else int(line.split()[1])
+            is_call = False
+    return own.most_common()
+
+
 class Counted:
     """The gateway with its ES256 key, one thread, and plain pingora, each under valgrind."""
 
     def __init__(self, bench, requests):
         self.bench, self.requests = bench, requests
+
+    def start_backend(self):
+        self.bench.upstream = free_port()
+        process = Process("answers", [sys.executable, pathlib.Path(__file__).with_name("answers.py"), self.bench.upstream], 0, self.bench.home)
+        until_answers(process, self.bench.upstream, "/plain/1k")
 
     def pingora(self):
         """What plain pingora costs."""
@@ -43,17 +65,14 @@ class Counted:
         """Instructions a request of this kind; shows where they go, if asked."""
         cost = self._cost(self.process, self.home, self.port, kind)
         if profile:
-            dump = max(self.home.glob("callgrind.out.*"), key=lambda path: path.stat().st_mtime)
-            shown = self._run(["callgrind_annotate", "--threshold=95", "--show-percs=yes", dump])
-            functions = [line for line in shown.splitlines() if re.match(r"\s*[\d,]+ \(", line)][:SHOWN]
-            import shutil; shutil.copy(dump, "/tmp/cg.out")
-            print("\n".join(re.sub(r"\s*\[[^\]]*\]$|\?\?\?:", "", line)[:200] for line in functions))
+            for function, instructions in by_function(self._newest(self.home))[:SHOWN]:
+                print(f"{instructions / self.requests:10,.0f}  {function[:160]}")
         return cost
 
     def _start(self, name, command, home):
         # Names of files that callgrind writes are relative to where it runs. Nothing is counted until it is told to.
-        options = ["--tool=callgrind", "--dump-instr=no", "--callgrind-out-file=callgrind.out", "--quiet"]
-        return Process(name, ["valgrind", *options, *command], 0, home)
+        options = ["--dump-line=no", "--compress-pos=no", "--compress-strings=no", "--callgrind-out-file=callgrind.out"]
+        return Process(name, ["valgrind", "--quiet", "--tool=callgrind", *options, *command], 0, home)
 
     def _cost(self, process, home, port, kind):
         fields = iter(lambda: {}, None)
@@ -81,11 +100,13 @@ class Counted:
         ask(self.requests)
         self._control(process, "--dump")
         connection.close()
-        dump = max(home.glob("callgrind.out.*"), key=lambda path: path.stat().st_mtime)
-        total = re.search(r"^(?:totals|summary): (\d+)", dump.read_text(), re.MULTILINE)
+        total = re.search(r"^(?:totals|summary): (\d+)", self._newest(home).read_text(), re.MULTILINE)
         if not total:
             raise Wrong(f"{kind}: valgrind wrote no total")
         return int(total[1]) / self.requests
+
+    def _newest(self, home):
+        return max(home.glob("callgrind.out.*"), key=lambda path: path.stat().st_mtime)
 
     def _control(self, process, what):
         self._run(["callgrind_control", what, str(process.popen.pid)])
