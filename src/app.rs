@@ -168,7 +168,9 @@ impl Gateway {
             let live = live::assemble(&self.parts, loaded)?;
             self.parts.reconfigure(&config);
             tell_observed(&live.table);
+            let before = self.shared.live.load_full();
             self.shared.replace(live);
+            self.runtime.spawn(live::free(before));
             warn(&report);
             // Compared with what it was started with, which is what it still does.
             for key in needs_restart(&self.started, &config) {
