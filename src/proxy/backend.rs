@@ -83,6 +83,11 @@ impl Backends {
         }
     }
 
+    /// The file of authorities for pingora's connectors; `None` is the system's.
+    pub(crate) fn ca_file(&self) -> Option<String> {
+        peer::ca_file(self.pools.values().map(|pool| &pool.wiring))
+    }
+
     /// The pool of a backend.
     pub(crate) fn pool(&self, backend: &Backend) -> Option<&Arc<Pool>> {
         self.pools.get(&backend.name)
