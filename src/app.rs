@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::config::{Config, Environment, Listener, Report};
-use crate::domain::DrawnAhead;
+use crate::domain::{DrawnAhead, Entropy as _, SystemEntropy};
 use crate::policy::RouteTable;
 use crate::proxy::live::Shared;
 use crate::proxy::serve::{self, Running};
@@ -113,6 +113,8 @@ impl Gateway {
             .build()
             .map_err(StartError::System)?;
         let mut signals = Signals::listen(&runtime).map_err(StartError::System)?;
+        // A crypto library that was built to measure the processor for randomness takes long at its first use: not in a call.
+        let seeded = std::thread::spawn(|| SystemEntropy.fill(&mut [0]));
         let config = Arc::clone(&everything.config);
         let parts = Arc::new(Parts::start(&config, &runtime)?);
         let live = live::assemble(&parts, everything)?;
@@ -147,6 +149,8 @@ impl Gateway {
         }
         let (tell, taken) = mpsc::channel(1);
         let open = offer.and_then(|offer| offer.open(running.lendable(), tell));
+        // It can't have panicked, and would do no harm.
+        let _ = seeded.join();
         // Who finds it ready can replace it.
         running.accept();
         chores::start(&runtime, &parts, &shared);
@@ -169,7 +173,9 @@ impl Gateway {
             let live = live::assemble(&self.parts, loaded)?;
             self.parts.reconfigure(&config);
             tell_observed(&live.table);
+            let before = self.shared.live.load_full();
             self.shared.replace(live);
+            self.runtime.spawn(live::free(before));
             warn(&report);
             // Compared with what it was started with, which is what it still does.
             for key in needs_restart(&self.started, &config) {

@@ -113,7 +113,9 @@ impl Offer {
                     continue;
                 };
                 match lend(&stream, &lendable, &told) {
-                    Ok(process) => {
+                    // Another replica beside this one, which looks whether somebody is here.
+                    Ok(None) => {}
+                    Ok(Some(process)) => {
                         // The one who waits for it may be at its end already.
                         let _ = taken.blocking_send(process);
                         return;
@@ -159,10 +161,16 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|about| (about.dev(), about.ino()))
 }
 
-/// Gives to who asks, if it is one of ours; the process that serves from now on.
-fn lend(stream: &UnixStream, lendable: &Lendable, given: &AtomicBool) -> io::Result<u32> {
+/// Gives to who asks, if it is one of ours; the process that serves from now on. Nothing where nobody asked: whoever looks
+/// whether somebody is here says no word.
+fn lend(stream: &UnixStream, lendable: &Lendable, given: &AtomicBool) -> io::Result<Option<u32>> {
     ours(stream)?;
-    let (Word::Want(names), _) = hear(stream)? else { return Err(unexpected()) };
+    let names = match hear(stream) {
+        Ok((Word::Want(names), _)) => names,
+        Ok(_) => return Err(unexpected()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let lent = lendable.lend(&names)?;
     let (names, shared): (Vec<String>, Vec<OwnedFd>) = lent.into_iter().unzip();
     let descriptors: Vec<BorrowedFd<'_>> = shared.iter().map(OwnedFd::as_fd).collect();
@@ -171,7 +179,7 @@ fn lend(stream: &UnixStream, lendable: &Lendable, given: &AtomicBool) -> io::Res
     given.store(true, Ordering::Release);
     // Who is gone by now does not hear it, and does not serve.
     say(stream, &Word::Gone, &[])?;
-    Ok(process)
+    Ok(Some(process))
 }
 
 /// Listeners of a gateway that waits for "go".
@@ -295,4 +303,24 @@ fn hear(mut stream: &UnixStream) -> io::Result<(Word, Vec<OwnedFd>)> {
     }
     let word = serde_json::from_slice(line.get(..length).unwrap_or_default())?;
     Ok((word, descriptors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_only_looks_whether_somebody_is_here_is_no_upgrade_that_failed() {
+        let asked = |word: Option<&Word>| {
+            let (here, there) = UnixStream::pair().expect("a pair");
+            if let Some(word) = word {
+                say(&there, word, &[]).expect("said");
+            }
+            drop(there);
+            lend(&here, &Lendable::default(), &AtomicBool::new(false))
+        };
+        assert!(matches!(asked(None), Ok(None)));
+        assert!(asked(Some(&Word::Gone)).is_err(), "a word that asks for nothing");
+        assert!(asked(Some(&Word::Want(Vec::new()))).is_err(), "one that left after it had asked");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::StartError;
 use super::parts::Parts;
@@ -13,6 +14,9 @@ use crate::endpoints::{self, EndpointState};
 use crate::mail::{Post, Smtp};
 use crate::policy::{self, RouteTable};
 use crate::proxy::live::Live;
+
+/// How often is looked whether a request still holds what was replaced.
+const HELD: Duration = Duration::from_millis(500);
 
 /// A good configuration with its routes.
 #[derive(Debug)]
@@ -74,6 +78,16 @@ pub(super) fn assemble(parts: &Parts, loaded: Loaded) -> Result<Live, StartError
     Ok(live.asserting(keys, parts.clock.clone(), parts.entropy.clone()).limited(&parts.route_limits))
 }
 
+/// Frees what a reload replaced once no request holds it: thousands of routes take their time, which the last request of
+/// before would spend on a thread that carries traffic.
+pub(super) async fn free<T: Send + Sync + 'static>(before: Arc<T>) {
+    while Arc::strong_count(&before) > 1 {
+        tokio::time::sleep(HELD).await;
+    }
+    // Where the process ends meanwhile, nobody frees it.
+    let _ = tokio::task::spawn_blocking(move || drop(before)).await;
+}
+
 /// What judges bearer tokens of our own, and the keys it does it with.
 pub(super) fn bearer(config: &Config, clock: &Arc<dyn Clock>) -> Result<(Arc<KeyRing>, BearerScheme), KeyError> {
     let tokens = &config.tokens;
@@ -87,4 +101,33 @@ pub(super) fn bearer(config: &Config, clock: &Arc<dyn Clock>) -> Result<(Arc<Key
         clock.clone(),
     );
     Ok((keys, bearer.remembering()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread::{self, ThreadId};
+
+    use super::*;
+
+    struct Freed(Sender<ThreadId>);
+
+    impl Drop for Freed {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::current().id());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_request_held_to_the_end_is_freed_on_another_thread() {
+        let (told, freed) = channel();
+        let state = Arc::new(Freed(told));
+        let freeing = tokio::spawn(free(Arc::clone(&state)));
+        tokio::task::yield_now().await;
+        assert!(freed.try_recv().is_err(), "it is held");
+        drop(state);
+        assert!(freed.try_recv().is_err(), "whoever holds it last does not free it");
+        freeing.await.expect("freed");
+        assert_ne!(freed.try_recv().expect("freed"), thread::current().id());
+    }
 }

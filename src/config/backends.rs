@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value as Json;
 
@@ -202,17 +202,7 @@ pub(crate) fn inline(url: &str, span: Span, report: &mut Report) -> Option<Backe
                 Scheme::Https(_) => format!("https://{server}"),
                 Scheme::H2c => format!("h2c://{server}"),
             };
-            let defaults = defaults(span, report)?;
-            Some(Backend {
-                servers: vec![address],
-                base_path,
-                scheme,
-                connect_timeout: defaults.connect_timeout.value.0,
-                timeout: defaults.timeout.value.0,
-                read_timeout: defaults.read_timeout.value.0,
-                retries: defaults.retries.value.0,
-                ..Backend::plain(name, &[])
-            })
+            Some(Backend { name, servers: vec![address], base_path, scheme, ..DEFAULTS.clone() })
         }
         Err(finding) => {
             report.error(span, finding);
@@ -221,10 +211,19 @@ pub(crate) fn inline(url: &str, span: Span, report: &mut Report) -> Option<Backe
     }
 }
 
-fn defaults(span: Span, report: &mut Report) -> Option<raw::Backend> {
-    let node = parse_default("{ name = \"inline\", servers = [] }", span, "backend", report);
-    raw::Backend::read(&node, report)
-}
+/// A backend of which nothing is said, read once: there may be one for each route.
+static DEFAULTS: LazyLock<Backend> = LazyLock::new(|| {
+    let mut report = Report::default();
+    let node = parse_default("{ name = \"inline\", servers = [] }", Span::default(), "backend", &mut report);
+    let plain = Backend::plain("inline", &[]);
+    raw::Backend::read(&node, &mut report).map_or(plain.clone(), |raw| Backend {
+        connect_timeout: raw.connect_timeout.value.0,
+        timeout: raw.timeout.value.0,
+        read_timeout: raw.read_timeout.value.0,
+        retries: raw.retries.value.0,
+        ..plain
+    })
+});
 
 /// An inline URL, taken apart.
 #[derive(Debug, PartialEq, Eq)]

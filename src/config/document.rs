@@ -148,13 +148,42 @@ pub(crate) fn parse_override(source: usize, name: String, text: &str, report: &m
 
 /// Reads the default of a key, as if it stood at `span`.
 pub(crate) fn parse_default(text: &str, span: Span, name: &str, report: &mut Report) -> Node {
+    if let Some(value) = plain(text, span, name) {
+        return Node { span, name: name.to_owned(), value, verbatim: None };
+    }
     let source = usize::MAX;
+    #[cfg(test)]
+    parses::one();
     let mut node = match DeValue::parse(text) {
         Ok(value) => Builder { source, around: None, report }.node(&value, name.to_owned()),
         Err(_) => Node { span, name: name.to_owned(), value: Value::Broken, verbatim: None },
     };
     node.move_to(span);
     node
+}
+
+/// What a default says whose text is its value: most are, and each route has dozens of them.
+fn plain(text: &str, span: Span, name: &str) -> Option<Value> {
+    let inside = |open, close| text.strip_prefix(open).and_then(|text| text.strip_suffix(close));
+    Some(match text {
+        "true" => Value::Boolean(true),
+        "false" => Value::Boolean(false),
+        "{}" => Value::Table(Table { span, name: name.to_owned(), entries: Vec::new() }),
+        "[]" => Value::Array(Vec::new()),
+        _ => {
+            if let Some(items) = inside('[', ']') {
+                let item = |text| Some(Node { span, name: name.to_owned(), value: plain_string(text)?, verbatim: None });
+                return items.split(", ").map(item).collect::<Option<_>>().map(Value::Array);
+            }
+            return plain_string(text);
+        }
+    })
+}
+
+fn plain_string(text: &str) -> Option<Value> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    let plain = inner.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\');
+    plain.then(|| Value::String { text: inner.to_owned(), literal: true })
 }
 
 impl Node {
@@ -232,4 +261,48 @@ pub(crate) fn may_be_secret(name: &str) -> bool {
 
 fn sentence(message: &str) -> String {
     format!("this is not TOML: {message}")
+}
+
+/// How often a default had to be read as TOML on this thread.
+#[cfg(test)]
+pub(crate) mod parses {
+    use std::cell::Cell;
+
+    thread_local!(static PARSES: Cell<usize> = const { Cell::new(0) });
+
+    pub(super) fn one() {
+        PARSES.set(PARSES.get() + 1);
+    }
+
+    /// Those so far.
+    pub(crate) fn so_far() -> usize {
+        PARSES.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn as_toml(text: &str) -> Value {
+        let mut report = Report::default();
+        let value = DeValue::parse(text).expect("TOML");
+        Builder { source: 0, around: None, report: &mut report }.node(&value, "x".to_owned()).value
+    }
+
+    #[test]
+    fn what_is_read_without_a_parser_is_what_the_parser_reads() {
+        for text in
+            ["true", "false", "[]", "{}", r#""""#, r#""a b""#, r#"["a"]"#, r#"["a", "b, c"]"#, r#"[ "a" ]"#, r#""\n""#, "5"]
+        {
+            if let Some(value) = plain(text, Span::default(), "x") {
+                let read = as_toml(text);
+                assert!(value.kind() == read.kind() && value.same(&read) && read.same(&value), "{text}");
+            }
+        }
+        for text in [r#""\n""#, r#""a" "b""#, "5", "[5]", r#"["a","b"]"#, r#"["a", ["b"]]"#, "{ a = 1 }", r#""ä""#] {
+            assert!(plain(text, Span::default(), "x").is_none(), "{text}");
+        }
+        assert!(plain(r#"["bearer", "session"]"#, Span::default(), "x").is_some());
+    }
 }

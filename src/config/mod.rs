@@ -24,6 +24,7 @@ pub(crate) mod report;
 pub(crate) mod roles;
 pub(crate) mod schema;
 mod server;
+mod source;
 mod storage;
 mod tls;
 mod tokens;

@@ -5,7 +5,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
+
+use super::source::Source;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,31 +45,13 @@ pub(crate) struct Span {
     end: usize,
 }
 
-/// A text that was read: a file, or the value of an environment variable.
-#[derive(Clone)]
-struct Source {
-    name: Arc<str>,
-    text: String,
-    /// Stretches that hold secrets: they print as asterisks.
-    secrets: Vec<Range<usize>>,
-    /// Whether it is the value of an environment variable.
-    environment: bool,
-    /// The lines with syntax errors: what else was read there is not to be trusted.
-    broken: BTreeSet<u32>,
-}
-
-/// Only the name: the text may hold secrets.
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
 /// All findings about gateway.toml and the route files, with the texts they point into.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     sources: Vec<Source>,
     findings: Vec<Diagnostic>,
+    /// How many of them are errors.
+    failures: usize,
     seen: BTreeSet<(Severity, Span, String)>,
 }
 
@@ -115,7 +99,12 @@ impl Report {
     /// Whether there is no error.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.errors().next().is_none()
+        self.failures == 0
+    }
+
+    /// How many errors there are.
+    pub(crate) const fn failures(&self) -> usize {
+        self.failures
     }
 
     /// The errors, in the order of files and lines.
@@ -194,17 +183,15 @@ impl Report {
     }
 
     fn add(&mut self, name: &str, text: String, environment: bool) -> usize {
-        self.sources.push(Source { name: name.into(), text, secrets: Vec::new(), environment, broken: BTreeSet::new() });
+        self.sources.push(Source::new(name, text, environment));
         self.sources.len() - 1
     }
 
     /// Whether the file that `span` lies in has a syntax error in a header, or in a line with one of `words`: what it seems
     /// to lack may be there after all.
     pub(crate) fn may_hide(&self, span: Span, words: &[&str]) -> bool {
-        self.sources.get(span.source).is_some_and(|source| {
-            let mut lines = source.text.lines().zip(1..).filter(|(_, number)| source.broken.contains(number));
-            lines.any(|(line, _)| line.trim_start().starts_with('[') || words.iter().any(|word| line.contains(word)))
-        })
+        let hides = |line: &str| line.trim_start().starts_with('[') || words.iter().any(|word| line.contains(word));
+        self.sources.get(span.source).is_some_and(|source| source.broken_lines().any(hides))
     }
 
     /// Whether `span` is the value of an environment variable.
@@ -224,12 +211,7 @@ impl Report {
 
     /// The line and column where `span` begins, from 1.
     pub(crate) fn position(&self, span: Span) -> (u32, u32) {
-        let Some(before) = self.sources.get(span.source).and_then(|source| source.text.get(..span.start)) else {
-            return (1, 1);
-        };
-        let line = before.bytes().filter(|byte| *byte == b'\n').count();
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
-        (small(line), small(column))
+        self.sources.get(span.source).map_or((1, 1), |source| source.place(span.start))
     }
 
     /// From now on `span`, which holds a secret, prints as asterisks; a lone `${NAME}` tells nothing and stays.
@@ -245,7 +227,7 @@ impl Report {
     /// From now on `span` prints as asterisks.
     pub(crate) fn hide(&mut self, span: Span) {
         if let Some(source) = self.sources.get_mut(span.source) {
-            source.secrets.push(span.start..span.end);
+            source.hide(span.start..span.end);
         }
     }
 
@@ -253,13 +235,12 @@ impl Report {
     pub(crate) fn syntax_error(&mut self, span: Span, finding: Finding) {
         let (line, _) = self.position(span);
         if let Some(source) = self.sources.get_mut(span.source) {
-            let start = source.text.get(..span.start).and_then(|text| text.rfind('\n')).map_or(0, |at| at + 1);
-            let rest = source.text.get(start..).unwrap_or_default();
-            let end = start + rest.find('\n').unwrap_or(rest.len());
-            let name_end = start + rest.find('=').unwrap_or(rest.len()).min(end - start);
-            let named = source.text.get(start..name_end).unwrap_or_default().to_lowercase();
+            let Range { start, end } = source.line(line);
+            let text = source.text.get(start..end).unwrap_or_default();
+            let name = text.split('=').next().unwrap_or_default();
+            let (named, value) = (name.to_lowercase(), start + name.len() + 1);
             if ["secret", "password", "url", "authorization", "key"].iter().any(|word| named.contains(word)) {
-                source.secrets.push(name_end.saturating_add(1)..end);
+                source.hide(value..end.max(value));
             }
         }
         // The first of two values stands: nothing is lost.
@@ -290,6 +271,7 @@ impl Report {
         }
         if self.seen.insert((severity, span, finding.message.clone())) {
             let Finding { message, help, related } = finding;
+            self.failures += usize::from(severity == Severity::Error);
             self.findings.push(Diagnostic { severity, file: self.name_of(span), line, column, message, help, span, related });
         }
     }
@@ -301,11 +283,8 @@ impl Report {
 
     fn find(&self, (file, line, column): (&str, u32, u32)) -> Span {
         let number = self.sources.iter().position(|source| &*source.name == file).unwrap_or_default();
-        let text = self.sources.get(number).map_or("", |source| source.text.as_str());
-        let skipped: usize = text.split_inclusive('\n').take(line.saturating_sub(1) as usize).map(str::len).sum();
-        let rest = text.get(skipped..).unwrap_or_default().lines().next().unwrap_or_default();
-        let indent: usize = rest.chars().take(column.saturating_sub(1) as usize).map(char::len_utf8).sum();
-        Span { source: number, start: skipped + indent, end: skipped + rest.len() }
+        let stretch = self.sources.get(number).map_or(0..0, |source| source.stretch(line, column));
+        Span::new(number, stretch)
     }
 
     fn picture(&self, renderer: &Renderer, finding: &Diagnostic) -> String {
@@ -314,19 +293,23 @@ impl Report {
             Severity::Warning => Level::WARNING,
         };
         let mut group = level.primary_title(&finding.message).elements(Vec::<annotate_snippets::Message<'_>>::new());
-        let mut snippet = self.snippet(finding.span, AnnotationKind::Primary, None);
+        let (at, related) = (finding.span, finding.related.as_ref());
+        let beside = related.filter(|(span, _)| span.source == at.source);
+        let wanted = beside.map_or(at.start..at.end, |(span, _)| at.start.min(span.start)..at.end.max(span.end));
+        let (mut snippet, start) = self.snippet(at.source, wanted);
+        snippet = snippet.annotation(at.within(start, AnnotationKind::Primary));
         if let Some(unread) = self.sources.get(finding.span.source).filter(|source| source.text.is_empty()) {
             // A file that could not be read has no line to show.
             group = group.element(Origin::path(unread.name.to_string()).line(1).char_column(1));
-        } else if let Some((span, label)) = &finding.related {
-            if span.source == finding.span.source {
-                snippet = snippet.annotation(AnnotationKind::Context.span(span.start..span.end).label(label));
-                group = group.element(snippet);
-            } else {
-                group = group.element(snippet).element(self.snippet(*span, AnnotationKind::Context, Some(label)));
-            }
         } else {
+            if let Some((span, label)) = beside {
+                snippet = snippet.annotation(span.within(start, AnnotationKind::Context).label(label));
+            }
             group = group.element(snippet);
+            if let Some((span, label)) = related.filter(|_| beside.is_none()) {
+                let (snippet, start) = self.snippet(span.source, span.start..span.end);
+                group = group.element(snippet.annotation(span.within(start, AnnotationKind::Context).label(label)));
+            }
         }
         if let Some(help) = &finding.help {
             group = group.element(Level::HELP.message(help));
@@ -334,14 +317,11 @@ impl Report {
         renderer.render(&[group])
     }
 
-    fn snippet<'a>(
-        &self,
-        span: Span,
-        kind: AnnotationKind,
-        label: Option<&'a String>,
-    ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-        let (name, text) = self.sources.get(span.source).map_or_else(Default::default, |s| (s.name.to_string(), s.masked()));
-        Snippet::source(text).path(name).annotation(kind.span(span.start..span.end).label(label.map(String::as_str)))
+    /// The lines around `wanted`, and where they begin.
+    fn snippet<'a>(&self, source: usize, wanted: Range<usize>) -> (Snippet<'a, Annotation<'a>>, usize) {
+        let Some(source) = self.sources.get(source) else { return (Snippet::source("").path(""), 0) };
+        let shown = source.masked(wanted);
+        (Snippet::source(shown.text).line_start(shown.line).path(source.name.to_string()), shown.start)
     }
 }
 
@@ -359,24 +339,9 @@ impl Span {
     pub(crate) const fn new(source: usize, range: Range<usize>) -> Self {
         Self { source, start: range.start, end: range.end }
     }
-}
 
-impl Source {
-    /// The text with its secrets as asterisks, byte for byte, so that places stay what they are.
-    fn masked(&self) -> String {
-        let hidden = |at: usize| self.secrets.iter().any(|secret| secret.contains(&at));
-        let mut shown = String::with_capacity(self.text.len());
-        for (at, c) in self.text.char_indices() {
-            if hidden(at) && c != '\n' {
-                shown.extend(std::iter::repeat_n('*', c.len_utf8()));
-            } else {
-                shown.push(c);
-            }
-        }
-        shown
+    /// It as a mark in a text that begins at `start`.
+    fn within<'a>(self, start: usize, kind: AnnotationKind) -> Annotation<'a> {
+        kind.span(self.start.saturating_sub(start)..self.end.saturating_sub(start))
     }
-}
-
-fn small(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX).saturating_add(u32::from(true))
 }

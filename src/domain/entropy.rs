@@ -114,4 +114,13 @@ mod tests {
         assert!(text.bytes().all(|c| b"abc".contains(&c)), "{text}");
         assert_ne!(text, random_text(&SystemEntropy, b"abc", 43));
     }
+    /// See `.cargo/config.toml`: it would make the first request, and each command, 60 ms slower.
+    #[test]
+    fn the_processor_is_not_measured_for_randomness() {
+        let program = std::fs::read(std::env::current_exe().expect("a program")).expect("read");
+        // Backwards, so that it is not found here; the first shows that names are there to be found.
+        let has = |name: &str| memchr::memmem::find(&program, name.chars().rev().collect::<String>().as_bytes()).is_some();
+        assert!(has("setyb_DNAR"));
+        assert!(!has("yportne_daer_tnej"));
+    }
 }

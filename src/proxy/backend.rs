@@ -63,9 +63,14 @@ pub(crate) struct Call<'a> {
 impl Backends {
     /// Those of all routes.
     pub(crate) fn of(table: &RouteTable) -> Self {
-        let backends = table.routes().iter().filter_map(|route| route.spec().backend.as_ref());
-        let pool = |backend: &Arc<Backend>| (backend.name.clone(), Arc::new(Pool::of(Arc::clone(backend), Arc::new(System))));
-        Self { pools: backends.map(pool).collect() }
+        let mut pools = HashMap::new();
+        for backend in table.routes().iter().filter_map(|route| route.spec().backend.as_ref()) {
+            if !pools.contains_key(&backend.name) {
+                let pool = Pool::of(Arc::clone(backend), Arc::new(System));
+                pools.insert(backend.name.clone(), Arc::new(pool));
+            }
+        }
+        Self { pools }
     }
 
     /// Takes over what `old` knows of the same servers.
@@ -76,6 +81,11 @@ impl Backends {
                 pool.inherit(old);
             }
         }
+    }
+
+    /// The file of authorities for pingora's connectors; `None` is the system's.
+    pub(crate) fn ca_file(&self) -> Option<String> {
+        peer::ca_file(self.pools.values().map(|pool| &pool.wiring))
     }
 
     /// The pool of a backend.

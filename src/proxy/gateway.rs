@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use pingora_core::connectors::TransportConnector;
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -45,7 +45,8 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, connector: TransportConnector::new(None) }
+        let options = ConnectorOptions { ca_file: shared.live.load().backends.ca_file(), ..ConnectorOptions::new(128) };
+        Self { shared, connector: TransportConnector::new(Some(options)) }
     }
 
     pub(super) const fn connector(&self) -> &TransportConnector {

@@ -279,7 +279,8 @@ fn raise_descriptors() {
 
 /// pingora, with what of its server is not in use turned off.
 fn proxy(shared: Arc<Shared>, threads: usize) -> HttpProxy<Gateway> {
-    let conf = ServerConf { threads: threads.max(1), upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
+    let ca_file = shared.live.load().backends.ca_file();
+    let conf = ServerConf { threads: threads.max(1), upstream_keepalive_pool_size: 1024, ca_file, ..ServerConf::default() };
     let mut proxy = HttpProxy::new(Gateway::new(shared), Arc::new(conf));
     proxy.handle_init_modules();
     proxy

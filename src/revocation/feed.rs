@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,12 +13,12 @@ use tokio::sync::Notify;
 
 use super::freshness::Freshness;
 use super::list::List;
-use super::message::{Message, Position};
+use super::message::{CAP, Message, Position};
 use super::outbox::{Outbox, Unsent};
 use super::store::StoreFollower;
 use super::stream::{BATCH, COMMAND, RedisError, Result, Stream};
 use crate::config;
-use crate::domain::{Clock, Entry, Revoked, Timestamp};
+use crate::domain::{Clock, Entry};
 
 /// How long a publication, or a confirmation, holds up its caller.
 const IN_LINE: Duration = Duration::from_millis(100);
@@ -28,8 +29,46 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_
 /// How long one replica has for adding what Redis lost before another does it too (which does no harm).
 const TURN: Duration = Duration::from_secs(5);
 
-/// What a stream holds: an entry may stand there twice, with different ends.
-type Held = HashSet<(Revoked, Timestamp)>;
+/// What a stream holds: an entry may stand there twice, with different ends. By 128 bits of a hash that only this process can
+/// make: of millions no two are alike, and they take a third of the room.
+struct Held {
+    hashers: [RandomState; 2],
+    hashes: HashSet<[u64; 2]>,
+    /// How many there can be.
+    most: usize,
+}
+
+impl Held {
+    fn new(most: usize) -> Self {
+        Self { hashers: Default::default(), hashes: HashSet::new(), most }
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        self.hashes.insert(self.hash(entry));
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        self.hashes.contains(&self.hash(entry))
+    }
+
+    fn hash(&self, entry: &Entry) -> [u64; 2] {
+        self.hashers.each_ref().map(|hasher| hasher.hash_one((&entry.what, entry.until)))
+    }
+
+    /// How many more fit into Redis.
+    fn room(&self) -> usize {
+        self.most.saturating_sub(self.hashes.len())
+    }
+}
+
+/// A stretch of the stream.
+#[derive(Clone, Copy)]
+struct Old {
+    /// The last message of it that was read.
+    read: Option<Position>,
+    /// Its last.
+    last: Position,
+}
 
 pub(super) struct Feed {
     stream: Stream,
@@ -42,6 +81,8 @@ pub(super) struct Feed {
     commands: ArcSwapOption<MultiplexedConnection>,
     /// The last message read; `None` when the stream has to be read whole. Guarded for a copy; not asked by calls.
     position: Mutex<Option<Position>>,
+    /// What was in the stream before this replica followed it, and was not read yet; absent before it did. Guarded for a copy.
+    old: Mutex<Option<Old>>,
     outbox: Outbox,
     reconnect: Notify,
     /// The longest way from publishing to the list since last asked, in milliseconds; 0 is none, so it is one more.
@@ -66,6 +107,7 @@ impl Feed {
             runtime,
             commands: ArcSwapOption::empty(),
             position: Mutex::default(),
+            old: Mutex::default(),
             outbox: Outbox::default(),
             reconnect: Notify::new(),
             lag: AtomicU64::new(0),
@@ -99,16 +141,21 @@ impl Feed {
         let commands = self.stream.connect().await?;
         self.attach(&mut reader).await?;
         self.outbox.doubt_all();
-        self.commands.store(Some(Arc::new(commands)));
+        self.commands.store(Some(Arc::new(commands.clone())));
         self.store.set_fed(true);
         tracing::info!("revocations follow Redis");
-        loop {
-            self.send_unsent(&mut reader).await?;
-            tokio::select! {
-                done = self.step(&mut reader) => done?,
-                () = self.reconnect.notified() => return Err(RedisError::Broken),
+        let following = async {
+            loop {
+                self.send_unsent(&mut reader).await?;
+                tokio::select! {
+                    done = self.step(&mut reader) => done?,
+                    () = self.reconnect.notified() => return Err(RedisError::Broken),
+                }
             }
-        }
+        };
+        // The one goes on for ever.
+        let (never, ()) = tokio::try_join!(following, self.read_old(commands))?;
+        Ok(never)
     }
 
     /// Waits for messages, takes them in, and makes sure that nothing was lost before them.
@@ -148,14 +195,48 @@ impl Feed {
                 return Ok(());
             }
             tracing::warn!("Redis lost revocations: reading them again, publishing what it lacks");
+        } else if self.old().is_none() {
+            return self.begin(reader).await;
         }
         self.set_position(None);
         self.fresh.stream_attached();
         self.store.wake();
-        let mut held = Held::new();
+        let mut held = Held::new(CAP);
         let last = self.read_behind(reader, None, &mut held).await?;
         let last = self.restore(reader, last, held).await?;
         self.set_position(last);
+        Ok(())
+    }
+
+    /// Follows the stream from its end on. What stands there was durable before it was published, so the store, which is read
+    /// whole from now on, has it, and nobody waits for its being read here too, nor needs what Redis lacks.
+    async fn begin(&self, reader: &mut MultiplexedConnection) -> Result<()> {
+        let found = self.stream.last(reader).await?;
+        let last = if let Some(last) = found {
+            last
+        } else {
+            self.stream.mark(reader, self.clock.now()).await?;
+            self.stream.last(reader).await?.ok_or(RedisError::Confused)?
+        };
+        // Behind that: what is in the store from now on is all that came before.
+        self.fresh.stream_attached();
+        self.store.wake();
+        self.set_position(Some(last));
+        self.set_old(Old { read: None, last });
+        Ok(())
+    }
+
+    /// Reads what was in the stream before, beside what comes: a store that lost its last commits has less than that.
+    async fn read_old(&self, mut commands: MultiplexedConnection) -> Result<()> {
+        while let Some(old) = self.old().filter(|old| old.read < Some(old.last)) {
+            let messages = self.stream.range(&mut commands, &behind(old.read), COMMAND).await?;
+            for message in &messages {
+                self.apply(message);
+            }
+            // Where there is no more, what was there has been dropped meanwhile.
+            let read = messages.last().map_or(old.last, |last| last.position);
+            self.set_old(Old { read: Some(read), ..old });
+        }
         Ok(())
     }
 
@@ -188,10 +269,14 @@ impl Feed {
         self.read_behind(reader, last, &mut held).await
     }
 
+    /// What is live and not `held`: as much as fits, as what is added pushes out what came first, and what lives longest.
     fn lacking(&self, held: &Held) -> Vec<Entry> {
-        let mut live = self.list.live(self.clock.now());
-        live.retain(|entry| !held.contains(&(entry.what.clone(), entry.until)));
-        live
+        let mut lacking = self.list.live(self.clock.now(), |entry| !held.has(entry));
+        if lacking.len() > held.room() {
+            lacking.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.until));
+            lacking.truncate(held.room());
+        }
+        lacking
     }
 
     /// Applies everything behind `last`, notes what it was in `held`, and gives the last message's place.
@@ -202,11 +287,10 @@ impl Feed {
         held: &mut Held,
     ) -> Result<Option<Position>> {
         loop {
-            let from = last.map_or_else(|| "-".to_owned(), |position| format!("({position}"));
-            let messages = self.stream.range(reader, &from, COMMAND).await?;
+            let messages = self.stream.range(reader, &behind(last), COMMAND).await?;
             for message in &messages {
                 self.apply(message);
-                held.extend(message.entry.as_ref().map(|entry| (entry.what.clone(), entry.until)));
+                message.entry.iter().for_each(|entry| held.add(entry));
                 last = Some(message.position);
             }
             if messages.len() < BATCH {
@@ -321,11 +405,69 @@ impl Feed {
         })
     }
 
+    fn old(&self) -> Option<Old> {
+        *self.old.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_old(&self, old: Old) {
+        *self.old.lock().unwrap_or_else(PoisonError::into_inner) = Some(old);
+    }
+
     fn position(&self) -> Option<Position> {
         *self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_position(&self, position: Option<Position>) {
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
+    }
+}
+
+/// Where a range begins behind that message; at the first, where there is none.
+fn behind(last: Option<Position>) -> String {
+    last.map_or_else(|| "-".to_owned(), |position| format!("({position}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Revocation, RevocationCheck};
+    use crate::domain::clock::ManualClock;
+    use crate::domain::{Revoked, SessionId, SystemEntropy, Timestamp};
+    use crate::store;
+
+    fn entry(until: i64) -> Entry {
+        let id = SessionId::generate(Timestamp::from_secs(1), &SystemEntropy);
+        Entry { seq: 0, what: Revoked::Session { id }, until: Timestamp::from_secs(until) }
+    }
+
+    #[tokio::test]
+    async fn what_redis_lacks_is_what_it_does_not_hold_with_that_end_and_no_more_than_fits() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::from_secs(100)));
+        let settings =
+            Revocation { check: RevocationCheck::Replica, max_staleness: Duration::from_secs(2), allow_when_unavailable: false };
+        let (list, fresh) = (Arc::new(List::default()), Arc::new(Freshness::new(settings, Arc::clone(&clock))));
+        let log = store::open_lazily(&"sqlite:///nowhere/at.all".into()).expect("not opened");
+        let follower = Arc::new(StoreFollower::new(log, Arc::clone(&list), Arc::clone(&fresh)));
+        let redis = config::Redis { url: "redis://127.0.0.1:1".into(), key_prefix: "x".to_owned() };
+        let runtime = tokio::runtime::Handle::current();
+        let feed = Feed::new(&redis, Arc::clone(&list), fresh, follower, clock, runtime).expect("a URL");
+        let (held, longer, lacking, ended) = (entry(200), entry(300), [entry(201), entry(202), entry(203)], entry(99));
+        list.apply_all(&[held.clone(), longer.clone(), ended]);
+        list.apply_all(&lacking);
+        let holding = |most| {
+            let mut stream = Held::new(most);
+            stream.add(&held);
+            stream.add(&Entry { until: Timestamp::from_secs(250), ..longer.clone() });
+            stream
+        };
+        let found = |most| {
+            let mut found = feed.lacking(&holding(most));
+            found.sort_by_key(|entry| entry.until);
+            found
+        };
+        let [first, second, third] = lacking;
+        assert_eq!(found(100), [first, second, third.clone(), longer.clone()]);
+        assert_eq!(found(4), [third, longer.clone()], "those that live longest");
+        assert_eq!(found(1), []);
     }
 }

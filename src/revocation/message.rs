@@ -10,7 +10,7 @@ use ::redis::{FromRedisValue as _, Pipeline};
 use crate::domain::{Entry, Timestamp};
 
 /// Messages that Redis keeps at most, about; live entries beyond are still in every list and in the store.
-const CAP: u64 = 1_000_000;
+pub(super) const CAP: usize = 1_000_000;
 /// The field that holds the entry as JSON; a message without it only marks a place.
 const ENTRY: &str = "entry";
 /// The field that holds when it was published, in milliseconds since the epoch.

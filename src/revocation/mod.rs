@@ -1,20 +1,25 @@
 //! Floor 3: what is revoked, known in memory on every replica.
 //!
-//! `list` holds what is revoked. `store` follows the durable log by its sequence, always. `feed` follows the Redis stream,
+//! `list` holds what is revoked, most of it in `ids`. `store` follows the durable log by its sequence, always. `feed` follows the Redis stream,
 //! publishes to it and adds what it lost, with `stream` for the commands, `message` for their form and `outbox` for what was
 //! not yet seen there. `watch` tells open streams. `strict` has each call confirmed, `freshness` knows how old the list is, `service` ties them together.
+//!
+//! A replica that starts reads the store whole, and of the stream what comes from then on: what was published before was
+//! durable before, and is read beside, without anybody waiting for it. A Redis that is empty then stays so, as nobody would
+//! read there what the store does not have.
 //!
 //! What each failure does:
 //! - *Redis gone*: entries wait in a bounded outbox and are published when it is back; the store is asked more often.
 //!   A Redis that is silent is noticed within half of `max_staleness`, and holds up a publication for 100 ms at most.
 //! - *Redis lost its data*: the last message read is no longer there, so the stream is read whole again and each replica
-//!   adds what it knows and Redis does not. Until the store was read after that moment, Redis alone does not make the
+//!   adds what it knows and Redis does not, as much as fits there. Until the store was read after that moment, Redis alone does not make the
 //!   list fresh: what Redis lost may have been known to nobody else.
 //! - *store gone*: the stream goes on feeding; a replica that never read the store is not ready, as only the store is whole.
 //! - *both gone*: after `max_staleness` nobody can say what is live ([`Standing::Unknown`]), unless configured otherwise.
 
 mod feed;
 mod freshness;
+mod ids;
 mod list;
 mod message;
 mod outbox;

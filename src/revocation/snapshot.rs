@@ -3,12 +3,10 @@
 use async_trait::async_trait;
 
 use super::list::List;
+use super::store::PAGE;
 use super::{Revocations, Standing};
 use crate::domain::{Concern, Entry, UserId};
 use crate::store::{RevocationLog, StoreResult};
-
-/// Entries read at once.
-const PAGE: u32 = 1000;
 
 /// What was revoked when it was read. Publishes nothing.
 #[derive(Debug, Default)]
@@ -22,10 +20,8 @@ impl Snapshot {
         let (list, mut position) = (List::default(), 0);
         loop {
             let page = log.revocations_after(position, PAGE).await?;
-            for entry in &page {
-                list.apply(entry);
-                position = entry.seq.max(position);
-            }
+            list.apply_all(&page);
+            position = page.iter().map(|entry| entry.seq).fold(position, i64::max);
             if page.len() < PAGE as usize {
                 return Ok(Self { list });
             }

@@ -11,7 +11,7 @@ use super::list::List;
 use crate::store::{RevocationLog, StoreError, StoreResult};
 
 /// Entries read at once.
-const PAGE: u32 = 1000;
+pub(super) const PAGE: u32 = 10_000;
 /// How often the store is asked when it is the only source.
 const ALONE: Duration = Duration::from_millis(500);
 
@@ -65,24 +65,31 @@ impl StoreFollower {
         }
     }
 
-    /// Reads what is new, all of it, within a deadline.
+    /// Reads what is new, all of it. Each answer of the store has a deadline: a long log takes its time.
     pub(super) async fn poll(&self) -> StoreResult<()> {
-        let deadline = self.fresh.max_staleness().clamp(ALONE, Duration::from_secs(5));
-        let read = async {
-            let mut position = self.position.lock().await;
+        let mut position = self.position.lock().await;
+        for _ in 0..2 {
             // What commits behind this moment may be missed: the list is as old as the question.
             let began = self.fresh.now();
             self.catch_up(&mut position).await?;
             self.fresh.store_heard(began);
-            Ok(())
-        };
-        tokio::time::timeout(deadline, read)
+            // Where it took long, the list is old already: what came meanwhile is little.
+            if self.fresh.now().saturating_sub(began) < self.period() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn answer<T>(&self, question: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+        let deadline = self.fresh.max_staleness().clamp(ALONE, Duration::from_secs(5));
+        tokio::time::timeout(deadline, question)
             .await
             .unwrap_or_else(|_| Err(StoreError::Unavailable("it did not answer in time".to_owned())))
     }
 
     async fn catch_up(&self, position: &mut i64) -> StoreResult<()> {
-        let last = self.log.last_revocation().await?;
+        let last = self.answer(self.log.last_revocation()).await?;
         if last < *position {
             tracing::warn!(last, position = *position, "the revocation log went back: reading it whole");
             *position = 0;
@@ -91,11 +98,9 @@ impl StoreFollower {
             return Ok(());
         }
         loop {
-            let page = self.log.revocations_after(*position, PAGE).await?;
-            for entry in &page {
-                self.list.apply(entry);
-                *position = entry.seq.max(*position);
-            }
+            let page = self.answer(self.log.revocations_after(*position, PAGE)).await?;
+            self.list.apply_all(&page);
+            *position = page.iter().map(|entry| entry.seq).fold(*position, i64::max);
             if page.len() < PAGE as usize {
                 break;
             }

@@ -76,6 +76,14 @@ impl Stream {
         self.between(connection, from, "+", BATCH, deadline).await
     }
 
+    /// The place of the last message.
+    pub(super) async fn last(&self, connection: &mut MultiplexedConnection) -> Result<Option<Position>> {
+        let mut last = cmd("XREVRANGE");
+        last.arg(&self.key).arg("+").arg("-").arg("COUNT").arg(1);
+        let reply: StreamRangeReply = within(COMMAND, last.query_async(connection)).await?;
+        reply.ids.first().map(|message| message.id.parse().map_err(|_| RedisError::Confused)).transpose()
+    }
+
     /// Whether the message at `position` is there.
     pub(super) async fn holds(&self, connection: &mut MultiplexedConnection, position: Position) -> Result<bool> {
         let place = position.to_string();

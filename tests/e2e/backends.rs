@@ -43,6 +43,39 @@ async fn certificates_towards_a_backend_are_read_again_at_a_reload() {
     assert!(!check.status.success() && said.contains("client.key"), "{said}");
 }
 
+/// A gateway that reads what the system believes, and finds nonsense, does not even start.
+#[tokio::test]
+async fn the_systems_authorities_are_read_once_a_backend_is_verified_by_them() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (plain, folder) = (Server::clear().await, tempfile::tempdir().expect("a folder"));
+    let authorities = folder.path().join("authorities.pem");
+    let started =
+        |routes: String| Gateway::start(Setup::routes(routes).env("SSL_CERT_FILE", authorities.to_str().expect("a path")));
+    let route = |name: &str, backend: &str| {
+        format!("[[route]]\nname = \"{name}\"\npath = \"/{name}\"\nauth = \"none\"\nbackend = \"{backend}\"\n")
+    };
+    std::fs::write(&authorities, "-----BEGIN CERTIFICATE-----\naGFsbG8=\n-----END CERTIFICATE-----\n").expect("written");
+    let gateway = started(route("plain", &format!("http://{}", plain.address))).await;
+    assert_eq!(gateway.get("/plain").await.status, 200);
+
+    std::fs::write(&authorities, &authority.pem).expect("written");
+    let (mut routes, mut servers) = (String::new(), Vec::new());
+    for (name, by) in [("known", &authority), ("unknown", &stranger)] {
+        let server = Server::tls(by.leaf(&["localhost"]).server(&["h2", "http/1.1"], None)).await;
+        routes += &route(name, &format!("https://localhost:{}", server.address.port()));
+        servers.push(server);
+    }
+    std::fs::write(gateway.own_folder().join("routes/test.toml"), format!("version = 1\n{routes}")).expect("written");
+    gateway.signal("HUP");
+    gateway.until("it is reached", || async { gateway.get("/known").await.status == 200 }).await;
+    let from_the_start = started(routes).await;
+    assert_eq!(from_the_start.get("/known").await.status, 200);
+    for gateway in [gateway, from_the_start] {
+        assert_eq!(gateway.get("/unknown").await.status, 502);
+    }
+    assert!(servers.last().is_some_and(|stranger| stranger.seen().is_empty()));
+}
+
 #[tokio::test]
 async fn a_route_names_an_https_or_h2c_backend_by_its_url() {
     let server = Server::clear().await;

@@ -428,6 +428,42 @@ async fn a_replica_is_not_ready_before_it_read_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_log_is_read_in_one_go_however_long_it_takes() {
+    let shared = Shared::without_redis();
+    let all: Vec<SessionId> = (0..30_000).map(|_| shared.commit().0).collect();
+    // Each page is there well before a list grows old, all of them are not.
+    shared.log.slow_down(REPLICA.max_staleness / 3);
+    let replica = shared.replica(REPLICA).await;
+    assert_eq!(shared.log.questions(), 1, "it was not given up and begun again");
+    for session in all {
+        assert_eq!(replica.standing(&of(session)).await, Standing::Revoked);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_starts_reads_what_stands_in_redis_and_puts_nothing_there() {
+    let shared = Shared::with_redis();
+    for _ in 0..10 {
+        shared.commit();
+    }
+    // Published, and lost by a store that was not as durable as it said.
+    let lost: Vec<_> =
+        (0..2500).map(|_| Entry { seq: 0, what: Revoked::Session { id: session() }, until: shared.later() }).collect();
+    let redis = shared.redis_config().expect("this test has one");
+    announce(&redis, &lost, shared.clock.as_ref(), Duration::from_secs(20)).await.expect("Redis takes them");
+    let replica = shared.replica(REPLICA).await;
+    for entry in &lost {
+        let Revoked::Session { id } = entry.what else { panic!("a session") };
+        is_refused(&replica, id).await;
+    }
+    let redis = shared.redis.as_ref().expect("this test has one");
+    let reply = redis.command(&["XLEN", KEY]);
+    let length: usize = reply.lines().next().and_then(|line| line.strip_prefix(':')?.parse().ok()).expect("a number");
+    // The ones of this test, and what `replica` asks with whether it is fed.
+    assert!(length < lost.len() + 10, "{length}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_went_back_is_read_again_and_nothing_is_forgotten() {
     let shared = Shared::without_redis();
     let known: Vec<SessionId> = (0..10).map(|_| shared.commit().0).collect();
@@ -451,6 +487,8 @@ async fn ended_entries_leave_the_list_and_the_stream_and_following_goes_on() {
         ended.push(session);
     }
     assert!(replica.stats().entries >= 100);
+    // What comes back through Redis behind the clock's step would be forgotten at the next one only.
+    shared.wait_until_fed(&replica).await;
     shared.clock.advance(Duration::from_mins(21));
     eventually("they are forgotten", async || replica.stats().entries == 0).await;
     eventually("Redis keeps a place only", async || shared.is_trimmed()).await;

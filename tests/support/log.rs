@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,12 +24,19 @@ pub(crate) struct MemoryLog {
     entries: Mutex<Vec<Entry>>,
     mood: AtomicU8,
     questions: AtomicUsize,
+    /// Milliseconds that a page takes.
+    slow: AtomicU64,
 }
 
 impl MemoryLog {
     /// Behaves otherwise from now on.
     pub(crate) fn set(&self, mood: Mood) {
         self.mood.store(mood as u8, Ordering::SeqCst);
+    }
+
+    /// Takes so long for each page.
+    pub(crate) fn slow_down(&self, page: Duration) {
+        self.slow.store(u64::try_from(page.as_millis()).expect("not for ever"), Ordering::SeqCst);
     }
 
     /// Writes an entry down, whatever the mood.
@@ -71,6 +78,7 @@ impl RevocationLog for MemoryLog {
 
     async fn revocations_after(&self, seq: i64, limit: u32) -> StoreResult<Vec<Entry>> {
         self.check().await?;
+        tokio::time::sleep(Duration::from_millis(self.slow.load(Ordering::SeqCst))).await;
         let entries = self.entries.lock().expect("unpoisoned");
         Ok(entries.iter().filter(|entry| entry.seq > seq).take(limit as usize).cloned().collect())
     }

@@ -1,6 +1,6 @@
 //! From a raw route to a [`RouteSpec`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use http::Method;
@@ -20,8 +20,10 @@ use crate::policy::{
 /// The routes so far.
 #[derive(Default)]
 pub(super) struct Specs {
-    specs: Vec<RouteSpec>,
+    good: Vec<RouteSpec>,
     names: BTreeMap<String, Span>,
+    /// The backends that URLs stand for: routes with the same URL share one.
+    inline: HashMap<String, Arc<Backend>>,
 }
 
 impl Specs {
@@ -37,12 +39,12 @@ impl Specs {
 
     /// All of them.
     pub(super) fn done(self) -> Vec<RouteSpec> {
-        self.specs
+        self.good
     }
 
     /// Checks a route; where it has errors they are filed and it is left out.
     pub(super) fn add(&mut self, route: &Route, defaults: &Defaults, draft: &mut Draft) {
-        let before = draft.report.errors().count();
+        let before = draft.report.failures();
         let common = route.with(defaults, &mut draft.report);
         let own = &route.own;
         if let Some(name) = &own.name.value.0 {
@@ -53,9 +55,9 @@ impl Specs {
             }
         }
         let place = place(route.table.span, &draft.report);
-        let spec = spec(own, &common, place, draft);
-        if draft.report.errors().count() == before {
-            self.specs.extend(spec);
+        let spec = spec(own, &common, place, draft, &mut self.inline);
+        if draft.report.failures() == before {
+            self.good.extend(spec);
         }
     }
 }
@@ -72,12 +74,18 @@ fn place(span: Span, report: &Report) -> Place {
     Place { file: report.name_of(span), line, column }
 }
 
-fn spec(own: &Own, common: &Common, place: Place, draft: &mut Draft) -> Option<RouteSpec> {
+fn spec(
+    own: &Own,
+    common: &Common,
+    place: Place,
+    draft: &mut Draft,
+    inline: &mut HashMap<String, Arc<Backend>>,
+) -> Option<RouteSpec> {
     let allow_in_path =
         common.allow_in_path.value.iter().fold(AllowInPath::default(), |all, At { value: Oddity(one), .. }| all.with(*one));
     let hosts = rules::hosts(&common.hosts, &mut draft.report);
     let methods = own.methods.value.as_ref().map(|methods| rules::methods(&methods.0, own.methods.span, &mut draft.report));
-    let backend = backend(own, common, draft);
+    let backend = backend(own, common, draft, inline);
     let identity =
         common.identity.value.as_ref().map_or_else(|| Arc::clone(&draft.config.identity.headers), |wish| Arc::clone(&wish.0));
     rules::kept_headers(&common.identity, &draft.config, &mut draft.report);
@@ -124,7 +132,7 @@ fn spec(own: &Own, common: &Common, place: Place, draft: &mut Draft) -> Option<R
     })
 }
 
-fn backend(own: &Own, common: &Common, draft: &mut Draft) -> Option<Arc<Backend>> {
+fn backend(own: &Own, common: &Common, draft: &mut Draft, inline: &mut HashMap<String, Arc<Backend>>) -> Option<Arc<Backend>> {
     let At { value: Some(name), span, .. } = &common.backend else {
         let finding = Finding::new("a route without `backend` leads nowhere: only `/auth/verify` uses it");
         draft
@@ -133,7 +141,9 @@ fn backend(own: &Own, common: &Common, draft: &mut Draft) -> Option<Arc<Backend>
         return None;
     };
     if name.contains("://") {
-        return backends::inline(name, *span, &mut draft.report).map(Arc::new);
+        // Read each time, as what is wrong with it is told at each place.
+        let made = backends::inline(name, *span, &mut draft.report)?;
+        return Some(Arc::clone(inline.entry(name.clone()).or_insert_with(|| Arc::new(made))));
     }
     if let Some(backend) = draft.config.backends.get(name) {
         return Some(Arc::clone(backend));

@@ -504,3 +504,39 @@ route = "r"
         ]
     );
 }
+
+/// `count` routes in one file, with a route that names its backend by a URL each.
+fn many(count: usize) -> String {
+    let routes = (0..count).map(|number| {
+        format!("[[route]]\nname = \"r{number}\"\nhosts = [\"h{number}.example.com\"]\npath = \"/api/{{id}}/**\"\nbackend = \"http://127.0.0.1:9\"\n")
+    });
+    routes.collect()
+}
+
+/// Looking through the file for each absent key of each route took minutes here, and the runner ends what takes so long.
+#[test]
+fn a_file_of_thousands_of_routes_is_read_in_one_go() {
+    let specs = good(&many(5000));
+    assert_eq!(specs.len(), 5000);
+    let last = specs.last().expect("routes");
+    assert_eq!((&*last.name, last.place.line, last.place.column), ("r4999", 24_996, 1));
+}
+
+#[test]
+fn routes_cost_no_reading_of_defaults() {
+    let costs = |count| {
+        let before = document::parses::so_far();
+        let _ = good(&many(count));
+        document::parses::so_far() - before
+    };
+    let _ = costs(1);
+    assert_eq!(costs(2), costs(50));
+}
+
+#[test]
+fn routes_of_one_url_share_its_backend_and_each_is_warned_of() {
+    let backends: Vec<_> = good(&many(3)).into_iter().filter_map(|spec| spec.backend).collect();
+    assert_eq!(backends.len(), 3);
+    assert!(backends.iter().all(|backend| std::sync::Arc::ptr_eq(backend, &backends[0])));
+    assert_eq!(warnings(&many(3).replace("127.0.0.1:9", "10.0.0.1:9")).len(), 3);
+}

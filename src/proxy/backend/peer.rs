@@ -1,12 +1,16 @@
 //! How pingora reaches a server: addresses, deadlines, and TLS that is always verified.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use pingora_core::protocols::tls::CaType;
+use pingora_core::tls::load_native_certs;
 use pingora_core::upstreams::peer::{ALPN, HttpPeer, HttpUpstreamRequestPolicy};
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret as _;
 
 use crate::config::{Backend, BackendServer, BackendTls, Scheme};
@@ -20,11 +24,43 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// How often the other side of an HTTP/2 connection is asked whether it is there.
 const PING: Duration = Duration::from_secs(10);
 
+/// Where pingora reads authorities from that are not to be read.
+const NOWHERE: &str = "/dev/null";
+
+/// Whether connectors of this process were made without the system's authorities.
+static WITHOUT: AtomicBool = AtomicBool::new(false);
+
+/// The system's authorities, for connections of connectors that have none.
+static SYSTEM: LazyLock<Arc<CaType>> = LazyLock::new(|| {
+    let found = load_native_certs().unwrap_or_else(|error| {
+        tracing::error!(%error, "the system's authorities can't be read: backends that are verified by them are not reached");
+        Vec::new()
+    });
+    // As pingora ends the thread at what it can't read, and refuses all for one that it can't use.
+    let usable = |der: &CertificateDer<'_>| {
+        x509_parser::parse_x509_certificate(der).is_ok() && RootCertStore::empty().add(der.clone().into_owned()).is_ok()
+    };
+    let usable = found.into_iter().filter(usable);
+    usable.map(|der| WrappedX509::new(der.to_vec(), parse_x509)).collect::<Vec<_>>().into()
+});
+
+/// The file of authorities for connectors that begin with these backends; `None` is the system's. They take 20 ms of a start
+/// to read, and are not where nobody is verified by them: what a reload brings then carries them along.
+pub(crate) fn ca_file<'w>(mut wirings: impl Iterator<Item = &'w Wiring>) -> Option<String> {
+    if wirings.any(|wiring| wiring.by_system) || !std::path::Path::new(NOWHERE).exists() {
+        return None;
+    }
+    WITHOUT.store(true, Ordering::Relaxed);
+    Some(NOWHERE.to_owned())
+}
+
 /// What is made once of a backend's settings, for each of its connections.
 pub(crate) struct Wiring {
     scheme: Scheme,
     authorities: Option<Arc<CaType>>,
     identity: Option<Arc<CertKey>>,
+    /// Whether servers are verified by the system's authorities.
+    by_system: bool,
     /// Connections are shared within a group only: pingora itself would look at neither authorities nor keys.
     group: u64,
 }
@@ -42,9 +78,13 @@ impl Wiring {
         };
         // The configuration has read all of them: what can't be read would end the thread here.
         let read = |der: &Vec<u8>| WrappedX509::new(der.clone(), parse_x509);
+        let by_system = tls.is_some_and(|tls| tls.authorities.is_none());
+        let own = tls.and_then(|tls| Some(tls.authorities.as_ref()?.iter().map(read).collect::<Vec<_>>().into()));
+        let system = || (by_system && WITHOUT.load(Ordering::Relaxed)).then(|| Arc::clone(&SYSTEM));
         Self {
             scheme: backend.scheme.clone(),
-            authorities: tls.and_then(|tls| Some(tls.authorities.as_ref()?.iter().map(read).collect::<Vec<_>>().into())),
+            authorities: own.or_else(system),
+            by_system,
             identity: tls
                 .and_then(|tls| tls.identity.as_ref())
                 .map(|identity| Arc::new(CertKey::new(identity.chain.clone(), identity.key.expose_secret().to_vec()))),

@@ -58,7 +58,8 @@ impl RevocationLog for Db {
     async fn revocations_after(&self, seq: i64, limit: u32) -> StoreResult<Vec<Entry>> {
         self.reading(|| async {
             let query = sqlx::query(sql::REVOCATIONS_AFTER).bind(seq).bind(i64::from(limit));
-            query.fetch_all(&self.followers().await?).await?.iter().map(rows::entry).collect()
+            let page: Option<String> = query.fetch_one(&self.followers().await?).await?.try_get(0)?;
+            rows::entries(page.as_deref().unwrap_or_default())
         })
         .await
     }

@@ -98,16 +98,30 @@ pub(super) fn mailed(row: &DbRow) -> Outcome<MailedToken> {
     })
 }
 
-pub(super) fn entry(row: &DbRow) -> Outcome<Entry> {
-    let kind: &str = row.try_get("kind")?;
+/// A page of the log of revocations, in its order.
+pub(super) fn entries(page: &str) -> Outcome<Vec<Entry>> {
+    let mut entries = page.split_terminator(';').map(entry).collect::<Outcome<Vec<Entry>>>()?;
+    // No database promises to put a text together in the order of its rows.
+    entries.sort_by_key(|entry| entry.seq);
+    Ok(entries)
+}
+
+fn entry(text: &str) -> Outcome<Entry> {
+    fn read<T: FromStr>(text: &str, column: &str) -> Outcome<T> {
+        text.parse().map_err(|_| Fault::unreadable(column))
+    }
+    let mut fields = text.split(',');
+    let mut next = || fields.next().unwrap_or_default();
+    let (seq, kind, id, below, until) = (next(), next(), next(), next(), next());
     let what = match kind {
-        "token" => Revoked::Token { id: parsed(row, "id")? },
-        "session" => Revoked::Session { id: parsed(row, "id")? },
-        "generation" => Revoked::Generation { subject: parsed(row, "id")?, below: row.try_get("below")? },
-        "api_key" => Revoked::ApiKey { id: parsed(row, "id")? },
+        "token" => Revoked::Token { id: read(id, "id")? },
+        "session" => Revoked::Session { id: read(id, "id")? },
+        "generation" => Revoked::Generation { subject: read(id, "id")?, below: read(below, "below")? },
+        "api_key" => Revoked::ApiKey { id: read(id, "id")? },
         _ => return Err(Fault::unreadable("kind")),
     };
-    Ok(Entry { seq: row.try_get("seq")?, what, until: time(row, "expires_at")? })
+    let until = Timestamp::from_millis(read(until, "expires_at")?);
+    Ok(Entry { seq: read(seq, "seq")?, what, until })
 }
 
 /// `None` for a kind of event that a later release wrote.
