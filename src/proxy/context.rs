@@ -49,7 +49,7 @@ pub(crate) struct Ctx {
     pub(crate) begun_at: Timestamp,
     pub(crate) request_id: String,
     pub(crate) origin: Option<Origin>,
-    pub(crate) facts: Option<Facts>,
+    pub(crate) facts: Option<Arc<Facts>>,
     /// Without one nothing reaches a backend.
     pub(crate) permit: Option<Permit>,
     /// What is signed about the caller, and its header.

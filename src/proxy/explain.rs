@@ -220,7 +220,7 @@ pub async fn explain(shared: &Arc<Shared>, question: &Question) -> Explanation {
             decide::decide(&question.headers, &facts, &mut ctx, shared).await
         }
     };
-    ctx.facts = Some(facts);
+    ctx.facts = Some(Arc::new(facts));
     told.decided(decided, question, &mut ctx);
     told
 }

@@ -20,14 +20,12 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use super::attempts::{Standing, destination};
 use super::backend::Pool;
 use super::context::{Ctx, Recorded};
-use super::cors::{self, Preflight};
-use super::facts::Facts;
+use super::cors;
 use super::failure::Failure;
 use super::framing::Fault;
 use super::live::Shared;
 use super::refuse::{invite_body, malformed, refuse};
-use super::way::Way;
-use super::{bridge, decide, redirect, stream, upstream, websocket};
+use super::{stream, upstream, websocket};
 use crate::policy::Permit;
 use crate::problem::Refusal;
 
@@ -51,78 +49,6 @@ impl Gateway {
 
     pub(super) const fn connector(&self) -> &TransportConnector {
         &self.connector
-    }
-
-    /// Own endpoints are answered here; of all others, true means that there is a permit now.
-    async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool, Refusal> {
-        let head = session.req_header();
-        let mut facts = decide::read(&head.headers, head.version, ctx, &self.shared)?;
-        let permit = match Way::of(&session.req_header().headers, &facts, ctx) {
-            Way::Route(Preflight::Ordinary) => decide::decide(&session.req_header().headers, &facts, ctx, &self.shared).await,
-            // In a box: their state would make every request's greater.
-            other @ (Way::ToHttps | Way::Own | Way::Route(_)) => match Box::pin(self.otherwise(other, session, facts, ctx)).await? {
-                Some((passed, permit)) => {
-                    facts = passed;
-                    Ok(permit)
-                }
-                None => return Ok(false),
-            },
-        };
-        ctx.facts = Some(facts);
-        let permit = permit?;
-        ctx.assertion = ctx.live.assertion(&permit)?;
-        ctx.permit = Some(permit);
-        Ok(true)
-    }
-}
-
-impl Gateway {
-    /// Answers what no backend is asked, in the ways that few requests go; of a preflight that is a backend's business there is
-    /// a permit.
-    async fn otherwise(
-        &self,
-        way: Way,
-        session: &mut Session,
-        facts: Facts,
-        ctx: &mut Ctx,
-    ) -> Result<Option<(Facts, Permit)>, Refusal> {
-        match way {
-            Way::ToHttps => {
-                let _ = redirect::to_https(session, &facts, ctx).await;
-            }
-            Way::Own => {
-                let response = bridge::ask(session, &facts, ctx, &self.shared).await;
-                let asked = cors::asked_method(&facts.method, &session.req_header().headers);
-                ctx.facts = Some(facts);
-                let response = response?;
-                let methods = asked.and_then(|asked| cors::endpoint_methods(&asked, &response));
-                let _ = match (methods, ctx.cors.clone()) {
-                    (Some(methods), Some(cors)) => cors::answer(session, ctx, &cors, &methods).await,
-                    _ => bridge::answer(session, ctx, response).await,
-                };
-                return Ok(None);
-            }
-            Way::Route(Preflight::Answered(matched, cors, methods)) => {
-                ctx.matched(&matched.route);
-                ctx.facts = Some(facts);
-                let _ = cors::answer(session, ctx, &cors, &methods).await;
-                return Ok(None);
-            }
-            Way::Route(Preflight::Passed(matched)) => {
-                let permit = decide::pass(&session.req_header().headers, &matched, ctx, &self.shared).await;
-                return match permit {
-                    Ok(permit) => Ok(Some((facts, permit))),
-                    Err(refusal) => {
-                        ctx.facts = Some(facts);
-                        Err(refusal)
-                    }
-                };
-            }
-            // Decided by who asks here.
-            Way::Route(Preflight::Ordinary) => return Err(Refusal::NoRoute),
-        }
-        ctx.facts = Some(facts);
-        Ok(None)
     }
 }
 

@@ -21,6 +21,7 @@ mod gateway;
 mod grpc;
 mod http2;
 pub mod identity;
+mod judge;
 mod line;
 pub(crate) mod listener;
 pub mod live;

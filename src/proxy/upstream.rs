@@ -129,8 +129,7 @@ pub(crate) fn nominated(client: &HeaderMap, request: &mut RequestHeader) {
 
 /// Removes what is between client and gateway only, and what could be taken for the gateway's own words.
 fn strip(ctx: &Ctx, headers: &mut HeaderMap) {
-    let goes =
-        |name: &HeaderName| is_hop_by_hop(name) || *name == EXPECT || ctx.live.identity.removes(name.as_str().as_bytes());
+    let goes = |name: &HeaderName| is_hop_by_hop(name) || *name == EXPECT || ctx.live.identity.removes(name.as_str().as_bytes());
     let names: Vec<HeaderName> = headers.keys().filter(|name| goes(name)).cloned().collect();
     for name in names {
         headers.remove(name);
