@@ -135,7 +135,8 @@ fn default<T: FromNode>(table: &Table, key: &Key, report: &mut Report) -> T {
     if let Some(value) = T::absent() {
         return value;
     }
-    let node = parse_default(key.default, table.span, &table.name_of(key.name), report);
+    // Nothing is told of a good one: its name needs not be whole.
+    let node = parse_default(key.default, table.span, key.name, report);
     T::read(&node, report).expect("every default is good")
 }
 

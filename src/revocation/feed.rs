@@ -26,6 +26,8 @@ const IN_LINE: Duration = Duration::from_millis(100);
 const ROUNDING: Duration = Duration::from_millis(20);
 /// The pauses between attempts to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(500));
+/// How long a replica that starts waits for the store before it reads what Redis had before.
+const STORE_FIRST: Duration = Duration::from_secs(5);
 /// How long one replica has for adding what Redis lost before another does it too (which does no harm).
 const TURN: Duration = Duration::from_secs(5);
 
@@ -228,6 +230,8 @@ impl Feed {
 
     /// Reads what was in the stream before, beside what comes: a store that lost its last commits has less than that.
     async fn read_old(&self, mut commands: MultiplexedConnection) -> Result<()> {
+        // The store comes first, where it is there: this replica is ready by it alone.
+        let _ = tokio::time::timeout(STORE_FIRST, self.until_loaded()).await;
         while let Some(old) = self.old().filter(|old| old.read < Some(old.last)) {
             let messages = self.stream.range(&mut commands, &behind(old.read), COMMAND).await?;
             for message in &messages {
@@ -238,6 +242,12 @@ impl Feed {
             self.set_old(Old { read: Some(read), ..old });
         }
         Ok(())
+    }
+
+    async fn until_loaded(&self) {
+        while !self.fresh.is_loaded() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Publishes what is live and not `held` by the stream, one replica at a time, and gives the stream's last message.
