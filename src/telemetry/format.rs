@@ -263,6 +263,6 @@ mod tests {
         let mut entry = Entry { json: false, line: String::new() };
         entry.millis("ms", Duration::from_nanos(1500));
         entry.millis("ms", Duration::MAX);
-        assert_eq!(entry.line, " ms=0.002 ms=18446744073709551615.999");
+        assert_eq!(entry.line, " ms=0.002 ms=18446744073709551615999.999");
     }
 }
