@@ -264,6 +264,31 @@ async fn forwarding_headers_count_only_from_a_trusted_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_call_of_a_connection_is_told_to_have_come_the_way_that_it_came() {
+    let backend = Backend::start("b").await;
+    let mut config = config();
+    config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let gateway = Gateway::with(config, routes(&[&backend.address]));
+    let mut proxy = gateway.connect().await;
+    for (host, client, proto) in [
+        ("a.example", "192.0.2.7", "https"),
+        ("a.example", "192.0.2.7", "https"),
+        ("a.example", "192.0.2.8", "https"),
+        ("b.example", "192.0.2.8", "https"),
+        ("b.example", "192.0.2.8", "http"),
+    ] {
+        let fields = format!("X-Forwarded-For: {client}\r\nX-Forwarded-Proto: {proto}\r\n");
+        proxy.write(format!("GET /open/x HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n")).await;
+        assert_eq!(proxy.answer().await.status, 200);
+        let seen = backend.last();
+        let forwarded = format!("for={client};host=\"{host}\";proto={proto}, for=127.0.0.1");
+        assert_eq!(seen.headers("forwarded"), [forwarded]);
+        let told = ["x-real-ip", "x-forwarded-host", "x-forwarded-proto"].map(|name| seen.headers(name).join(" "));
+        assert_eq!(told, [client, host, proto]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_keys_are_shown_on_the_gateways_own_host_and_where_no_route_has_them() {
     let backend = Backend::start("b").await;
     let gateway = Gateway::start(routes(&[&backend.address]));
