@@ -25,13 +25,13 @@ pub(crate) fn works_as_pasted(document: &str) {
     assert!(!script.is_empty(), "nothing to paste");
     let mut renumber = String::from("sed -i");
     let mut expected: Vec<String> = blocks(document, "text").iter().flat_map(|block| block.lines()).map(str::to_owned).collect();
-    for port in ports(&script) {
-        let free = free_address().port().to_string();
-        script = script.replace(&port, &free);
-        for line in &mut expected {
-            *line = line.replace(&port, &free);
-        }
-        write!(renumber, " -e s/{port}/{free}/").expect("a string");
+    let free: Vec<(String, String)> = ports(&script).into_iter().map(|port| (port, free_address().port().to_string())).collect();
+    script = renumbered(&script, &free);
+    for line in &mut expected {
+        *line = renumbered(line, &free);
+    }
+    for (port, free) in &free {
+        write!(renumber, " -e 's/\\b{port}\\b/{free}/'").expect("a string");
     }
     let dir = tempfile::tempdir().expect("a folder");
     let tools = tempfile::tempdir().expect("a folder");
@@ -63,6 +63,13 @@ pub(crate) fn works_as_pasted(document: &str) {
     }
     let left: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|entry| entry.path()).collect();
     assert!(left.is_empty(), "it does not tidy up: {left:?}\n{said}\n{}", String::from_utf8_lossy(&run.stderr));
+}
+
+/// The text with a free port in the place of each: all at once, since one may stand within another.
+fn renumbered(text: &str, free: &[(String, String)]) -> String {
+    let mark = |nth: usize| format!("\u{1}{nth}\u{1}");
+    let marked = free.iter().enumerate().fold(text.to_owned(), |text, (nth, (port, _))| text.replace(port, &mark(nth)));
+    free.iter().enumerate().fold(marked, |text, (nth, (_, free))| text.replace(&mark(nth), free))
 }
 
 /// What a document has in fenced blocks of one language, in order.
