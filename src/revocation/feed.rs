@@ -1,8 +1,6 @@
 //! Follows the Redis stream on a connection of its own, resumes where it stopped, publishes, and adds what Redis lost.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
 use super::freshness::Freshness;
+use super::held::Held;
 use super::list::List;
 use super::message::{CAP, Message, Position};
 use super::outbox::{Outbox, Unsent};
@@ -30,38 +29,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_
 const STORE_FIRST: Duration = Duration::from_secs(5);
 /// How long one replica has for adding what Redis lost before another does it too (which does no harm).
 const TURN: Duration = Duration::from_secs(5);
-
-/// What a stream holds: an entry may stand there twice, with different ends. By 128 bits of a hash that only this process can
-/// make: of millions no two are alike, and they take a third of the room.
-struct Held {
-    hashers: [RandomState; 2],
-    hashes: HashSet<[u64; 2]>,
-    /// How many there can be.
-    most: usize,
-}
-
-impl Held {
-    fn new(most: usize) -> Self {
-        Self { hashers: Default::default(), hashes: HashSet::new(), most }
-    }
-
-    fn add(&mut self, entry: &Entry) {
-        self.hashes.insert(self.hash(entry));
-    }
-
-    fn has(&self, entry: &Entry) -> bool {
-        self.hashes.contains(&self.hash(entry))
-    }
-
-    fn hash(&self, entry: &Entry) -> [u64; 2] {
-        self.hashers.each_ref().map(|hasher| hasher.hash_one((&entry.what, entry.until)))
-    }
-
-    /// How many more fit into Redis.
-    fn room(&self) -> usize {
-        self.most.saturating_sub(self.hashes.len())
-    }
-}
 
 /// A stretch of the stream.
 #[derive(Clone, Copy)]

@@ -19,6 +19,7 @@
 
 mod feed;
 mod freshness;
+mod held;
 mod ids;
 mod list;
 mod message;
